@@ -1,0 +1,75 @@
+"""Pydantic's findings in plain words: each with the path of its key, and the nearest known key for an unknown one."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+
+from decisioning.errors import nearest
+
+_SHOWN_AT_MOST = 5
+
+
+def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line for all findings of `error`, which validating against `model` raised.
+
+    Examples
+    --------
+    >>> class Size(BaseModel, extra="forbid"):
+    ...     width: int
+    >>> try:
+    ...     Size.model_validate({"widht": 3})
+    ... except ValidationError as found:
+    ...     print(explain_validation_error(found, Size))
+    width: is missing; widht: unknown key. Hint: did you mean 'width'?
+    """
+    findings: dict[str, str] = {}
+    for detail in error.errors(include_url=False):
+        location = tuple(detail["loc"])
+        text = _plain(detail["type"], detail["msg"], detail.get("input"))
+        if detail["type"] == "extra_forbidden":
+            hint = nearest(str(location[-1]), _fields_at(model, location[:-1]))
+            text = "unknown key" + (f". Hint: {hint}" if hint else "")
+        findings.setdefault(_path(location), text)
+    lines = [f"{path}: {text}" if path else text for path, text in findings.items()]
+    more = f"; and {len(lines) - _SHOWN_AT_MOST} more" if len(lines) > _SHOWN_AT_MOST else ""
+    return "; ".join(lines[:_SHOWN_AT_MOST]) + more
+
+
+def _plain(kind: str, message: str, got: object) -> str:
+    if kind == "missing":
+        return "is missing"
+    text = message.removeprefix("Value error, ")
+    return text if isinstance(got, dict | list) else f"{text}; got {got!r}"
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif "[" not in part and part not in ("float", "str", "int"):  # pydantic names the branch of a union here
+            text += f".{part}" if text else part
+    return text
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The known keys where `location` leads, walking through lists, mappings and optionals."""
+    current: type[BaseModel] = model
+    for part in location:
+        field = current.model_fields.get(str(part)) if isinstance(part, str) else None
+        if field is not None:
+            inner = _model_inside(field.annotation)
+            current = inner if inner is not None else current
+    return list(current.model_fields)
+
+
+def _model_inside(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _model_inside(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,50 @@
+"""The words that every room shares, as types.
+
+``Columns`` is how rows travel between rooms: one numpy array a column, all of one length, with one representation a dtype:
+
+==================== =================== ============
+feature dtype        numpy               NULL
+==================== =================== ============
+bool, int, float     float64             NaN
+string               object (str)        None
+date, timestamp      datetime64[us], UTC NaT
+==================== =================== ============
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Dtype: TypeAlias = Literal["bool", "int", "float", "string", "date", "timestamp"]
+Columns: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+DTYPES: tuple[Dtype, ...] = ("bool", "int", "float", "string", "date", "timestamp")
+
+NO_ACTION = "no_action"
+"""The action_id of a contact who was in scope and gets nothing: a logged control, and a candidate of priority 0."""
+
+Stage: TypeAlias = Literal[
+    "eligibility", "applicability", "suitability", "validity", "consent", "contact_policy", "placement", "score", "arbitrate", "control", "allocation"
+]
+
+
+def null_column(dtype: Dtype, length: int) -> npt.NDArray[np.generic]:
+    """A column of `length` NULLs in the representation of `dtype`.
+
+    Examples
+    --------
+    >>> null_column("string", 2)
+    array([None, None], dtype=object)
+    """
+    if dtype == "string":
+        return np.full(length, None, dtype=object)
+    if dtype in ("date", "timestamp"):
+        return np.full(length, np.datetime64("NaT", "us"))
+    return np.full(length, np.nan)
