@@ -106,7 +106,7 @@ class Action(_Frozen):
     group: Text = "default"
     kind: Literal["default", "mandatory", "transactional"] = "default"
     goal: Text | None = None
-    value: float | Text = 0.0
+    value: Annotated[float | str, Field(union_mode="left_to_right")] = 0.0
     cost: Money = 0.0
     valid: tuple[date, date] | None = None
     eligibility: Condition | None = None
