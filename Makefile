@@ -1,0 +1,58 @@
+# Nudge needs python3 (3.11 or later, with pip and venv) and make; everything else is installed, locked, into .venv.
+
+PYTHON ?= python3
+SEED ?= 7
+SERVE ?= 1
+WORKSPACE ?= demo
+ROOMS := decisioning estimators measurement features ledger training serving simulation nudge
+CODE := $(ROOMS) benchmarks tests
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check static format bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## install everything, locked, into .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Nudge needs Python 3.11 or later; '$(PYTHON)' was not found. Hint: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nudge needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Hint: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "'$(PYTHON)' cannot make a virtual environment. Hint: on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+	@echo "Installing the locked dependencies into $(VENV): about two minutes the first time." >&2
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0.1:8000 (SERVE=0 stops before; SEED=7)
+	@$(BIN)/nudge demo -w $(WORKSPACE) --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve,--serve)
+
+test: $(STAMP) ## the whole test suite, the examples in docstrings included
+	@$(BIN)/python -m pytest
+
+check: static test ## what CI runs: format, lint, types, import contracts, tests, doctests
+
+static: $(STAMP) ## format, lint, types and import contracts, without the tests
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## put every file into the house format
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix-only $(CODE)
+
+bench: $(STAMP) ## measure, write benchmarks/results.json and the tables of benchmarks/README.md (ONLY=name for one)
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
+	@uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+
+clean: ## remove the installation and the caches; data, models and workspaces stay
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
