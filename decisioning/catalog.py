@@ -316,9 +316,8 @@ def _check_policies(catalog: Catalog) -> None:
 def _check_fallback(catalog: Catalog) -> None:
     for channel, placements in catalog.fallback.items():
         _known("fallback", channel, catalog.channels)
-        for placement, treatment in placements.items():
+        for placement in placements:
             _known(f"fallback.{channel}", placement, catalog.channels[channel].placements)
-            _known(f"fallback.{channel}.{placement}", treatment, {one.id for _, one in catalog.treatments})
 
 
 def _known(path: str, name: str, names: Any) -> None:

@@ -31,7 +31,7 @@ NO_ACTION = "no_action"
 """The action_id of a contact who was in scope and gets nothing: a logged control, and a candidate of priority 0."""
 
 Stage: TypeAlias = Literal[
-    "eligibility", "applicability", "suitability", "validity", "consent", "contact_policy", "placement", "score", "arbitrate", "control", "allocation"
+    "eligibility", "applicability", "suitability", "consent", "contact_policy", "placement", "score", "arbitrate", "control", "allocation"
 ]
 
 

@@ -1,0 +1,120 @@
+"""What is each candidate worth, and which comes first?
+
+For contact i and treatment k, in money (design.md section 3)::
+
+    worth    = effect * value - opt_out_risk * clv
+    profit   = worth - cost                                       expected incremental profit
+    priority = context_weight * lever * worth - cost - shadow_cost
+
+`effect` is the uplift; where no uplift is known it is the propensity, and the answer says so. `no_action` has priority 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from decisioning.candidates import Candidates, Scores, Situation
+from decisioning.catalog import Constraint
+from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+
+SEGMENTS = ("persuadable", "sure_thing", "lost_cause", "do_not_disturb")
+
+
+@dataclass(frozen=True)
+class Economics:
+    """The factors and the result of the formula, each of shape (n_contacts, n_treatments)."""
+
+    effect: FloatArray
+    context_weight: FloatArray
+    cost: FloatArray
+    shadow_cost: FloatArray
+    profit: FloatArray
+    priority: FloatArray
+
+
+def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, prices: Mapping[str, float]) -> Economics:
+    """The economics of every candidate, dead or alive.
+
+    `prices` is the price book: the shadow price of each constraint, money for one more unit of it.
+    """
+    effect = np.where(np.isnan(scores.uplift), scores.propensity, scores.uplift)
+    risk = np.nan_to_num(scores.opt_out_risk) * np.nan_to_num(scores.clv)[:, None]
+    worth = effect * scores.value - risk
+    cost = np.broadcast_to(catalog.cost, worth.shape)
+    weight = context_weights(catalog, situation)
+    shadow_cost = np.zeros_like(worth)
+    for constraint in catalog.catalog.constraints:
+        price = prices.get(constraint.id, 0.0)
+        if price:
+            shadow_cost += price * use_of(constraint, catalog, situation)
+    return Economics(
+        effect=effect,
+        context_weight=weight,
+        cost=cost,
+        shadow_cost=shadow_cost,
+        profit=worth - cost,
+        priority=weight * catalog.lever * worth - cost - shadow_cost,
+    )
+
+
+def context_weights(catalog: CompiledCatalog, situation: Situation) -> FloatArray:
+    """The product of the context weights whose condition holds, shape (n_contacts, n_treatments)."""
+    rows = situation.rows
+    weights = np.ones((rows.length, len(catalog.treatments)))
+    for compiled in catalog.actions:
+        for conditions, weight in compiled.context_weights:
+            holds = np.all([condition.holds(rows) for condition in conditions], axis=0)
+            weights[np.ix_(np.flatnonzero(holds), compiled.columns)] *= weight
+    return weights
+
+
+def use_of(constraint: Constraint, catalog: CompiledCatalog, situation: Situation) -> FloatArray:
+    """How much of `constraint` each candidate uses, shape (n_contacts, n_treatments): money, or 1 a contact."""
+    per_treatment = np.where(catalog.selected_by(constraint), catalog.cost if constraint.measure == "cost" else 1.0, 0.0)
+    in_market = np.ones(len(situation.contact_ids))
+    if constraint.market is not None:
+        market = situation.columns.get("market")
+        in_market = np.zeros_like(in_market) if market is None else np.asarray(market == constraint.market, dtype=float)
+    return in_market[:, None] * per_treatment
+
+
+def drop_unscored(candidates: Candidates, scores: Scores) -> None:
+    """Take out candidates of which nothing is known: no model and no cold_start, or a value that is NULL."""
+    nothing = np.isnan(scores.propensity) & np.isnan(scores.uplift)
+    candidates.remove(nothing, "score", "no model", lambda row: "no model has learned this action and it has no cold_start")
+    candidates.remove(np.isnan(scores.value), "score", "value", lambda row: "its value is NULL for this contact")
+
+
+def segment_of(scores: Scores, economics: Economics) -> IntArray:
+    """The segment of each candidate as an index into `SEGMENTS`, -1 where no uplift is known.
+
+    In money: persuadable where contacting earns more than it costs; do_not_disturb where it would destroy worth even if it were free; in
+    between, a sure_thing responds more than the action's average contact without being asked, a lost_cause does not.
+    """
+    worth = economics.profit + economics.cost
+    between = np.where(scores.baseline > scores.base_rate, SEGMENTS.index("sure_thing"), SEGMENTS.index("lost_cause"))
+    segment = np.where(worth < 0, SEGMENTS.index("do_not_disturb"), between)
+    segment = np.where(economics.profit > 0, SEGMENTS.index("persuadable"), segment)
+    return np.where(np.isnan(scores.uplift), -1, segment).astype(np.int64)
+
+
+def drop_unprofitable(candidates: Candidates, catalog: CompiledCatalog, economics: Economics) -> None:
+    """Take out what does not beat no_action, whose priority is 0; mandatory actions skip arbitration."""
+    loses = ~(economics.priority > 0) & ~catalog.mandatory
+    candidates.remove(loses, "arbitrate", "no_action", lambda row: "doing nothing is worth more")
+
+
+def ranking(alive: BoolArray, mandatory: BoolArray, priority: FloatArray) -> IntArray:
+    """The living candidates of one contact, best first: mandatory ones, then by priority; ties go to the catalogue's order.
+
+    Examples
+    --------
+    >>> ranking(np.array([True, True, False, True]), np.array([False] * 4), np.array([1.0, 2.0, 9.0, 2.0]))
+    array([1, 3, 0])
+    """
+    order = np.lexsort((np.arange(len(priority)), -np.nan_to_num(priority, nan=-np.inf), ~mandatory))
+    return np.asarray(order[alive[order]], dtype=np.int64)

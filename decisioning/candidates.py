@@ -1,0 +1,113 @@
+"""The candidates: one row a contact, one column a treatment, as a struct of arrays that every stage reads and marks.
+
+A stage never deletes: it records which rule took a candidate out, so that any answer can be explained afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from decisioning.rules import Rows
+from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, Stage
+
+_ALIVE = -1
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A rule that took candidates out. `detail` says of one contact what the rule saw."""
+
+    stage: Stage
+    rule: str
+    detail: Callable[[int], str] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Who is decided for, when, and what is known.
+
+    Attributes
+    ----------
+    contact_ids : array of str, shape (n_contacts,)
+    columns : Columns of n_contacts rows
+        The features.
+    now : numpy.datetime64
+        The moment of the decision, UTC.
+    granted : mapping purpose -> array of bool, shape (n_contacts,)
+        Where consent stands granted. A purpose that is not there is granted to nobody: absence is never consent.
+    context : mapping
+        The request's context, shared by all rows; empty in a plan.
+    channel, placements : the request's, None and empty where any will do.
+    """
+
+    contact_ids: np.ndarray
+    columns: Columns
+    now: np.datetime64
+    granted: Mapping[str, BoolArray]
+    context: Mapping[str, object] = field(default_factory=dict)
+    channel: str | None = None
+    placements: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that rules are evaluated on."""
+        return Rows(self.columns, len(self.contact_ids), self.context)
+
+
+class Candidates:
+    """Which (contact, treatment) pairs are still in, and what took the others out.
+
+    `alive` has shape (n_contacts, n_treatments); `removed_by` the index into `removals`, -1 while alive.
+    """
+
+    def __init__(self, n_contacts: int, n_treatments: int) -> None:
+        self.removed_by: IntArray = np.full((n_contacts, n_treatments), _ALIVE, dtype=np.int64)
+        self.removals: list[Removal] = []
+
+    @property
+    def alive(self) -> BoolArray:
+        """True where no rule has taken the candidate out."""
+        return self.removed_by == _ALIVE
+
+    def remove(self, gone: BoolArray, stage: Stage, rule: str, detail: Callable[[int], str] | None = None) -> None:
+        """Take out the candidates that are `gone` (any shape that broadcasts) and still alive, in the name of `rule`."""
+        newly = self.alive & gone
+        if newly.any():
+            self.removals.append(Removal(stage, rule, detail or (lambda row: rule)))
+            self.removed_by[newly] = len(self.removals) - 1
+
+    def removal(self, row: int, column: int) -> Removal | None:
+        """The rule that took this candidate out, or None."""
+        index = int(self.removed_by[row, column])
+        return None if index == _ALIVE else self.removals[index]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the models say of each candidate; NaN where nothing is known. Shapes (n_contacts, n_treatments) unless said.
+
+    Attributes
+    ----------
+    propensity, uplift : probabilities and their difference to the baseline.
+    value : money a response.
+    opt_out_risk : probability that the contact opts out because of the touch.
+    clv : shape (n_contacts,), money over horizon_days.
+    base_rate : shape (n_treatments,), the mean baseline of the action, to tell sure things from lost causes.
+    traffic : tuple of n_treatments words, `model`, `propensity` (no uplift known) or `cold_start`.
+    """
+
+    propensity: FloatArray
+    uplift: FloatArray
+    value: FloatArray
+    opt_out_risk: FloatArray
+    clv: FloatArray
+    base_rate: FloatArray
+    traffic: tuple[str, ...]
+
+    @property
+    def baseline(self) -> FloatArray:
+        """P(response | not contacted) = propensity - uplift."""
+        return np.clip(self.propensity - self.uplift, 0.0, 1.0)
