@@ -1,0 +1,87 @@
+"""What one training run shows, and what the registry knows about a version: plain values, no MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from decisioning.vocabulary import Columns, Dtype
+
+Arm: TypeAlias = tuple[str, str | None]
+"""(action_id, channel): what a served model answers for; channel is None where the log knew none."""
+
+
+class Bundle(Protocol):
+    """A served bundle, as far as publishing it goes."""
+
+    @property
+    def contract_hash(self) -> str:
+        """The feature contract it was trained on."""
+
+    @property
+    def feature_dtypes(self) -> Mapping[str, Dtype]:
+        """The features it reads."""
+
+    def save(self, folder: Path) -> None:
+        """Write bundle.json and the LightGBM texts."""
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """Everything that one run shows.
+
+    Attributes
+    ----------
+    model : str
+        propensity, uplift or clv.
+    arms : sequence of (action_id, channel)
+        The columns that `predict` answers.
+    example : Columns
+        A few rows of features for MLflow's input example.
+    plots : mapping
+        PNG bytes by file name.
+    as_of : numpy.datetime64
+        The cut in time of what was learned, exclusive.
+    """
+
+    model: str
+    bundle: Bundle
+    arms: Sequence[Arm]
+    example: Columns
+    as_of: np.datetime64
+    params: Mapping[str, object]
+    metrics: Mapping[str, float]
+    plots: Mapping[str, bytes]
+    data_hashes: Mapping[str, str]
+    model_card: str
+
+
+class Published(NamedTuple):
+    """A registered version and the alias it got."""
+
+    name: str
+    version: int
+    run_id: str
+    alias: str
+
+
+class ChampionBundle(NamedTuple):
+    """Where the served bundle lies, and what is known about it."""
+
+    path: Path
+    version: int
+    run_id: str
+    tags: dict[str, str]
+
+
+class ModelVersion(NamedTuple):
+    """A registered version with its aliases."""
+
+    version: int
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
