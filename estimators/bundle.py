@@ -1,0 +1,42 @@
+"""The three served bundles and the one way to load them.
+
+==================== ==================================================================
+PropensityBundle     `propensity`, `opt_out_risk`, `observed_value`
+UpliftBundle         `uplift`
+ClvBundle            `clv`
+==================== ==================================================================
+
+Each has `contract_hash`, `feature_dtypes`, `encode` and `save`, and answers one contact and a million with the same numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+from estimators.bundle_clv import ClvBundle
+from estimators.bundle_files import read_bundle
+from estimators.bundle_propensity import Arm, OptOutHead, PropensityBundle
+from estimators.bundle_uplift import UpliftBundle
+
+__all__ = ["Arm", "Bundle", "ClvBundle", "OptOutHead", "PropensityBundle", "UpliftBundle", "load_bundle"]
+
+Bundle: TypeAlias = PropensityBundle | UpliftBundle | ClvBundle
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """The bundle that its `save` wrote to a directory, by the kind that it names.
+
+    Raises
+    ------
+    ValueError
+        If there is none, it is damaged, or its kind or format version is not known.
+    """
+    kind, body = read_bundle(directory)
+    readers = {bundle.kind: bundle.from_body for bundle in (PropensityBundle, UpliftBundle, ClvBundle)}
+    if kind not in readers:
+        raise ValueError(f"{directory}: the bundle's kind is not known; got {kind!r}; allowed: {', '.join(readers)}")
+    try:
+        return readers[kind](body)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{directory}: the bundle lacks a part: {error!r}. Hint: train again") from error

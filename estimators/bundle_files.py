@@ -1,0 +1,129 @@
+"""A bundle on disk: a directory of bundle.json and LightGBM text files, with the checksum of each; never a pickle.
+
+bundle.json is written last, so a directory that a killed process left half-written has none and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from estimators.scores import TEXT_KEY
+
+FORMAT_VERSION = 1
+MANIFEST = "bundle.json"
+_FILE_KEY = "lightgbm_file"
+
+
+def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
+    """Write a bundle's body; every LightGBM text goes to a file of its own.
+
+    Parameters
+    ----------
+    directory : Path
+        Created where absent.
+    kind : str
+        "propensity", "uplift" or "clv".
+    body : mapping
+        JSON values.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    texts: dict[str, str] = {}
+    document = {"kind": kind, "format_version": FORMAT_VERSION, "body": _texts_to_files(body, texts)}
+    document["files"] = {name: _sha256(text) for name, text in texts.items()}
+    document["sha256"] = _sha256(_canonical(document))
+    for name, text in texts.items():
+        _write(directory / name, text)
+    _write(directory / MANIFEST, json.dumps(document, indent=1, allow_nan=False))
+
+
+def read_bundle(directory: Path) -> tuple[str, dict[str, Any]]:
+    """The kind and the body that `write_bundle` wrote.
+
+    Raises
+    ------
+    ValueError
+        If there is no bundle, its format version is another, or a file is missing, cut short or changed.
+    """
+    document = _read_document(directory)
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{directory}: the bundle has another format version; got {version!r}; allowed: {FORMAT_VERSION}. Hint: train again"
+        )
+    stated = document.pop("sha256", None)
+    if stated != _sha256(_canonical(document)):
+        raise _damaged(directory, f"{MANIFEST} does not match its own checksum")
+    texts = {name: _read_text(directory, name, sha256) for name, sha256 in document["files"].items()}
+    body: dict[str, Any] = _files_to_texts(document["body"], texts)
+    return str(document["kind"]), body
+
+
+def _read_document(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{directory}: there is no bundle; got no {MANIFEST}. Hint: train first, or name the bundle's own directory")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(directory, f"{MANIFEST} is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise _damaged(directory, f"{MANIFEST} is not a JSON object")
+    return document
+
+
+def _read_text(directory: Path, name: str, sha256: str) -> str:
+    path = directory / name
+    if Path(name).name != name or not path.is_file():
+        raise _damaged(directory, f"{name} is missing")
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except ValueError as error:
+        raise _damaged(directory, f"{name} is not text") from error
+    if _sha256(text) != sha256:
+        raise _damaged(directory, f"{name} does not match its checksum")
+    return text
+
+
+def _damaged(directory: Path, why: str) -> ValueError:
+    return ValueError(f"{directory}: the bundle is damaged: {why}. Hint: train again, or restore the directory")
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(text.encode("utf-8"))
+    os.replace(temporary, path)
+
+
+def _texts_to_files(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        if TEXT_KEY in value:
+            name = f"trees_{len(texts):03d}.txt"
+            texts[name] = value[TEXT_KEY]
+            return {**{key: part for key, part in value.items() if key != TEXT_KEY}, _FILE_KEY: name}
+        return {key: _texts_to_files(part, texts) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_texts_to_files(part, texts) for part in value]
+    return value
+
+
+def _files_to_texts(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        if _FILE_KEY in value:
+            return {**{key: part for key, part in value.items() if key != _FILE_KEY}, TEXT_KEY: texts[value[_FILE_KEY]]}
+        return {key: _files_to_texts(part, texts) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_files_to_texts(part, texts) for part in value]
+    return value
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -1,0 +1,192 @@
+"""A fitted model per action, as it is served: made of scores, each a plain frozen value that JSON can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+
+from estimators.arrays import FloatArray
+from estimators.calibration import Calibrator, calibrator_from_dict, clip_probability
+from estimators.encoding import Encoded
+from estimators.scores import LinearScore, Score, TreeScore, score_from_dict
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseHead:
+    """P(response | contacted) = calibrate(w_0 base_rate + w_1 expit(linear) + w_2 expit(trees)).
+
+    Parameters
+    ----------
+    base_rate : float
+        The shrunk mean of the label.
+    weights : tuple of 3 floats
+        Of the base rate, the linear model and the trees; they add up to 1.
+    linear : LinearScore or None
+    trees : TreeScore or None
+    calibrator : PlattCalibrator, IsotonicCalibrator or None
+    evidence : int
+        Labelled interactions behind it.
+    responses : int
+        How many of them responded.
+    """
+
+    base_rate: float
+    weights: tuple[float, float, float]
+    linear: LinearScore | None
+    trees: TreeScore | None
+    calibrator: Calibrator | None
+    evidence: int
+    responses: int
+
+    def probability(self, rows: Encoded) -> FloatArray:
+        """The probability of a response, shape (n,)."""
+        p = np.full(len(rows), self.weights[0] * self.base_rate)
+        for weight, score in zip(self.weights[1:], (self.linear, self.trees), strict=True):
+            if weight > 0 and score is not None:
+                p = p + weight * expit(score.of(rows))
+        return np.clip(p, 0.0, 1.0) if self.calibrator is None else self.calibrator.apply(p)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as JSON values."""
+        parts = {name: None if part is None else part.to_dict() for name, part in self._parts().items()}
+        counts = {"evidence": self.evidence, "responses": self.responses}
+        return {"base_rate": self.base_rate, "weights": list(self.weights), **counts, **parts}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ResponseHead:
+        """The head that `to_dict` wrote."""
+        constant, linear, trees = (float(weight) for weight in data["weights"])
+        return cls(
+            base_rate=float(data["base_rate"]),
+            weights=(constant, linear, trees),
+            linear=None if data["linear"] is None else LinearScore.from_dict(data["linear"]),
+            trees=None if data["trees"] is None else TreeScore.from_dict(data["trees"]),
+            calibrator=calibrator_from_dict(data["calibrator"]),
+            evidence=int(data["evidence"]),
+            responses=int(data["responses"]),
+        )
+
+    def _parts(self) -> dict[str, LinearScore | TreeScore | Calibrator | None]:
+        return {"linear": self.linear, "trees": self.trees, "calibrator": self.calibrator}
+
+
+@dataclass(frozen=True, eq=False)
+class ValueHead:
+    """Mean money of a response, given that there is one: mean * exp(score), or the mean alone.
+
+    Parameters
+    ----------
+    mean : float
+        Money, shrunk towards the mean over actions.
+    score : LinearScore or None
+        Log of the ratio to the mean.
+    low, high : float
+        No prediction leaves the range of the (winsorised) money seen.
+    responses : int
+        Responses with money behind it.
+    """
+
+    mean: float
+    score: LinearScore | None
+    low: float
+    high: float
+    responses: int
+
+    def money(self, rows: Encoded) -> FloatArray:
+        """Expected money of a response, shape (n,)."""
+        if self.score is None:
+            return np.full(len(rows), self.mean)
+        return np.clip(self.mean * np.exp(self.score.of(rows)), self.low, self.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as JSON values."""
+        score = None if self.score is None else self.score.to_dict()
+        return {"mean": self.mean, "score": score, "low": self.low, "high": self.high, "responses": self.responses}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ValueHead:
+        """The head that `to_dict` wrote."""
+        score = None if data["score"] is None else LinearScore.from_dict(data["score"])
+        return cls(float(data["mean"]), score, float(data["low"]), float(data["high"]), int(data["responses"]))
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftMember:
+    """One member of a stack: it adds weight * (score - centre), so it moves contacts apart and never the average.
+
+    Parameters
+    ----------
+    name : str
+    weight : float
+    centre : float
+        The score's mean over the training population.
+    score : Score
+    """
+
+    name: str
+    weight: float
+    centre: float
+    score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftHead:
+    """tau(x) = average_effect + sum over members k of weight_k * (score_k(x) - centre_k), within [-1, 1].
+
+    Parameters
+    ----------
+    average_effect, standard_error : float
+        The average effect of the action over the training population and its standard error, as probabilities.
+    members : tuple of UpliftMember
+        Empty where the data show no difference between contacts.
+    evidence : int
+        Contacted interactions behind it.
+    """
+
+    average_effect: float
+    standard_error: float
+    members: tuple[UpliftMember, ...]
+    evidence: int
+
+    def effect(self, rows: Encoded) -> FloatArray:
+        """The uplift in probability, shape (n,)."""
+        tau: FloatArray = np.full(len(rows), self.average_effect)
+        for member in self.members:
+            tau += member.weight * (member.score.of(rows) - member.centre)
+        return np.clip(tau, -1.0, 1.0)
+
+    def with_average(self, average_effect: float) -> UpliftHead:
+        """The same head around another average effect, for partial pooling over actions."""
+        return replace(self, average_effect=float(average_effect))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as JSON values."""
+        members = [{"name": m.name, "weight": m.weight, "centre": m.centre, "score": m.score.to_dict()} for m in self.members]
+        averages = {"average_effect": self.average_effect, "standard_error": self.standard_error}
+        return {**averages, "members": members, "evidence": self.evidence}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> UpliftHead:
+        """The head that `to_dict` wrote."""
+        members = tuple(
+            UpliftMember(m["name"], float(m["weight"]), float(m["centre"]), score_from_dict(m["score"])) for m in data["members"]
+        )
+        return cls(float(data["average_effect"]), float(data["standard_error"]), members, int(data["evidence"]))
+
+
+def shift_log_odds(p: FloatArray, offset: float) -> FloatArray:
+    """Probabilities whose log odds are moved by `offset`; an offset of 0 returns them unchanged.
+
+    Examples
+    --------
+    >>> shift_log_odds(np.array([0.5]), 1.0).round(3)
+    array([0.731])
+    """
+    if offset == 0.0:
+        return p
+    shifted: FloatArray = expit(logit(clip_probability(p)) + offset)
+    return shifted

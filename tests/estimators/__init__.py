@@ -1,0 +1,1 @@
+"""The estimators against simulated truth, published figures and the laws they must keep."""
