@@ -1,7 +1,7 @@
 """How do we learn, prove and publish?
 
-Reads the contract tables and Feast's historical features, fits the three served models, proves them on rows they have not seen, and publishes
-them to MLflow. A shell room: it may import `features` and the pure rooms, never `serving` or `simulation`.
+Reads the contract tables and Feast's historical features, fits the three served models, proves them on rows they have not seen, and
+publishes them to MLflow. A shell room: it may import `features` and the pure rooms, never `serving` or `simulation`.
 
 =================== ==============================================================================================
 file                holds

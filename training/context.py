@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from decisioning.catalog import Catalog
 from features.store import FeatureDoor
+
+from decisioning.catalog import Catalog
 from training.tracking import Tracker
 
 ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]

@@ -1,8 +1,8 @@
 """What MLflow loads when anybody asks for `models:/NAME@champion`.
 
-MLflow copies this file into each logged model (as `nudge_pyfunc.py`) beside the room `estimators` and the bundle. Hence the model answers in
-any process that has numpy, pandas and LightGBM, whether Nudge is installed there or not; where it is, Nudge's own room is used. Nothing here
-is pickled: the bundle is JSON and LightGBM text.
+MLflow copies this file into each logged model (as `nudge_pyfunc.py`) beside the room `estimators` and the bundle. Hence the model answers
+in any process that has numpy, pandas and LightGBM, whether Nudge is installed there or not; where it is, Nudge's own room is used. Nothing
+here is pickled: the bundle is JSON and LightGBM text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The only door to MLflow: runs, registered models and their aliases.
 
-MLflow is imported on first use, since that takes more than a second. Its telemetry is switched off before the import, and nothing here reaches
-a network unless the tracking URI names a server. Models are logged with a loader module and a folder of JSON and LightGBM text: no pickle is
-written or read.
+MLflow is imported on first use, since that takes more than a second. Its telemetry is switched off before the import, and nothing here
+reaches a network unless the tracking URI names a server. Models are logged with a loader module and a folder of JSON and LightGBM text: no
+pickle is written or read.
 """
 
 from __future__ import annotations
@@ -216,7 +216,6 @@ def _mlflow() -> ModuleType:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import mlflow
-    import mlflow.pyfunc
 
     for name in ("mlflow", "mlflow.store.db.utils", "mlflow.pyfunc", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)

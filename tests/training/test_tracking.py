@@ -84,7 +84,7 @@ def test_lost_artifacts_are_named(tracker: Tracker) -> None:
     folder = tracker.champion_bundle("uplift").path
     folder.rename(folder.with_name("moved"))
 
-    with pytest.raises(NotFound, match="artifacts of .* are gone"):
+    with pytest.raises(NotFound, match=r"artifacts of .* are gone"):
         tracker.champion_bundle("uplift")
 
 

@@ -1,0 +1,81 @@
+"""What the models learn from: logged interactions with their labels and the features that were known then."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from decisioning.catalog import Catalog
+from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray, IntArray
+from features.contract import IDENTITY_UNIT, FeatureContract
+from features.store import FeatureDoor
+from training.labels import Labels, LoggedRows, read_labelled
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Logged interactions, their labels, their point-in-time features; all of one length n.
+
+    Attributes
+    ----------
+    opted_out : float array, shape (n,)
+        1 where any opt-out followed within its window, 0 where none did, NaN while a window is open or no opt-out is declared.
+    """
+
+    rows: LoggedRows
+    labels: Labels
+    opted_out: FloatArray
+    features: Columns
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: BoolArray | IntArray) -> Dataset:
+        """Some of the rows."""
+        features = {name: column[rows] for name, column in self.features.items()}
+        return Dataset(self.rows.take(rows), self.labels.take(rows), self.opted_out[rows], features)
+
+
+def model_dtypes(contract: FeatureContract) -> dict[str, Dtype]:
+    """The features that models read: every one of the contract but those that identify."""
+    return {spec.name: spec.dtype for spec in contract.specs if spec.unit != IDENTITY_UNIT}
+
+
+def label_windows(catalog: Catalog) -> dict[str, float]:
+    """`window_days` of each outcome that a model learns: the actions' goals and the opt-outs."""
+    goals = {action.goal for action in catalog.actions if action.goal is not None}
+    return {name: outcome.window_days for name, outcome in catalog.outcomes.items() if name in goals or outcome.kind == "opt_out"}
+
+
+def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64) -> Dataset:
+    """The labelled interactions before as_of, with Feast's historical features.
+
+    Raises
+    ------
+    NotFound
+        There are no interactions, or the features are not built.
+    """
+    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of)
+    opted_out = _opted_out(labels, catalog)
+    return Dataset(rows, labels, opted_out, door.historical(rows.contact_id, rows.features_at))
+
+
+def data_hashes(data_dir: Path) -> dict[str, str]:
+    """SHA-256 of each contract table's file."""
+    found: Mapping[str, Path] = {path.stem: path for path in sorted(data_dir.glob("*.parquet"))}
+    return {name: _sha256(path) for name, path in found.items()}
+
+
+def _opted_out(labels: Labels, catalog: Catalog) -> FloatArray:
+    opt_outs = [labels.happened[name] for name in labels.happened if catalog.outcomes[name].kind == "opt_out"]
+    length = len(next(iter(labels.happened.values()), ()))
+    return np.max(opt_outs, axis=0) if opt_outs else np.full(length, np.nan)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
