@@ -200,15 +200,19 @@ class Tracker:
     def _fluent(self) -> Iterator[ModuleType]:
         """MLflow's fluent functions on our store; the process's own settings come back afterwards."""
         mlflow = _mlflow()
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        # MLflow exports both settings to the environment, for child processes.
+        environment = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
         with _plain_errors(self.tracking_uri):
             try:
                 mlflow.set_tracking_uri(self.tracking_uri)
                 mlflow.set_registry_uri(self.tracking_uri)
                 yield mlflow
             finally:
-                mlflow.set_tracking_uri(before[0])
-                mlflow.set_registry_uri(before[1])
+                mlflow.set_tracking_uri(before)
+                mlflow.set_registry_uri(environment["MLFLOW_REGISTRY_URI"])
+                for name, value in environment.items():
+                    os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _mlflow() -> ModuleType:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -88,12 +88,17 @@ def test_lost_artifacts_are_named(tracker: Tracker) -> None:
         tracker.champion_bundle("uplift")
 
 
-def test_publishing_leaves_the_process_s_own_mlflow_settings_alone(tracker: Tracker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [None, "sqlite:///mine.db"])
+def test_publishing_leaves_the_process_s_own_mlflow_settings_alone(tracker: Tracker, own: str | None) -> None:
     import mlflow
 
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mine.db")
+    mlflow.set_tracking_uri(own)
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ)
     try:
         tracker.publish(a_run())
-        assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/mine.db"
+        assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == before[:2]
+        assert {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")} == {
+            name: value for name, value in before[2].items() if name.startswith("MLFLOW_")
+        }
     finally:
         mlflow.set_tracking_uri(None)
