@@ -1,0 +1,61 @@
+"""Penalised linear models on the standardised matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from estimators.arrays import FloatArray
+from estimators.scores import LinearScore
+
+RIDGE_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Penalties tried, as multiples of the total weight."""
+
+
+def fit_logistic(matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: FloatArray | None = None) -> LinearScore:
+    """Log odds of y in {0, 1}, with the L2 penalty |coef|^2 / (2 C).
+
+    Parameters
+    ----------
+    matrix : array, shape (n, m)
+    y : array, shape (n,)
+    C : float
+        The inverse strength of the penalty, as scikit-learn has it.
+    sample_weight : array, shape (n,), optional
+    """
+    model = LogisticRegression(C=C, max_iter=200).fit(matrix, y, sample_weight=sample_weight)
+    return LinearScore(float(model.intercept_[0]), np.asarray(model.coef_[0], dtype=np.float64))
+
+
+def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -> LinearScore:
+    """Weighted ridge regression, its penalty chosen by generalised cross-validation.
+
+    GCV = weighted residual sum of squares / (1 - degrees of freedom / n)^2, from one eigendecomposition for all penalties.
+
+    Parameters
+    ----------
+    matrix : array, shape (n, m)
+    y : array, shape (n,)
+    sample_weight : array, shape (n,)
+
+    References
+    ----------
+    Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a Good Ridge Parameter", 1979.
+    """
+    weight = sample_weight / sample_weight.sum()
+    centre, level = weight @ matrix, float(weight @ y)
+    x, target = matrix - centre, y - level
+    weighted = x * weight[:, None]
+    values, vectors = np.linalg.eigh(weighted.T @ x)
+    values = np.maximum(values, 0.0)
+    rotated = vectors.T @ (weighted.T @ target)
+    total, n = float(weight @ target**2), len(y)
+
+    def gcv(penalty: float) -> float:
+        shrunk = rotated / (values + penalty)
+        residual = total - 2.0 * float(shrunk @ rotated) + float(values @ shrunk**2)
+        return residual / (1.0 - float((values / (values + penalty)).sum()) / n) ** 2
+
+    best = min(RIDGE_PENALTIES, key=gcv)
+    coef = vectors @ (rotated / (values + best))
+    return LinearScore(level - float(centre @ coef), coef)
