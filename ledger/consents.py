@@ -1,0 +1,57 @@
+"""The newest status per contact and purpose. Absence is never consent: what is not here was not granted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, func, select
+
+from decisioning.vocabulary import Columns
+from ledger import codec
+from ledger.history import current_generation
+from ledger.schema import HISTORY_CONSENTS
+
+_READ_CONTACTS = 1_000  # contacts in one IN list
+_EVER = 2**63 - 1
+
+
+def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime | None) -> Columns:
+    """contact_id, purpose (strings), granted (0/1), changed_at (timestamp): one row a contact and purpose.
+
+    Of two statuses at the same moment the refusal holds. Changes after `now` do not count yet.
+    """
+    span = {"now": _EVER if now is None else codec.micros(now)}
+    rows: list[Any] = []
+    if contact_ids is None:
+        rows += conn.execute(_OF_ALL, span)
+    else:
+        for chunk in codec.chunks(dict.fromkeys(contact_ids), _READ_CONTACTS):
+            rows += conn.execute(_OF, {**span, "contacts": chunk})
+    contact, purpose, granted, changed_at = list(zip(*rows, strict=True)) or [()] * 4
+    return {
+        "contact_id": codec.text_column(contact),
+        "purpose": codec.text_column(purpose),
+        "granted": np.array(granted, dtype=np.float64),
+        "changed_at": codec.time_column(changed_at),
+    }
+
+
+def _statement(*, everyone: bool) -> Any:
+    row = HISTORY_CONSENTS.c
+    order = (row.changed_at.desc(), row.granted)
+    place = func.row_number().over(partition_by=(row.contact_id, row.purpose), order_by=order).label("place")
+    ranked = select(row.contact_id, row.purpose, row.granted, row.changed_at, place).where(
+        row.generation == current_generation(), row.changed_at <= bindparam("now")
+    )
+    if not everyone:
+        ranked = ranked.where(row.contact_id.in_(bindparam("contacts", expanding=True)))
+    last = ranked.subquery()
+    columns = (last.c.contact_id, last.c.purpose, last.c.granted, last.c.changed_at)
+    return select(*columns).where(last.c.place == 1).order_by(last.c.contact_id, last.c.purpose)
+
+
+# Built once: composing a statement costs more than running it.
+_OF_ALL, _OF = _statement(everyone=True), _statement(everyone=False)

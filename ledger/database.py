@@ -1,0 +1,203 @@
+"""Engine and transactions: the one place where SQLite and PostgreSQL differ.
+
+SQLite runs in WAL mode with synchronous=FULL, so a commit is on disk when it returns; a write begins with BEGIN IMMEDIATE, so two writers
+queue instead of failing half-way. Within a process writers also queue on a lock: SQLite itself would make them sleep and poll.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, insert, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import QueuePool
+
+from decisioning.errors import ConfigError, Conflict, Unavailable
+from ledger import schema
+
+BUSY_SECONDS = 15.0
+"""How long a SQLite write waits for another process's write before the ledger counts as unavailable."""
+
+POOL_SIZE = 40
+"""SQLite connections kept open at most: one for each thread of a server's thread pool."""
+
+_SCHEMA_LOCK = 7_201_122  # any fixed number: PostgreSQL's advisory lock while the tables are created
+
+
+class Database:
+    """One engine with `reading` and `writing` transactions; a database that cannot answer raises `Unavailable`.
+
+    Raises
+    ------
+    ConfigError
+        The URL is not one of a database that the ledger supports.
+    Unavailable, Conflict
+        The database cannot be opened; it belongs to something else or to another version.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._place = self._engine.url.render_as_string(hide_password=True)
+        self.dialect = self._engine.dialect.name
+        self._queue: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        self._closed = False
+        try:
+            self._prepare()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def _prepare(self) -> None:
+        if self.dialect == "sqlite":
+            with self._translated(opening=True), self._engine.connect() as conn:
+                _write_ahead_log(conn)
+        with self.writing(opening=True) as conn:
+            if self.dialect == "postgresql":
+                conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+            schema.prepare(conn, shared=self.dialect == "postgresql")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one consistent state and writes nothing."""
+        with self._translated(), self._engine.connect() as conn:
+            yield conn
+
+    @contextmanager
+    def writing(self, *, opening: bool = False) -> Iterator[Connection]:
+        """A write transaction: committed, and on disk, when the block ends; rolled back when it raises."""
+        with (
+            self._translated(opening=opening),
+            self._queue,
+            self._engine.connect() as conn,
+            conn.execution_options(ledger_write=True).begin(),
+        ):
+            yield conn
+
+    def close(self) -> None:
+        """Give every connection back; any later call raises `Unavailable`."""
+        self._closed = True
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self, *, opening: bool = False) -> Iterator[None]:
+        if self._closed:
+            raise Unavailable("the ledger is closed", field="stores.ledger")
+        try:
+            yield
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+            raise Unavailable(
+                "the ledger cannot be opened" if opening else "the ledger cannot answer now",
+                field="stores.ledger",
+                got=_reason(error),
+                hint=f"check {self._place}",
+            ) from error
+        except exc.DatabaseError as error:
+            if not opening and type(error) is not exc.DatabaseError:  # its subclasses are our own mistakes: a broken constraint, wrong SQL
+                raise
+            kind = Conflict if opening else Unavailable
+            raise kind("this is not a readable ledger", field="stores.ledger", got=_reason(error), hint=f"check {self._place}") from error
+
+
+def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert the rows whose primary key is new, leave the others as they were; returns the keys inserted.
+
+    The key is the table's first column. A key that stands twice in `rows` is inserted once, the first time.
+    """
+    if not rows:
+        return set()
+    return set(conn.execute(_insert_new(conn.dialect.name, table, returning=True), rows).scalars())
+
+
+def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows whose primary key is new, leave the others as they were."""
+    if rows:
+        conn.execute(_insert_new(conn.dialect.name, table, returning=False), rows)
+
+
+def insert_rows(conn: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows of plain values for the columns `names`: straight to the driver, at half the time of a statement a row."""
+    statement = insert(table).compile(dialect=conn.dialect, column_keys=names)
+    order = [list(names).index(name) for name in statement.positiontup or ()]
+    values: list[Any] = [tuple(row[i] for i in order) for row in rows] if order else [dict(zip(names, row, strict=True)) for row in rows]
+    conn.exec_driver_sql(str(statement), values)
+
+
+@cache
+def _insert_new(dialect: str, table: Table, *, returning: bool) -> Any:
+    statement = upsert(dialect, table).on_conflict_do_nothing()
+    return statement.returning(table.columns[0]) if returning else statement
+
+
+def upsert(dialect: str, table: Table) -> Any:
+    """The dialect's INSERT, the one with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    kind: type[Insert] = {"sqlite": sqlite.Insert, "postgresql": postgresql.Insert}[dialect]
+    return kind(table)
+
+
+def _engine(url: str) -> Engine:
+    parsed = _parsed(url)
+    try:
+        if parsed.get_backend_name() != "sqlite":
+            return create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, poolclass=QueuePool, pool_size=POOL_SIZE, max_overflow=0)
+    except exc.NoSuchModuleError as error:
+        raise ConfigError("SQLAlchemy knows no such driver", field="stores.ledger", got=parsed.drivername) from error
+    except ImportError as error:
+        raise ConfigError(
+            "the database driver is not installed", field="stores.ledger", got=error.name, hint=f"pip install {error.name}"
+        ) from error
+    event.listen(engine, "connect", _sqlite_connection)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _parsed(url: str) -> URL:
+    allowed = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigError("not a database URL", field="stores.ledger", allowed=allowed) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            "the ledger does not support this database", field="stores.ledger", got=parsed.get_backend_name(), allowed=allowed
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("a ledger in memory would lose every decision", field="stores.ledger", got=url, allowed="sqlite:///FILE")
+    return parsed
+
+
+def _sqlite_connection(dbapi: Any, _record: object) -> None:
+    dbapi.isolation_level = None  # the driver begins no transaction by itself: `_sqlite_begin` does
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("ledger_write") else "BEGIN")
+
+
+def _write_ahead_log(conn: Connection) -> None:
+    """Switch the file to WAL; it stays so. SQLite does not wait for other openers here, so we do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    cursor = conn.connection.cursor()
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.Error as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise exc.DBAPIError.instance("PRAGMA journal_mode=WAL", None, error, sqlite3.Error) from error
+            time.sleep(0.01)
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words, one line, without the SQL and its values."""
+    words = str(getattr(error, "orig", None) or error).strip()
+    return words.splitlines()[0] if words else type(error).__name__

@@ -1,0 +1,224 @@
+"""Decisions with their selections, and the one decision of a `request_id` within a day.
+
+`request_claims` holds one row a request_id: the decision that answers it. The claim, the decision and its selections are written in one
+transaction, so of two simultaneous calls with the same request_id one decides and the other gets its decision.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Literal
+
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, select
+
+from ledger import codec
+from ledger.database import insert_missing, insert_new, upsert
+from ledger.schema import DECISIONS, REQUEST_CLAIMS, SELECTIONS
+
+REQUEST_WINDOW = timedelta(days=1)
+"""How long a request_id keeps its decision."""
+
+_CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One action chosen in a decision; money in the catalog's currency, times aware UTC.
+
+    `reserved_until` holds a place under the contact policy for an outbound selection until its outcome or that time; None reserves nothing.
+    """
+
+    rank: int
+    action_id: str
+    treatment_id: str
+    channel: str
+    direction: Literal["inbound", "outbound"]
+    placement: str | None
+    selection_prob: float
+    expected_profit: float
+    cost: float
+    reserved_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """One answer: who, when, what was chosen and, in `trace`, everything it came from (request, features, versions, scores, response)."""
+
+    decision_id: str
+    contact_id: str
+    decided_at: datetime
+    control_group: str
+    selections: tuple[Selection, ...] = ()
+    request_id: str | None = None
+    channel: str | None = None
+    plan_id: str | None = None
+    degraded: str | None = None
+    trace: dict[str, Any] = field(default_factory=dict)
+
+
+def record(conn: Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+    """Write the decisions; returns, in order, the decision that holds for each.
+
+    That is the record itself, or the earlier decision of the same request_id. A decision_id that is already there stays as it was.
+    """
+    winners = _claim(conn, [record for record in records if record.request_id is not None])
+    own = [record for record in records if winners.get(record.request_id, record.decision_id) == record.decision_id]
+    _insert(conn, own)
+    held = {record.decision_id: record for record in own}
+    held |= by_id(conn, [decision_id for decision_id in winners.values() if decision_id not in held])
+    return [held[winners.get(record.request_id, record.decision_id)] for record in records]
+
+
+def by_id(conn: Connection, decision_ids: Iterable[str]) -> dict[str, DecisionRecord]:
+    """The decisions with these ids; unknown ids are left out."""
+    ids = list(decision_ids)
+    if not ids:
+        return {}
+    found = conn.execute(_BY_ID, {"ids": ids}).all()
+    return {record.decision_id: record for record in _records(conn, found)}
+
+
+def by_request(conn: Connection, request_id: str, since: datetime) -> DecisionRecord | None:
+    """The decision that answers a request_id, if it was decided at `since` or later."""
+    found = conn.execute(_BY_REQUEST, {"request_id": request_id, "since": codec.micros(since)}).all()
+    return next(iter(_records(conn, found)), None)
+
+
+def of_contact(conn: Connection, contact_id: str, limit: int) -> list[DecisionRecord]:
+    """A contact's decisions, newest first."""
+    return _records(conn, conn.execute(_OF_CONTACT, {"contact_id": contact_id, "limit": limit}).all())
+
+
+def _claim(conn: Connection, records: Sequence[DecisionRecord]) -> dict[str | None, str]:
+    """Claim each record's request_id; returns request_id -> the decision_id that answers it."""
+    if not records:
+        return {}
+    claims = [{"request_id": r.request_id, "decision_id": r.decision_id, "decided_at": codec.micros(r.decided_at)} for r in records]
+    conn.execute(_claim_statement(conn.dialect.name), claims)
+    winners: dict[str | None, str] = {}
+    for chunk in codec.chunks(dict.fromkeys(r.request_id for r in records), _CHUNK):
+        winners.update((row.request_id, row.decision_id) for row in conn.execute(_WINNERS, {"ids": chunk}))
+    return winners
+
+
+@cache
+def _claim_statement(dialect: str) -> Any:
+    """A new claim wins where there is none, or where the one there is a day old."""
+    insert = upsert(dialect, REQUEST_CLAIMS)
+    newest = insert.excluded
+    expired = REQUEST_CLAIMS.c.decided_at <= newest.decided_at - REQUEST_WINDOW // timedelta(microseconds=1)
+    return insert.on_conflict_do_update(
+        index_elements=[REQUEST_CLAIMS.c.request_id],
+        set_={"decision_id": newest.decision_id, "decided_at": newest.decided_at},
+        where=expired,
+    )
+
+
+def _insert(conn: Connection, records: Sequence[DecisionRecord]) -> None:
+    new = insert_new(conn, DECISIONS, [_decision_row(record) for record in records])
+    rows = []
+    for item in records:
+        if item.decision_id in new:
+            new.discard(item.decision_id)  # a decision_id twice in one call: the first holds
+            rows += [_selection_row(item, selection) for selection in item.selections]
+    insert_missing(conn, SELECTIONS, rows)
+
+
+def _decision_row(item: DecisionRecord) -> dict[str, Any]:
+    return {
+        "decision_id": item.decision_id,
+        "contact_id": item.contact_id,
+        "request_id": item.request_id,
+        "decided_at": codec.micros(item.decided_at),
+        "channel": item.channel,
+        "plan_id": item.plan_id,
+        "control_group": item.control_group,
+        "degraded": item.degraded,
+        "trace": codec.to_json(item.trace),
+    }
+
+
+def _selection_row(item: DecisionRecord, chosen: Selection) -> dict[str, Any]:
+    return {
+        "decision_id": item.decision_id,
+        "rank": chosen.rank,
+        "contact_id": item.contact_id,
+        "decided_at": codec.micros(item.decided_at),
+        "plan_id": item.plan_id,
+        "action_id": chosen.action_id,
+        "treatment_id": chosen.treatment_id,
+        "channel": chosen.channel,
+        "direction": chosen.direction,
+        "placement": chosen.placement,
+        "selection_prob": codec.finite(chosen.selection_prob),
+        "expected_profit": codec.finite(chosen.expected_profit),
+        "cost": codec.finite(chosen.cost),
+        "reserved_until": None if chosen.reserved_until is None else codec.micros(chosen.reserved_until),
+    }
+
+
+def _records(conn: Connection, found: Sequence[Row[Any]]) -> list[DecisionRecord]:
+    if not found:
+        return []
+    chosen: dict[str, list[Selection]] = defaultdict(list)
+    for row in conn.execute(_SELECTIONS, {"ids": [row.decision_id for row in found]}):
+        chosen[row.decision_id].append(_selection(row))
+    return [_decision(row, tuple(chosen[row.decision_id])) for row in found]
+
+
+def _decision(row: Row[Any], selections: tuple[Selection, ...]) -> DecisionRecord:
+    return DecisionRecord(
+        decision_id=row.decision_id,
+        contact_id=row.contact_id,
+        decided_at=codec.moment(row.decided_at),
+        control_group=row.control_group,
+        selections=selections,
+        request_id=row.request_id,
+        channel=row.channel,
+        plan_id=row.plan_id,
+        degraded=row.degraded,
+        trace=json.loads(row.trace),
+    )
+
+
+def _selection(row: Row[Any]) -> Selection:
+    return Selection(
+        rank=row.rank,
+        action_id=row.action_id,
+        treatment_id=row.treatment_id,
+        channel=row.channel,
+        direction=row.direction,
+        placement=row.placement,
+        selection_prob=_number(row.selection_prob),
+        expected_profit=_number(row.expected_profit),
+        cost=_number(row.cost),
+        reserved_until=None if row.reserved_until is None else codec.moment(row.reserved_until),
+    )
+
+
+def _number(kept: float | None) -> float:
+    return math.nan if kept is None else kept
+
+
+# Built once: composing a statement costs more than running it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_BY_ID: Select[Any] = select(DECISIONS).where(DECISIONS.c.decision_id.in_(_IDS))
+_BY_REQUEST: Select[Any] = (
+    select(DECISIONS)
+    .join(REQUEST_CLAIMS, REQUEST_CLAIMS.c.decision_id == DECISIONS.c.decision_id)
+    .where(REQUEST_CLAIMS.c.request_id == bindparam("request_id"), REQUEST_CLAIMS.c.decided_at >= bindparam("since"))
+)
+_OF_CONTACT: Select[Any] = (
+    select(DECISIONS)
+    .where(DECISIONS.c.contact_id == bindparam("contact_id"))
+    .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.decision_id.desc())
+    .limit(bindparam("limit"))
+)
+_WINNERS: Select[Any] = select(REQUEST_CLAIMS.c.request_id, REQUEST_CLAIMS.c.decision_id).where(REQUEST_CLAIMS.c.request_id.in_(_IDS))
+_SELECTIONS: Select[Any] = select(SELECTIONS).where(SELECTIONS.c.decision_id.in_(_IDS)).order_by(SELECTIONS.c.rank)

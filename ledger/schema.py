@@ -1,0 +1,192 @@
+"""The tables, their version and its check.
+
+Every time is a BIGINT of UTC microseconds (see `codec`), every JSON a TEXT. The history tables carry a generation: only rows of
+`ledger_meta.history_generation` count, so a new past is written beside the old one and becomes current in a single small write.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+
+from decisioning.errors import Conflict
+
+SCHEMA_VERSION = 1
+"""Version of the tables below; raise it together with a migration."""
+
+_METADATA = MetaData()
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for the type INTEGER
+
+META = Table(
+    "ledger_meta",
+    _METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("history_generation", BigInteger, nullable=False),
+    Column("newest_generation", BigInteger, nullable=False),
+)
+
+DECISIONS = Table(
+    "decisions",
+    _METADATA,
+    Column("decision_id", String, primary_key=True),
+    Column("contact_id", String, nullable=False),
+    Column("request_id", String),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("channel", String),
+    Column("plan_id", String),
+    Column("control_group", String, nullable=False),
+    Column("degraded", String),
+    Column("trace", Text, nullable=False),
+    Index("decisions_of_contact", "contact_id", "decided_at"),
+)
+
+REQUEST_CLAIMS = Table(
+    "request_claims",
+    _METADATA,
+    Column("request_id", String, primary_key=True),
+    Column("decision_id", String, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+)
+
+SELECTIONS = Table(
+    "selections",
+    _METADATA,
+    Column("decision_id", String, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("contact_id", String, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("plan_id", String),
+    Column("action_id", String, nullable=False),
+    Column("treatment_id", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("placement", String),
+    Column("selection_prob", Float),
+    Column("expected_profit", Float),
+    Column("cost", Float),
+    Column("reserved_until", BigInteger),
+    Index("selections_of_contact", "contact_id", "decided_at"),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    _METADATA,
+    Column("event_id", String, primary_key=True),
+    Column("decision_id", String),
+    Column("contact_id", String, nullable=False),
+    Column("treatment_id", String),
+    Column("action_id", String),
+    Column("outcome", String, nullable=False),
+    Column("behaviour", String, nullable=False),
+    Column("value", Float),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Index("outcomes_of_decision", "decision_id"),
+    Index("outcomes_of_contact", "contact_id", "occurred_at"),
+)
+
+HISTORY_TOUCHES = Table(
+    "history_touches",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("contact_id", String, nullable=False),
+    Column("action_id", String, nullable=False),
+    Column("treatment_id", String),
+    Column("channel", String),
+    Column("at", BigInteger),
+    Index("history_touches_of_contact", "generation", "contact_id", "at"),
+)
+
+HISTORY_OUTCOMES = Table(
+    "history_outcomes",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("contact_id", String, nullable=False),
+    Column("action_id", String),
+    Column("outcome", String, nullable=False),
+    Column("at", BigInteger),
+    Index("history_outcomes_of_contact", "generation", "contact_id", "at"),
+)
+
+HISTORY_CONSENTS = Table(
+    "history_consents",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("contact_id", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("history_consents_of_contact", "generation", "contact_id", "purpose", "changed_at"),
+)
+
+PRICES = Table(
+    "prices",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("book", Text, nullable=False),
+)
+
+TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
+
+
+def prepare(conn: Connection, *, shared: bool) -> None:
+    """Create the tables in an empty database, or check that those found are this version's.
+
+    Parameters
+    ----------
+    conn : Connection
+        Inside a write transaction that nobody else's `prepare` can interleave with.
+    shared : bool
+        Other programs' tables may live in this database (PostgreSQL); a SQLite file is the ledger's alone.
+
+    Raises
+    ------
+    Conflict
+        The database belongs to something else, or holds another version of the tables.
+    """
+    found = set(inspect(conn).get_table_names())
+    if META.name in found:
+        _check_version(conn)
+        return
+    foreign = sorted(found & {table.name for table in TABLES} if shared else found)
+    if foreign:
+        raise Conflict(
+            "this database is not a Nudge ledger",
+            field="stores.ledger",
+            got=f"tables {', '.join(foreign[:5])}",
+            allowed="an empty database or an earlier ledger",
+            hint="give the ledger a database of its own",
+        )
+    _METADATA.create_all(conn)
+    conn.execute(META.insert(), {"id": 1, "schema_version": SCHEMA_VERSION, "history_generation": 0, "newest_generation": 0})
+
+
+def _check_version(conn: Connection) -> None:
+    version = conn.execute(select(META.c.schema_version).where(META.c.id == 1)).scalar_one_or_none()
+    if version != SCHEMA_VERSION:
+        raise Conflict(
+            "the ledger was written by another version of Nudge",
+            field="stores.ledger",
+            got=f"schema version {version}",
+            allowed=f"schema version {SCHEMA_VERSION}",
+            hint="run the version of Nudge that wrote it, or start a new ledger",
+        )

@@ -1,0 +1,52 @@
+"""A ledger in a temporary folder, and short ways to write what goes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.decisions import DecisionRecord, Selection
+from ledger.outcomes import OutcomeRecord
+from ledger.store import Ledger
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    with Ledger.open(url) as opened:
+        yield opened
+
+
+def email(**changes: Any) -> Selection:
+    """An outbound selection that holds its place for a week."""
+    chosen = Selection(1, "loan", "loan_email", "email", "outbound", None, 0.9, 12.5, 0.02, reserved_until=NOW + 7 * DAY)
+    return replace(chosen, **changes)
+
+
+def banner(**changes: Any) -> Selection:
+    """An inbound selection: shown, perhaps seen."""
+    return replace(Selection(1, "loan", "loan_hero", "web", "inbound", "home_hero", 0.8, 9.0, 0.0), **changes)
+
+
+def decision(decision_id: str = "d-1", *selections: Selection, **changes: Any) -> DecisionRecord:
+    """A decision for contact c-1, now."""
+    made = DecisionRecord(decision_id, "c-1", NOW, "nudge", selections, trace={"features": {"age": 41}})
+    return replace(made, **changes)
+
+
+def outcome(event_id: str = "e-1", **changes: Any) -> OutcomeRecord:
+    """A click of contact c-1 on decision d-1, now."""
+    happened = OutcomeRecord(event_id, "c-1", "click", "positive", NOW, NOW, decision_id="d-1", treatment_id="loan_email", action_id="loan")
+    return replace(happened, **changes)

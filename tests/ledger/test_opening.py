@@ -1,0 +1,130 @@
+"""Opening a ledger: plain refusals, one schema, and SQL that both databases understand."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from decisioning.errors import ConfigError, Conflict, NudgeError, Unavailable
+from ledger import consents, database, decisions, history
+from ledger.schema import OUTCOMES, SCHEMA_VERSION, TABLES
+from ledger.store import Ledger
+from tests.ledger.conftest import NOW, decision
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "message"),
+    [
+        ("no url at all", ConfigError, "not a database URL"),
+        ("sqlite://", ConfigError, "a ledger in memory would lose every decision"),
+        ("sqlite:///:memory:", ConfigError, "a ledger in memory would lose every decision"),
+        ("mysql://user@host/db", ConfigError, "does not support this database"),
+        ("sqlite:////no/such/folder/ledger.db", Unavailable, "the ledger cannot be opened; got unable to open database file"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused_in_plain_words(url: str, error: type[NudgeError], message: str) -> None:
+    with pytest.raises(error) as refusal:
+        Ledger.open(url)
+    assert message in str(refusal.value)
+    assert str(refusal.value).startswith("stores.ledger: ")
+
+
+def test_a_password_is_never_part_of_a_refusal() -> None:
+    with pytest.raises(ConfigError, match="knows no such driver; got postgresql[+]nodriver") as refusal:
+        Ledger.open("postgresql+nodriver://user:secret@127.0.0.1:1/db")
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"contact_id,action_id\n" * 500)
+    with pytest.raises(Conflict, match="not a readable ledger; got file is not a database"):
+        Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as other:
+        other.execute("CREATE TABLE runs (id TEXT)")
+    with pytest.raises(Conflict, match="not a Nudge ledger; got tables runs"):
+        Ledger.open(f"sqlite:///{tmp_path}/mlflow.db")
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("runs",)]
+    other.close()
+
+
+def test_a_ledger_of_another_version_is_refused(tmp_path: Path, url: str) -> None:
+    Ledger.open(url).close()
+    with sqlite3.connect(tmp_path / "ledger.db") as raw:
+        raw.execute("UPDATE ledger_meta SET schema_version = 99")
+    raw.close()
+    with pytest.raises(Conflict, match=f"got schema version 99; allowed: schema version {SCHEMA_VERSION}. Hint: "):
+        Ledger.open(url)
+
+
+def test_a_closed_ledger_says_so(url: str) -> None:
+    ledger = Ledger.open(url)
+    ledger.check()
+    ledger.close()
+    with pytest.raises(Unavailable, match="the ledger is closed"):
+        ledger.check()
+
+
+def test_a_write_that_another_process_blocks_is_unavailable_and_leaves_nothing(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    with Ledger.open(url) as ledger:
+        blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="cannot answer now; got database is locked"):
+            ledger.record_decisions([decision("d-1")])
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        assert ledger.decision("d-1") is None
+        ledger.record_decisions([decision("d-1")])
+        assert ledger.decision("d-1") == decision("d-1")
+
+
+def test_many_may_open_an_empty_ledger_at_once(url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for opened in list(pool.map(lambda _: Ledger.open(url), range(6))):
+            opened.check()
+            opened.close()
+
+
+def test_a_commit_waits_for_the_disk(url: str, ledger: Ledger) -> None:
+    found = {}
+    with ledger._database.reading() as conn:
+        for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout"):
+            found[pragma] = conn.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
+
+
+def test_a_write_takes_its_lock_before_it_reads(ledger: Ledger) -> None:
+    begun: list[str] = []
+    engine: Engine = ledger._database._engine
+    event.listen(engine, "before_cursor_execute", lambda *call: begun.append(call[2]))
+    ledger.record_decisions([decision("d-1")])
+    ledger.decision_by_request("r-1", since=NOW)
+    assert [sql for sql in begun if sql.startswith("BEGIN")] == ["BEGIN IMMEDIATE", "BEGIN"]
+
+
+def test_every_statement_can_be_said_to_postgresql() -> None:
+    dialect = postgresql.dialect()
+    statements = [
+        history._TOUCHES_OF_ALL,
+        history._TOUCHES_OF,
+        history._OUTCOMES_OF_ALL,
+        history._OUTCOMES_OF,
+        consents._OF_ALL,
+        consents._OF,
+    ]
+    statements += [decisions._BY_REQUEST, decisions._OF_CONTACT, decisions._SELECTIONS, decisions._claim_statement("postgresql")]
+    statements += [database._insert_new("postgresql", OUTCOMES, returning=True), *map(CreateTable, TABLES)]
+    said = [str(statement.compile(dialect=dialect)) for statement in statements]
+    assert "ON CONFLICT DO NOTHING RETURNING outcomes.event_id" in said[10]
+    assert "WHERE request_claims.decided_at <= excluded.decided_at" in said[9]
