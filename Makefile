@@ -5,7 +5,7 @@ SEED ?= 7
 SERVE ?= 1
 WORKSPACE ?= demo
 ROOMS := decisioning estimators measurement features ledger training serving simulation nudge
-CODE := $(ROOMS) benchmarks tests
+CODE := $(ROOMS) benchmarks docs tests
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,0 +1,14 @@
+"""The benchmarks by name: each measures, and returns its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks import small_effects
+from benchmarks.results import Figure
+
+Benchmark = Callable[[], Sequence[Figure]]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "small_effects": small_effects.measure,
+}
