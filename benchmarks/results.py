@@ -112,11 +112,10 @@ def table(rows: Sequence[dict[str, object]]) -> str:
     """The rows as one Markdown table; a goal that is not reached says **no**."""
     lines = ["| figure | value | peer | ratio | goal | reached |", "|---|---|---|---|---|---|"]
     for row in rows:
+        value = f"{_number(row['value'])} {row['unit']}"
         peer = f"{row['peer']}: {_number(row['peer_value'])}" if row["peer"] else ""
-        reached = {True: "yes", False: "**no**", None: ""}[row["holds"]]  # type: ignore[index]
-        lines.append(
-            f"| {row['name']} | {_number(row['value'])} {row['unit']} | {peer} | {_number(row['ratio'])} | {row['goal'] or ''} | {reached} |"
-        )
+        reached = "" if row["holds"] is None else "yes" if row["holds"] else "**no**"
+        lines.append(f"| {row['name']} | {value} | {peer} | {_number(row['ratio'])} | {row['goal'] or ''} | {reached} |")
     return "\n".join(lines)
 
 

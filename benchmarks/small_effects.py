@@ -90,14 +90,15 @@ def _earned(score: Array, gain: Array) -> float:
 
 
 def _learn(seen: Contacts, log: Log, others: Contacts) -> Learned:
-    propensity, uplift, defaults = (np.empty((len(others.clv), N_ACTIONS)) for _ in range(3))
+    propensity, uplift, defaults = np.empty((3, len(others.clv), N_ACTIONS))
     untouched = log.action == N_ACTIONS
     for action in range(N_ACTIONS):
         touched = log.action == action
         response = log.responses[:, action]
-        propensity[:, action] = ResponseModel(seed=action).fit(seen.traits[touched], response[touched]).predict_proba(others.traits)[:, 1]
+        model = ResponseModel().fit(seen.traits[touched], response[touched], X_linear=seen.traits[touched])
+        propensity[:, action] = model.predict_proba(others.traits, others.traits)[:, 1]
         pair = touched | untouched
-        learner = DoublyRobustUplift(seed=action).fit(seen.traits[pair], seen.traits[pair], response[pair], touched[pair].astype(float))
+        learner = DoublyRobustUplift().fit(seen.traits[pair], seen.traits[pair], response[pair], touched[pair].astype(float))
         uplift[:, action] = learner.predict(others.traits, others.traits)
         defaults[:, action] = _t_learner(seen.traits, response, touched, untouched, others.traits)
     return Learned(propensity, uplift, defaults, _opt_out(seen, log, others))
@@ -106,8 +107,8 @@ def _learn(seen: Contacts, log: Log, others: Contacts) -> Learned:
 def _t_learner(traits: Array, response: Array, touched: Array, untouched: Array, others: Array) -> Array:
     """Two LightGBM models with the library's own settings, one a side; the uplift is their difference."""
     sides = [LGBMClassifier(verbose=-1, n_jobs=2, random_state=0).fit(traits[rows], response[rows]) for rows in (touched, untouched)]
-    on, off = (side.predict_proba(others)[:, 1] for side in sides)
-    return np.asarray(on - off, dtype=np.float64)
+    on, off = (np.asarray(side.predict_proba(others), dtype=np.float64)[:, 1] for side in sides)
+    return on - off
 
 
 def _opt_out(seen: Contacts, log: Log, others: Contacts) -> Array:
