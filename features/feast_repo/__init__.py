@@ -1,0 +1,6 @@
+"""Which Feast objects does a workspace's contract become?
+
+``feature_store.yaml``  the repository for Feast's own tools
+``definitions.py``      entity, source, view and service, built from the applied contract
+``packed_store.py``     Feast's online stores with one packed vector a contact
+"""
