@@ -195,7 +195,7 @@ def _set_aside(shop: _Workshop, spec: TableSpec, found: list[Check], refused: li
     """Bad rows as they came, each with the reason."""
     reasons = " ".join(f"WHEN {place} THEN {literal(f'{found[place].column}: {found[place].what}')}" for place in refused)
     path = shop.staging_dir / "quarantine" / f"{spec.name}.parquet"
-    rows = f"SELECT r.* EXCLUDE ({ROW}), CASE place {reasons} END AS _reason FROM staging.raw_{spec.name} r"
+    rows = f"SELECT r.* EXCLUDE ({ROW}), CASE b.place {reasons} END AS _reason FROM staging.raw_{spec.name} r"
     bad = f"(SELECT * FROM staging.bad_{spec.name} WHERE place IN ({', '.join(map(str, refused))}))"
     shop.connection.execute(f"COPY ({rows} JOIN {bad} b USING ({ROW}) ORDER BY r.{ROW}) TO {literal(str(path))} (FORMAT parquet)")
 

@@ -211,22 +211,29 @@ REFUSALS: dict[str, tuple[str, str, list[str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with good data and some odd files; refused ingests leave it as it is, so every case may share it."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    (workspace / "empty.csv").touch()
+    (workspace / "empty.parquet").touch()
+    (workspace / "header.csv").write_text("contact_id,age\n")
+    run(workspace)
+    return workspace
+
+
 @pytest.mark.parametrize("case", REFUSALS)
-def test_bad_input_is_refused_in_one_plain_line_and_the_earlier_data_stays(case: str, tmp_path: Path) -> None:
+def test_bad_input_is_refused_in_one_plain_line_and_the_earlier_data_stays(case: str, ingested: Path) -> None:
     table, sql, pieces = REFUSALS[case]
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "empty.parquet").touch()
-    (tmp_path / "header.csv").write_text("contact_id,age\n")
-    run(tmp_path)
-    before = fingerprint(tmp_path)
+    before = fingerprint(ingested)
 
     with pytest.raises(DataError) as refused:
-        run(tmp_path, **{table: sql})
+        run(ingested, **{table: sql})
 
     text = str(refused.value)
     assert [piece for piece in pieces if piece not in text] == [], text
     assert "\n" not in text
-    assert fingerprint(tmp_path) == before
+    assert fingerprint(ingested) == before
 
 
 def test_a_failing_first_ingest_leaves_no_table_at_all(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from features.ingest import IngestReport, ingest
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
-CONTACTS = "SELECT * FROM (VALUES ('a', 30, 'F'), ('b', 40, 'M'), ('c', 50, NULL)) t(contact_id, age, firm_id)"
+CONTACTS = "SELECT * FROM (VALUES ('a', 30, 'F'), ('b', 40, NULL), ('c', 50, NULL)) t(contact_id, age, account_id)"
 INTERACTIONS = """SELECT * FROM (VALUES
     ('i1', 'a', 'loan', TIMESTAMP '2026-01-01 10:00', 0.5, 1.5), ('i2', 'b', 'no_action', TIMESTAMP '2026-01-02', 0.5, 0.0))
     t(interaction_id, contact_id, action_id, occurred_at, selection_prob, cost)"""
@@ -54,7 +54,7 @@ def run(workspace: Path, *, quarantine: bool = False, base: Mapping[str, str] = 
 
 def rows(workspace: Path, table: str) -> list[dict[str, Any]]:
     """The rows of an ingested table."""
-    relation = duckdb.sql(f"SELECT * FROM '{workspace}/data/{table}.parquet'")
+    relation = duckdb.read_parquet(str(workspace / "data" / f"{table}.parquet"))
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
@@ -65,7 +65,7 @@ def column(workspace: Path, table: str, name: str) -> list[Any]:
 
 def types(workspace: Path, table: str) -> dict[str, str]:
     """Column -> DuckDB type of an ingested table."""
-    relation = duckdb.sql(f"SELECT * FROM '{workspace}/data/{table}.parquet'")
+    relation = duckdb.read_parquet(str(workspace / "data" / f"{table}.parquet"))
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
