@@ -87,7 +87,9 @@ CONTACTS = TableSpec(
     (
         _key("contact_id", "whom we decide for"),
         ColumnSpec("account_id", "id", "the company the contact belongs to"),
-        ColumnSpec("valid_from", "time", "from when the row holds: several rows a contact, the newest not after as_of holds", filled=True),
+        ColumnSpec(
+            "valid_from", "time", "from when the row holds (NULL: always): several rows a contact, the newest not after as_of holds"
+        ),
         ColumnSpec("time_zone", "text", "IANA name; quiet hours are kept in it"),
         ColumnSpec("market", "text", "country or region"),
     ),

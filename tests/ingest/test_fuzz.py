@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[object]]] = [
     (pa.decimal128(38, 3), st.decimals(-(10**9), 10**9, places=3)),
     (pa.bool_(), st.booleans()),
     (pa.timestamp("us"), st.datetimes()),
-    (pa.timestamp("ns", tz="Europe/Warsaw"), st.datetimes(datetime(1700, 1, 1), datetime(2250, 1, 1))),
+    (pa.timestamp("ns", tz="Europe/Warsaw"), st.integers(-(2**62), 2**62)),
     (pa.date32(), st.dates()),
     (pa.binary(), st.binary(max_size=4)),
     (pa.list_(pa.int64()), st.lists(st.integers(0, 9), max_size=2)),
@@ -57,7 +56,7 @@ def _arrow_tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(name=st.sampled_from(sorted(TABLES)), table=_arrow_tables(), quarantine=st.booleans(), complete=st.booleans())
 def test_random_tables_are_ingested_or_refused(name: str, table: pa.Table, quarantine: bool, complete: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -66,14 +65,16 @@ def test_random_tables_are_ingested_or_refused(name: str, table: pa.Table, quara
         missing = [column for column in TABLES[name].required if column not in table.column_names] if complete else []
         extra = "".join(f", {GOOD.get(column, LETTER)} AS {column}" for column in missing)
         base = {"contacts": CONTACTS, "interactions": INTERACTIONS}
+        report = refusal = None
         try:
             report = run(workspace, base=base, quarantine=quarantine, **{name: f"SELECT *{extra} FROM 'any.parquet'"})
         except DataError as refused:
-            event("refused")
-            assert "\n" not in str(refused)
-            assert "the data cannot be read" not in str(refused)
+            refusal = str(refused)
+        event("refused" if refusal else "ingested")
+        if refusal is not None:
+            assert "\n" not in refusal
+            assert "the data cannot be read" not in refusal
             assert fingerprint(workspace) == {}
-        else:
-            event("ingested")
+        if report is not None:
             assert report.tables[name].rows + report.tables[name].quarantined + report.tables[name].copies_dropped == table.num_rows
             assert set(types(workspace, name).values()) <= WRITTEN

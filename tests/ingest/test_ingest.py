@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,10 +15,11 @@ from decisioning.errors import Conflict
 from features.tables import TABLES
 from tests.ingest.workspaces import CONTACTS, EVENTS, INTERACTIONS, NOW, OUTCOMES, SOURCES, column, fingerprint, rows, run, types
 
-TYPES = """SELECT 1 AS contact_id, true AS a_bool, 2::TINYINT AS a_small, 3::UINTEGER AS an_unsigned, 4::HUGEINT AS a_huge, 5.25::DECIMAL(9, 2) AS
-    a_decimal, 6.5::FLOAT AS a_float, 'seven' AS a_string, DATE '2026-08-08' AS a_date, TIMESTAMPTZ '2026-09-09 09:00:00+02' AS a_zoned,
-    TIMESTAMP_NS '2026-10-10 10:00:00.123456' AS a_nano, 'x'::ENUM('x', 'y') AS an_enum, uuid '00000000-0000-0000-0000-000000000001' AS a_uuid,
-    TIME '11:00' AS a_time, [1, 2] AS a_list, {'k': 1} AS a_struct, NULL AS nothing, '{"j": 1}'::JSON AS a_json, 'b'::BLOB AS a_blob"""
+TYPES = """SELECT 1 AS contact_id, true AS a_bool, 2::TINYINT AS a_small, 3::UINTEGER AS an_unsigned, 4::HUGEINT AS a_huge,
+    5.25::DECIMAL(9, 2) AS a_decimal, 6.5::FLOAT AS a_float, 'seven' AS a_string, DATE '2026-08-08' AS a_date,
+    TIMESTAMPTZ '2026-09-09 09:00:00+02' AS a_zoned, TIMESTAMP_NS '2026-10-10 10:00:00.123456' AS a_nano, 'x'::ENUM('x', 'y') AS an_enum,
+    uuid '00000000-0000-0000-0000-000000000001' AS a_uuid, TIME '11:00' AS a_time, [1, 2] AS a_list, {'k': 1} AS a_struct, NULL AS nothing,
+    '{"j": 1}'::JSON AS a_json, 'b'::BLOB AS a_blob"""
 
 
 def test_an_attribute_of_any_type_becomes_one_of_six(tmp_path: Path) -> None:
@@ -29,11 +29,8 @@ def test_an_attribute_of_any_type_becomes_one_of_six(tmp_path: Path) -> None:
     row = rows(tmp_path, "contacts")[0]
     assert (found["a_huge"], row["a_huge"], found["a_decimal"], row["a_decimal"]) == ("DOUBLE", 4.0, "DOUBLE", 5.25)
     assert (found["a_small"], found["an_unsigned"], row["an_unsigned"]) == ("BIGINT", "BIGINT", 3)
-    assert (row["a_date"], row["a_zoned"], row["a_nano"]) == (
-        date(2026, 8, 8),
-        datetime(2026, 9, 9, 7),
-        datetime(2026, 10, 10, 10, 0, 0, 123456),
-    )
+    assert str(row["a_date"]) == "2026-08-08"
+    assert (str(row["a_zoned"]), str(row["a_nano"])) == ("2026-09-09 07:00:00", "2026-10-10 10:00:00.123456")
     assert (row["a_bool"], row["an_enum"], row["a_list"], row["nothing"]) == (True, "x", "[1, 2]", None)
 
 
@@ -70,7 +67,7 @@ def test_ids_are_strings_whatever_the_source_calls_them(tmp_path: Path) -> None:
 def test_every_way_to_write_a_time_is_the_same_time_in_utc(time: str, tmp_path: Path) -> None:
     run(tmp_path, events=f"SELECT 'a' AS contact_id, 'login' AS event_type, {time} AS occurred_at")
     assert types(tmp_path, "events")["occurred_at"] == "TIMESTAMP"
-    assert column(tmp_path, "events", "occurred_at") == [datetime(2026, 3, 29, 8)]
+    assert column(tmp_path, "events", "occurred_at")[0].isoformat() == "2026-03-29T08:00:00"
 
 
 def test_a_one_shot_experiment_needs_no_times(tmp_path: Path) -> None:
@@ -116,7 +113,8 @@ def test_rows_come_in_the_order_of_the_table_with_9_before_10(tmp_path: Path) ->
 
 
 def test_the_same_rows_in_another_order_give_the_same_bytes(tmp_path: Path) -> None:
-    events = "SELECT i % 50 AS contact_id, 'login' AS event_type, TIMESTAMP '2026-01-01' + to_hours(i % 7) AS occurred_at, i AS n FROM range(500) t(i)"
+    events = """SELECT i % 50 AS contact_id, 'login' AS event_type, TIMESTAMP '2026-01-01' + to_hours(i % 7) AS occurred_at, i AS n
+        FROM range(500) t(i)"""
     contacts = "SELECT i AS contact_id FROM range(50) t(i)"
     run(tmp_path, base={}, contacts=contacts, events=events)
     before = fingerprint(tmp_path)

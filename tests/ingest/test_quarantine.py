@@ -17,7 +17,8 @@ def _set_aside(workspace: Path, table: str, columns: str) -> list[tuple[Any, ...
 
 
 def test_bad_rows_go_aside_with_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
-    sql = f"{EVENTS} UNION ALL SELECT 'a', 'login', NULL, 'e3', 1 UNION ALL SELECT 'a', 'purchase', TIMESTAMP '2026-01-01', 'e4', 'nan'::DOUBLE"
+    sql = f"""{EVENTS} UNION ALL SELECT 'a', 'login', NULL, 'e3', 1
+        UNION ALL SELECT 'a', 'purchase', TIMESTAMP '2026-01-01', 'e4', 'nan'::DOUBLE"""
     report = run(tmp_path, events=sql, quarantine=True)
     assert column(tmp_path, "events", "event_id") == ["e1", "e2"]
     assert _set_aside(tmp_path, "events", "event_id, _reason") == [

@@ -40,10 +40,10 @@ REFUSALS: dict[str, tuple[str, str, list[str]]] = {
         "SELECT * FROM (VALUES ('a', DATE '2026-01-01'), ('a', DATE '2026-01-01'), ('a', DATE '2026-02-01')) t(contact_id, valid_from)",
         ["contacts.contact_id: repeats an earlier contact_id and valid_from in 1 of 3 rows", "valid_from=2026-01-01"],
     ),
-    "a contact valid from nowhere": (
+    "a contact twice since always": (
         "contacts",
-        "SELECT * FROM (VALUES ('a', DATE '2026-01-01'), ('a', NULL)) t(contact_id, valid_from)",
-        ["contacts.valid_from: missing value", "in 1 of 2 rows"],
+        "SELECT * FROM (VALUES ('a', DATE '2026-01-01'), ('a', NULL), ('a', NULL)) t(contact_id, valid_from)",
+        ["contacts.contact_id: repeats an earlier contact_id and valid_from in 1 of 3 rows", "row 3: contact_id='a', valid_from=NULL"],
     ),
     "an unknown time zone": (
         "contacts",
