@@ -1,0 +1,34 @@
+"""What the routes need of a service: the verbs, without HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from decisioning.errors import NudgeError
+from serving.schemas import DecisionRequest, OutcomeIn
+
+
+class Service(Protocol):
+    """Decides, records and remembers. Every verb may be called from several threads at once and refuses with a `NudgeError`."""
+
+    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+        """One decision (`schemas.DecisionResponse`), in the ledger before it returns."""
+
+    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
+        """One answer a request, in order: its decision, or its refusal."""
+
+    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+        """Keep outcomes, each once (`schemas.OutcomeReceipt`); an index counts within `outcomes`."""
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        """The full trace of a decision (`schemas.DecisionTrace`)."""
+
+    def contact(self, contact_id: str) -> dict[str, Any]:
+        """Everything held about a contact (`schemas.ContactView`)."""
+
+    def readiness(self) -> dict[str, dict[str, Any]]:
+        """Each dependency by name: {"ok": bool, "detail": str}."""
+
+    def close(self) -> None:
+        """Release what the service holds; called once, when the server stops."""

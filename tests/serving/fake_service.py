@@ -1,0 +1,128 @@
+"""A service in memory: answers like the real one, without stores and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from decisioning.errors import NotFound, NudgeError, RequestError
+from serving.schemas import DecisionRequest, OutcomeIn
+
+CHANNELS = ("web", "email")
+
+
+class FakeService:
+    """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[str, dict[str, Any]] = {}
+        self.outcomes: dict[str, OutcomeIn] = {}
+        self.asked: list[DecisionRequest] = []
+        self.broken: Exception | None = None
+        self.ready = {"ledger": {"ok": True, "detail": "answers"}, "features": {"ok": True, "detail": "answers"}}
+        self.closed = False
+
+    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+        self._break()
+        self.asked.append(request)
+        if request.channel not in (None, *CHANNELS):
+            raise RequestError("unknown channel", field="channel", got=request.channel, allowed=", ".join(CHANNELS))
+        answer = _answer(f"d-{len(self.decisions) + 1}", request)
+        if not request.dry_run:
+            self.decisions[answer["decision_id"]] = answer
+        return answer
+
+    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
+        return [self._answer_or_refusal(request) for request in requests]
+
+    def _answer_or_refusal(self, request: DecisionRequest) -> dict[str, Any] | NudgeError:
+        try:
+            return self.decide(request)
+        except RequestError as error:
+            return error
+
+    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+        self._break()
+        rejected = [
+            {"index": place, "reason": "unknown outcome 'nonsense'"} for place, one in enumerate(outcomes) if one.outcome == "nonsense"
+        ]
+        kept = [one for one in outcomes if one.outcome != "nonsense"]
+        new = {one.event_id: one for one in reversed(kept) if one.event_id not in self.outcomes}
+        self.outcomes.update(new)
+        return {"accepted": len(new), "duplicates": len(kept) - len(new), "rejected": rejected}
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        self._break()
+        if decision_id not in self.decisions:
+            raise NotFound("there is no such decision", field="decision_id", got=decision_id)
+        return {**self.decisions[decision_id], "request": {"limit": 3}, "outcomes": []}
+
+    def contact(self, contact_id: str) -> dict[str, Any]:
+        self._break()
+        if contact_id == "nobody":
+            raise NotFound("there is no such contact", field="contact_id", got=contact_id)
+        empty: dict[str, Any] = {name: [] for name in ("touches", "decisions", "outcomes", "consents")}
+        return {
+            "contact_id": contact_id,
+            "attributes": {"age": 41},
+            "features": {"age": 41},
+            "segment": "persuadable",
+            "clv": None,
+            **empty,
+        }
+
+    def readiness(self) -> dict[str, dict[str, Any]]:
+        self._break()
+        return self.ready
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _break(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+
+def _answer(decision_id: str, request: DecisionRequest) -> dict[str, Any]:
+    return {
+        "decision_id": decision_id,
+        "contact_id": request.contact_id,
+        "decided_at": "2026-11-22T10:00:00Z",
+        "took_ms": {"features": 0.4, "score": 1.1, "decide": 0.2, "log": 0.6, "total": 2.5},
+        "control_group": "nudge",
+        "degraded": None,
+        "versions": {"catalog": "2026-11-22#9f2c", "models": {"uplift": 4, "clv": 2}, "features": "a81e", "prices": "p-3"},
+        "actions": [_loan(rank) for rank in range(1, (request.limit or 1) + 1)],
+        "no_action": None,
+        "filtered": [{"treatment_id": "savings_hero", "stage": "eligibility", "rule": "age >= 26", "detail": "age is 22"}]
+        if request.explain
+        else [],
+    }
+
+
+def _loan(rank: int) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "action_id": "personal_loan",
+        "issue": "sales",
+        "group": "lending",
+        "treatment_id": "personal_loan_hero",
+        "channel": "web",
+        "placement": "home_hero",
+        "content_id": "loan_hero",
+        "propensity": 0.081,
+        "baseline": 0.052,
+        "uplift": 0.029,
+        "value": 640.0,
+        "clv": 1820.0,
+        "cost": 0.0,
+        "shadow_cost": 0.0,
+        "context_weight": 1.5,
+        "lever": 1.0,
+        "expected_profit": 18.2,
+        "priority": 27.3,
+        "segment": "persuadable",
+        "selection_prob": 0.93,
+        "traffic": "model",
+        "reasons": ["uplift 2.9 points"],
+    }

@@ -1,0 +1,71 @@
+"""The OpenAPI document says what the API does: no more, no less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from serving.schemas import DecisionRequest, OutcomeIn
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def test_every_route_that_works_is_in_it_and_no_other(document: dict[str, Any]) -> None:
+    assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
+        ("POST", "/v1/decisions"), ("POST", "/v1/decisions:batch"), ("POST", "/v1/outcomes"), ("GET", "/v1/decisions/{decision_id}"),
+        ("GET", "/v1/contacts/{contact_id}"), ("GET", "/health/live"), ("GET", "/health/ready"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "model"), [("DecisionRequest", DecisionRequest), ("OutcomeIn", OutcomeIn)])
+def test_a_request_is_described_by_the_model_that_reads_it(document: dict[str, Any], name: str, model: Any) -> None:
+    described = document["components"]["schemas"][name]
+    schema = model.model_json_schema()
+    for field in schema["properties"].values():
+        if field.get("default", ...) is None:  # FastAPI leaves this out
+            del field["default"]
+    assert described == schema
+    assert described["additionalProperties"] is False
+
+
+def test_bodies_and_answers_name_their_schemas(document: dict[str, Any]) -> None:
+    body = document["paths"]["/v1/outcomes"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["anyOf"][0] == {"$ref": "#/components/schemas/OutcomeIn"}
+    assert body["anyOf"][1]["maxItems"] == 1000
+    batch = document["paths"]["/v1/decisions:batch"]["post"]
+    assert batch["requestBody"]["content"]["application/json"]["schema"]["items"] == {"$ref": "#/components/schemas/DecisionRequest"}
+    answered = document["paths"]["/v1/decisions"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answered == {"$ref": "#/components/schemas/DecisionResponse"}
+
+
+def test_every_refusal_is_described_as_a_problem_document(document: dict[str, Any]) -> None:
+    operations = {(path, method): operation for path, methods in document["paths"].items() for method, operation in methods.items()}
+    for (path, _), operation in operations.items():
+        for status, response in operation["responses"].items():
+            if int(status) >= 400 and (path, status) != ("/health/ready", "503"):
+                assert list(response["content"]) == ["application/problem+json"]
+    assert {"400", "413", "415", "422", "500", "503"} <= set(operations["/v1/decisions", "post"]["responses"])
+    assert "404" in operations["/v1/contacts/{contact_id}", "get"]["responses"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            walk(item)
+        if isinstance(node, dict) and "$ref" in node:
+            found.append(node["$ref"].removeprefix("#/components/schemas/"))
+
+    walk(document)
+    assert set(found) <= set(document["components"]["schemas"])
+
+
+def test_the_document_is_the_same_every_time(client: TestClient) -> None:
+    assert client.get("/openapi.json").content == client.get("/openapi.json").content
