@@ -1,0 +1,111 @@
+"""nudge.yaml as typed, frozen values: where data, stores and models are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from decisioning.errors import ConfigError, NotSupportedYet
+from decisioning.schema_errors import explain_validation_error
+
+DEFAULT_TRACKING = "sqlite:///mlruns/mlflow.db"
+_SQLITE = "sqlite:///"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sources(_Frozen):
+    """Contract table -> DuckDB SQL that yields it."""
+
+    contacts: str
+    accounts: str | None = None
+    events: str | None = None
+    interactions: str | None = None
+    outcomes: str | None = None
+    consents: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """The sources that are there."""
+        return {name: sql for name, sql in self.model_dump().items() if sql is not None}
+
+
+class OfflineStore(_Frozen):
+    """Where features for training are kept."""
+
+    type: Literal["duckdb"] = "duckdb"
+
+
+class OnlineStore(_Frozen):
+    """Where features for serving are kept."""
+
+    type: Literal["sqlite", "redis"] = "sqlite"
+    connection_string: str | None = None
+
+
+class Stores(_Frozen):
+    """The stores; each default is embedded and needs no server."""
+
+    offline: OfflineStore = OfflineStore()
+    online: OnlineStore = OnlineStore()
+    ledger: str = "sqlite:///state/ledger.db"
+    tracking: str = DEFAULT_TRACKING
+
+
+class Engine(_Frozen):
+    """What runs the batch work."""
+
+    type: str = "local"
+
+
+class NudgeConfig(_Frozen):
+    """The whole of nudge.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    seed: int = 7
+    sources: Sources
+    stores: Stores = Stores()
+    engine: Engine = Engine()
+    models: dict[str, Any] | None = None
+
+
+def parse_config(data: object) -> NudgeConfig:
+    """The configuration in `data`, the plain mapping of a YAML reader.
+
+    Raises
+    ------
+    ConfigError
+        With the path of every wrong key.
+    NotSupportedYet
+        For a key of the contract that this version does not do.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError("is not a mapping of keys", field="nudge.yaml", got=type(data).__name__, hint="is the file empty?")
+    try:
+        config = NudgeConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(explain_validation_error(error, NudgeConfig)) from None
+    if config.engine.type != "local":
+        raise NotSupportedYet("not supported yet", field="engine.type", got=config.engine.type, allowed="local")
+    if config.models is not None:
+        raise NotSupportedYet("not supported yet", field="models", hint="leave this key out for now")
+    return config
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """A SQLite URL with a relative path, made absolute below `folder`; any other URL as it is.
+
+    Examples
+    --------
+    >>> absolute_url("sqlite:///state/ledger.db", Path("/w"))
+    'sqlite:////w/state/ledger.db'
+    >>> absolute_url("postgresql://db/nudge", Path("/w"))
+    'postgresql://db/nudge'
+    """
+    if not url.startswith(_SQLITE) or url.startswith(f"{_SQLITE}/") or url == _SQLITE:
+        return url
+    return f"{_SQLITE}{folder / url.removeprefix(_SQLITE)}"

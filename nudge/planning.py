@@ -1,0 +1,87 @@
+"""`nudge plan`: the population's features through the planner into files, the ledger and the price book."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from decisioning.errors import DataError, NotFound
+from decisioning.vocabulary import null_column
+from nudge.features_ready import Say, default_as_of, ensure_built, to_datetime64
+from nudge.snapshot_source import WorkspaceSnapshots
+from nudge.workspace import Workspace, require_data
+from serving.audiences import summary, write_plan
+from serving.planner import Population, make_plan, publish
+from serving.snapshot import Snapshot
+
+
+def plan_workspace(
+    workspace: Workspace, *, out: Path, as_of: datetime | None = None, contacts: Path | None = None, dry_run: bool = False, say: Say
+) -> dict[str, Any]:
+    """Plan, write the files, keep the decisions and publish the shadow prices; with `dry_run` only compute.
+
+    Returns
+    -------
+    dict
+        The manifest, with `files` as paths.
+    """
+    ensure_built(workspace, say)
+    with workspace.open_ledger() as ledger:
+        snapshot = WorkspaceSnapshots(workspace, ledger).load()
+        population = read_population(workspace, snapshot, as_of, contacts)
+        total = len(population.contact_ids)
+        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"decided {done:,} of {total:,} contacts"))
+        if dry_run:
+            return summary(planned) | {"files": [], "dry_run": True}
+        say("keeping the decisions")
+        publish(planned, ledger)
+        say("writing the files")
+        manifest = write_plan(planned, out)
+    folder = out / planned.plan_id
+    return manifest | {"files": [str(folder / name) for name in [*manifest["files"], "manifest.json"]], "dry_run": False}
+
+
+def read_population(workspace: Workspace, snapshot: Snapshot, as_of: datetime | None, contacts: Path | None) -> Population:
+    """Everyone, or those listed in a parquet file, with their features as of the plan's moment."""
+    data = require_data(workspace)
+    feature_as_of = default_as_of(workspace) if as_of is None else to_datetime64(as_of)
+    moment = to_datetime64(data.moment if as_of is None else as_of)
+    contact_ids, columns = workspace.door.population(feature_as_of)
+    if contacts is not None:
+        contact_ids, columns = _only(_listed(contacts), contact_ids, columns, snapshot)
+    fingerprint = json.dumps([data.fingerprint, workspace.config.seed, str(feature_as_of)])
+    return Population(contact_ids, columns, moment, fingerprint)
+
+
+def _listed(path: Path) -> np.ndarray:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise NotFound("there is no such file", field="--contacts", got=path) from None
+    except (pa.ArrowInvalid, OSError):
+        raise DataError("cannot be read as parquet", field="--contacts", got=path) from None
+    if "contact_id" not in table.column_names:
+        raise DataError("the file has no column contact_id", field="--contacts", got=", ".join(table.column_names) or "no columns")
+    ids = [None if one is None else str(one) for one in table["contact_id"].to_pylist()]
+    if None in ids or len(set(ids)) < len(ids):
+        raise DataError("contact_id must be there once a row", field="--contacts", got="a NULL" if None in ids else "a contact twice")
+    return np.array(ids, dtype=object)
+
+
+def _only(wanted: np.ndarray, contact_ids: np.ndarray, columns: Any, snapshot: Snapshot) -> tuple[np.ndarray, Any]:
+    """The rows of `wanted`, in its order; a contact nothing is known of has NULL features."""
+    place = {contact_id: row for row, contact_id in enumerate(contact_ids.tolist())}
+    rows = np.array([place.get(one, -1) for one in wanted.tolist()], dtype=np.int64)
+    known = rows >= 0
+    picked = {}
+    for name, dtype in snapshot.dtypes.items():
+        column = null_column(dtype, len(wanted))
+        column[known] = columns[name][rows[known]]
+        picked[name] = column
+    return wanted, picked

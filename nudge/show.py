@@ -1,0 +1,75 @@
+"""What the commands print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nudge.terminal import Terminal
+
+Document = Mapping[str, Any]
+
+
+def ingested(terminal: Terminal, document: Document) -> None:
+    """The tables with their rows, then what a person should look at."""
+    rows = [[name, table["rows"], table.get("quarantined", 0)] for name, table in document["tables"].items()]
+    terminal.table("Ingested", ["table", "rows", "quarantined"], rows)
+    for warning in document["warnings"]:
+        terminal.warn(warning)
+    terminal.print("Next: nudge train")
+
+
+def trained(terminal: Terminal, document: Document) -> None:
+    """One table a model."""
+    for model in document["models"]:
+        rows = [[name, float(value)] for name, value in sorted(model["metrics"].items())]
+        terminal.table(f"{model['name']} version {model['version']} ({model['alias']})", ["metric", "value"], rows)
+    if document["models"]:
+        terminal.print("Next: nudge plan, or nudge serve")
+
+
+def planned(terminal: Terminal, document: Document) -> None:
+    """Who gets what, what limits it, and where the files are."""
+    terminal.print(f"{document['plan_id']}: {document['selected']:,} of {document['contacts']:,} contacts get an action,")
+    terminal.print(
+        f"expected profit {document['expected_profit']:,.2f}, at most {document['optimality_gap']:.3%} below the best possible plan"
+    )
+    terminal.table("Actions", ["action", "contacts"], sorted(document["by_action"].items(), key=lambda item: -item[1]))
+    if document["constraints"]:
+        rows = [[one["id"], one["used"], one["limit"], one["slack"], one["shadow_price"]] for one in document["constraints"]]
+        terminal.table("Limits, and what one more unit would be worth", ["limit", "used", "max", "slack", "shadow price"], rows)
+    for path in document["files"]:
+        terminal.say(path)
+
+
+def decided(terminal: Terminal, document: Document) -> None:
+    """The ranked actions with their economics, or why there is none; then what was filtered."""
+    terminal.print(f"decision {document['decision_id']} for {document['contact_id']} ({document['control_group']})")
+    if document["degraded"]:
+        terminal.warn(f"degraded: {document['degraded']}")
+    rows = [
+        [one["rank"], one["treatment_id"], one["channel"], one["propensity"], one["uplift"], one["expected_profit"]]
+        for one in document["actions"]
+    ]
+    if rows:
+        terminal.table("Next best actions", ["rank", "treatment", "channel", "propensity", "uplift", "expected profit"], rows)
+        for action in document["actions"]:
+            for reason in action["reasons"]:
+                terminal.print(f"  {action['treatment_id']}: {reason}")
+    else:
+        terminal.print(f"no action: {document['no_action']['reason']} - {document['no_action']['detail']}")
+    if document["filtered"]:
+        filtered = [[one["treatment_id"], one["stage"], one["rule"], one["detail"]] for one in document["filtered"]]
+        terminal.table("Filtered", ["treatment", "stage", "rule", "because"], filtered)
+
+
+def policies(terminal: Terminal, document: Document) -> None:
+    """What each policy truly earns in the simulated world."""
+    rows = [
+        [one["policy"], one["contacted"], one["true_profit"], one["per_contact"], one["share_of_oracle"]] for one in document["policies"]
+    ]
+    header = ["policy", "contacted", f"true profit ({document['currency']})", "a contact", "share of the oracle"]
+    terminal.table("What each policy truly earns, read from the simulated world", header, rows)
+    terminal.print(
+        "All policies obey the same rules, consents, budgets and capacities. The truth was not available to any of them but the oracle."
+    )

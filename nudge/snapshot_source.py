@@ -1,0 +1,101 @@
+"""Where serving's snapshots come from: catalog.yaml, MLflow's champions and the ledger's price book."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from decisioning.compiled_catalog import compile_catalog
+from decisioning.errors import ConfigError, NotFound
+from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
+from nudge.workspace import Workspace
+from serving.scorer import Models, Scorer
+from serving.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from ledger.store import Ledger
+
+LOG = logging.getLogger(__name__)
+MODEL_KINDS: dict[str, type[Bundle]] = {"propensity": PropensityBundle, "uplift": UpliftBundle, "clv": ClvBundle}
+
+
+def load_models(workspace: Workspace) -> Models:
+    """The champions of a workspace; a model that was never trained is None."""
+    found: dict[str, Bundle] = {}
+    versions: dict[str, int] = {}
+    for name, kind in MODEL_KINDS.items():
+        try:
+            champion = workspace.tracker.champion_bundle(name)
+        except NotFound:
+            continue
+        bundle = _read(champion.path, name)
+        if not isinstance(bundle, kind):
+            raise ConfigError(f"the champion of {name} is a bundle of another kind", got=type(bundle).__name__)
+        if champion.tags.get("nudge.workspace_id") != workspace.workspace_id:
+            LOG.warning("the champion of %s (version %s) was trained in another workspace of this name", name, champion.version)
+        found[name], versions[name] = bundle, champion.version
+    return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), versions)  # type: ignore[arg-type]
+
+
+def _read(folder: Path, name: str) -> Bundle:
+    try:
+        return load_bundle(folder)
+    except ValueError as error:
+        raise ConfigError(f"the champion of {name} cannot be read: {error}", hint="promote another version, or run nudge train") from None
+
+
+class WorkspaceSnapshots:
+    """Loads snapshots of a workspace; models are read again only when their champion changed."""
+
+    def __init__(self, workspace: Workspace, ledger: Ledger) -> None:
+        self._workspace = workspace
+        self._ledger = ledger
+        self._models: tuple[Hashable, Models] | None = None
+
+    def fingerprint(self) -> Hashable:
+        """The catalogue's file, the champions' versions, the contract's file and the price book's id."""
+        prices = self._ledger.prices()
+        folder = self._workspace.folder
+        files = tuple(_stamp(folder / name) for name in ("catalog.yaml", "state/feature_contract.json"))
+        return (*files, self._champions(), None if prices is None else prices["id"])
+
+    def load(self) -> Snapshot:
+        """The newest snapshot.
+
+        Raises
+        ------
+        ConfigError, RuleError
+            The catalogue is wrong.
+        ContractMismatch
+            A champion was trained on another feature contract.
+        """
+        contract = self._workspace.door.contract
+        catalog = compile_catalog(self._workspace.read_catalog(), contract.dtypes)
+        champions = self._champions()
+        if self._models is None or self._models[0] != champions:
+            self._models = (champions, load_models(self._workspace))
+        models = self._models[1]
+        models.refuse_other_contracts(contract.hash)
+        book = self._ledger.prices() or {}
+        return Snapshot(
+            catalog=catalog,
+            scorer=Scorer(models, catalog, self._workspace.feature_as_of),
+            dtypes=contract.dtypes,
+            contract_hash=contract.hash,
+            price_id=book.get("id"),
+            prices={name: float(price) for name, price in book.get("prices", {}).items()},
+            attribute_names=tuple(spec.name for spec in contract.specs if spec.source.startswith("contacts.")),
+        )
+
+    def _champions(self) -> tuple[int | None, ...]:
+        return tuple(self._workspace.tracker.champion_version(name) for name in MODEL_KINDS)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size

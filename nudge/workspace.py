@@ -1,0 +1,170 @@
+"""A workspace with its stores: reads the configuration, builds every adapter, hands them down. Nothing else constructs one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from decisioning.catalog import Catalog, parse_catalog
+from decisioning.errors import NotFound, Unavailable
+from nudge.config import DEFAULT_TRACKING, NudgeConfig, absolute_url, parse_config
+from nudge.data_state import DataState, read_data_state
+from nudge.yaml_files import read_yaml
+
+if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the commands that need them pay for it
+    from features.store import FeatureDoor
+    from ledger.store import Ledger
+    from serving.service import Service
+    from training.tracking import Tracker
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The checkout: the embedded MLflow root lives here."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with nudge.yaml and catalog.yaml; stores are opened when they are asked for."""
+
+    folder: Path
+    config: NudgeConfig
+    environment: Mapping[str, str]
+
+    @classmethod
+    def open(cls, folder: Path, environment: Mapping[str, str] | None = None) -> Workspace:
+        """The workspace in `folder`.
+
+        Raises
+        ------
+        NotFound
+            There is no nudge.yaml.
+        ConfigError
+            It does not say what it must.
+        """
+        environment = os.environ if environment is None else environment
+        resolved = folder.resolve()
+        return cls(resolved, parse_config(read_yaml(resolved / "nudge.yaml", environment)), environment)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalogue as it was when first asked for."""
+        return self.read_catalog()
+
+    def read_catalog(self) -> Catalog:
+        """The catalogue as it is now."""
+        return parse_catalog(read_yaml(self.folder / "catalog.yaml", self.environment))
+
+    @property
+    def data(self) -> DataState:
+        """What was ingested.
+
+        Raises
+        ------
+        NotFound
+            Nothing was.
+        """
+        return read_data_state(self.folder)
+
+    @cached_property
+    def workspace_id(self) -> str:
+        """Tells two workspaces of one name apart in the model registry; made once and kept in state/."""
+        path = self._state() / "workspace_id"
+        if not path.exists():
+            temporary = path.with_suffix(f".{os.getpid()}")
+            temporary.write_text(str(uuid.uuid4()), encoding="utf-8")
+            temporary.replace(path)
+        return path.read_text(encoding="utf-8").strip()
+
+    @cached_property
+    def door(self) -> FeatureDoor:
+        """The feature store."""
+        from features.store import FeatureDoor, OnlineConfig
+
+        online = self.config.stores.online
+        self._state()
+        return FeatureDoor(self.folder, project=self.config.name, online=OnlineConfig(online.type, online.connection_string))
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """MLflow: runs and registered models."""
+        from training.tracking import Tracker
+
+        embedded = self.config.stores.tracking == DEFAULT_TRACKING
+        root = PROJECT if embedded and (PROJECT / "pyproject.toml").exists() else (Path.cwd() if embedded else self.folder)
+        uri = absolute_url(self.config.stores.tracking, root)
+        artifacts = root / "mlruns" / "artifacts" if uri.startswith("sqlite:") else None
+        if artifacts is not None:
+            artifacts.mkdir(parents=True, exist_ok=True)
+        return Tracker(uri, self.config.name, artifacts, workspace_id=self.workspace_id)
+
+    def open_ledger(self) -> Ledger:
+        """A new connection to the ledger; the caller closes it."""
+        from ledger.store import Ledger
+
+        self._state()
+        return Ledger.open(absolute_url(self.config.stores.ledger, self.folder))
+
+    def open_service(self, *, watch: bool = False) -> Service:
+        """Serving, ready to decide; with `watch`, new catalogues, models and prices are swapped in as they appear."""
+        from nudge.snapshot_source import WorkspaceSnapshots
+        from serving.service import Service
+        from serving.snapshot import SnapshotHolder
+
+        ledger = self.open_ledger()
+        try:
+            holder = SnapshotHolder(WorkspaceSnapshots(self, ledger))
+        except Exception:
+            ledger.close()
+            raise
+        if watch:
+            holder.watch()
+        return Service(holder, self.door, ledger)
+
+    @cached_property
+    def feature_as_of(self) -> np.datetime64 | None:
+        """The moment from which dates among the features are seen: fixed where the logged data has no times, else None."""
+        from features.contract import TIMELESS
+
+        return TIMELESS if self.data.timeless else None
+
+    def _state(self) -> Path:
+        folder = self.folder / "state"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{folder} cannot be made", got=error.strerror) from None
+        return folder
+
+
+def parse_moment(text: str | None) -> datetime | None:
+    """An `--as-of` of the command line: ISO 8601, UTC where no zone is given.
+
+    Raises
+    ------
+    NotFound
+        Never; a malformed time is a `ValueError` that the command line turns into a usage error.
+
+    Examples
+    --------
+    >>> parse_moment("2026-11-22").isoformat()
+    '2026-11-22T00:00:00+00:00'
+    """
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def require_data(workspace: Workspace) -> DataState:
+    """What was ingested, or the plain word that nothing was."""
+    try:
+        return workspace.data
+    except NotFound as error:
+        raise NotFound("there is no ingested data in this workspace", hint="run nudge ingest first") from error

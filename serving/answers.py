@@ -1,0 +1,140 @@
+"""A decision as the JSON of contract.md section 4."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.decide import Decision
+from decisioning.explanation import explain_choice, explain_filtered, explain_no_action, segment_name, segments
+from decisioning.quiet_hours import next_allowed, to_datetime
+from decisioning.stages import Appraisal
+
+FALLBACK = "fallback"
+
+
+def number(value: object) -> float | None:
+    """A float for JSON: NULL for what is not finite."""
+    plain = float(value)  # type: ignore[arg-type]
+    return plain if np.isfinite(plain) else None
+
+
+def iso(moment: datetime) -> str:
+    """UTC in ISO 8601 with a Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def chosen_actions(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, Any]]:
+    """The actions of an answer, best first."""
+    return [
+        {"rank": rank, **_action(decision.appraisal, catalog, column), "selection_prob": probability}
+        for rank, (column, probability) in enumerate(zip(decision.chosen, decision.selection_probs, strict=True), start=1)
+    ]
+
+
+def _action(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> dict[str, Any]:
+    action, treatment = catalog.treatments[column]
+    scores, economics = appraisal.scores, appraisal.economics
+    return {
+        "action_id": action.id,
+        "issue": action.issue,
+        "group": action.group,
+        "treatment_id": treatment.id,
+        "channel": treatment.channel,
+        "placement": treatment.placement,
+        "content_id": treatment.content,
+        "propensity": number(scores.propensity[0, column]),
+        "baseline": number(scores.baseline[0, column]),
+        "uplift": number(scores.uplift[0, column]),
+        "value": number(scores.value[0, column]),
+        "clv": number(scores.clv[0]),
+        "opt_out_risk": number(scores.opt_out_risk[0, column]),
+        "cost": number(economics.cost[0, column]),
+        "shadow_cost": number(economics.shadow_cost[0, column]),
+        "context_weight": number(economics.context_weight[0, column]),
+        "lever": action.lever,
+        "expected_profit": number(economics.profit[0, column]),
+        "priority": number(economics.priority[0, column]),
+        "segment": segment_name(int(segments(appraisal)[0, column])),
+        "traffic": scores.traffic[column],
+        "send_at": send_at(appraisal, catalog, column),
+        "reasons": explain_choice(appraisal, catalog, 0, column),
+    }
+
+
+def send_at(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> str | None:
+    """When an outbound treatment may go out, outside the quiet hours of the contact's time zone; None for inbound."""
+    if not catalog.outbound[column]:
+        return None
+    _, treatment = catalog.treatments[column]
+    zone = appraisal.situation.columns.get("time_zone")
+    own_zone = None if zone is None or zone[0] is None else str(zone[0])
+    quiet = catalog.catalog.channels[treatment.channel].quiet_hours
+    return iso(next_allowed(to_datetime(appraisal.situation.now), quiet, own_zone, catalog.catalog.time_zone))
+
+
+def no_action(decision: Decision, catalog: CompiledCatalog) -> dict[str, str] | None:
+    """Why there is no action; None where there is one."""
+    return None if decision.chosen else asdict(explain_no_action(decision.appraisal, catalog, 0))
+
+
+def filtered(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, str]]:
+    """Every candidate that a stage took out, with its rule and what the rule saw."""
+    return [asdict(one) for one in explain_filtered(decision.appraisal, catalog, 0)]
+
+
+def fallback_actions(catalog: CompiledCatalog, channel: str | None, placements: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What the catalogue shows in a placement when no decision could be made: said to be a fallback, chosen by no model."""
+    shown = catalog.catalog.fallback.get(channel or "", {})
+    wanted = [name for name in (placements or tuple(shown)) if name in shown]
+    return [_fallback(catalog, rank, channel, name, shown[name]) for rank, name in enumerate(wanted, start=1)]
+
+
+def _fallback(catalog: CompiledCatalog, rank: int, channel: str | None, placement: str, treatment_id: str) -> dict[str, Any]:
+    column = catalog.column_of.get(treatment_id)
+    action, treatment = catalog.treatments[column] if column is not None else (None, None)
+    unknown = dict.fromkeys(
+        ("propensity", "baseline", "uplift", "value", "clv", "opt_out_risk", "expected_profit", "priority", "segment", "send_at")
+    )
+    return {
+        "rank": rank,
+        "action_id": action.id if action else FALLBACK,
+        "issue": action.issue if action else None,
+        "group": action.group if action else None,
+        "treatment_id": treatment_id,
+        "channel": channel,
+        "placement": placement,
+        "content_id": treatment.content if treatment else treatment_id,
+        **unknown,
+        "cost": 0.0,
+        "shadow_cost": 0.0,
+        "context_weight": 1.0,
+        "lever": 1.0,
+        "traffic": FALLBACK,
+        "reasons": ["no decision could be made: the catalogue's fallback for this placement"],
+        "selection_prob": 1.0,
+    }
+
+
+def candidate_trace(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, Any]]:
+    """Every candidate with its scores and the rule that took it out: what a decision can be audited from."""
+    appraisal = decision.appraisal
+    rows = []
+    for column, (_, treatment) in enumerate(catalog.treatments):
+        removal = appraisal.candidates.removal(0, column)
+        rows.append(
+            {
+                "treatment_id": treatment.id,
+                "removed_by": None if removal is None else f"{removal.stage}: {removal.rule}",
+                "propensity": number(appraisal.scores.propensity[0, column]),
+                "uplift": number(appraisal.scores.uplift[0, column]),
+                "value": number(appraisal.scores.value[0, column]),
+                "expected_profit": number(appraisal.economics.profit[0, column]),
+                "priority": number(appraisal.economics.priority[0, column]),
+            }
+        )
+    return rows

@@ -1,0 +1,189 @@
+"""A plan as files: `plan.parquet`, one audience a channel, and a manifest (contract.md section 3). All of them appear at once, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from decisioning.errors import Unavailable
+from decisioning.quiet_hours import next_allowed, to_datetime
+from serving.answers import iso
+from serving.planner import PlannedPopulation, action_names, treatment_names
+
+PLAN_SCHEMA = pa.schema(
+    [
+        *[(name, pa.string()) for name in ("contact_id", "action_id", "treatment_id", "channel", "content_id")],
+        ("rank", pa.int64()),
+        *[
+            (name, pa.float64())
+            for name in ("priority", "propensity", "baseline", "uplift", "value", "clv", "cost", "shadow_cost", "expected_profit")
+        ],
+        *[(name, pa.string()) for name in ("segment", "control_group")],
+        ("selection_prob", pa.float64()),
+        ("decision_id", pa.string()),
+        ("send_at", pa.timestamp("us", tz="UTC")),
+        ("reason", pa.string()),
+    ]
+)
+_FROM_FACTORS = {"propensity": "propensity", "baseline": "baseline", "uplift": "uplift", "value": "value", "cost": "cost"}
+
+
+def plan_table(planned: PlannedPopulation) -> pa.Table:
+    """The plan, one row a contact, in the population's order."""
+    made, catalog = planned.plan, planned.snapshot.catalog
+    columns = made.treatment.tolist()
+    chosen = made.treatment >= 0
+    channels = [catalog.treatments[k][1].channel if k >= 0 else None for k in columns]
+    profit = np.where(chosen, made.factors["profit"], 0.0)
+    data: dict[str, Any] = {
+        "contact_id": [str(one) for one in made.contact_ids.tolist()],
+        "action_id": action_names(planned),
+        "treatment_id": treatment_names(planned),
+        "channel": channels,
+        "content_id": [catalog.treatments[k][1].content if k >= 0 else None for k in columns],
+        "rank": _ranks(channels, made.priority, made.contact_ids),
+        "priority": made.priority,
+        **{name: _nullable(made.factors[factor]) for name, factor in _FROM_FACTORS.items()},
+        "clv": _nullable(made.clv),
+        "shadow_cost": made.shadow_cost,
+        "expected_profit": profit,
+        "segment": list(made.segment),
+        "control_group": made.control_group.tolist(),
+        "selection_prob": np.ones(len(columns)),
+        "decision_id": list(planned.decision_ids),
+        "send_at": _send_at(planned),
+        "reason": _reasons(planned),
+    }
+    return pa.table({field.name: pa.array(data[field.name], type=field.type) for field in PLAN_SCHEMA}, schema=PLAN_SCHEMA)
+
+
+def write_plan(planned: PlannedPopulation, out: Path) -> dict[str, Any]:
+    """Write the files to `out/<plan_id>/` and return the manifest; an earlier run of the same plan is replaced by identical files.
+
+    Raises
+    ------
+    Unavailable
+        The folder cannot be written.
+    """
+    target = out / planned.plan_id
+    staging = out / f".{planned.plan_id}.{os.getpid()}"
+    try:
+        staging.mkdir(parents=True, exist_ok=False)
+        table = plan_table(planned)
+        pq.write_table(table, staging / "plan.parquet")
+        for channel in planned.snapshot.catalog.catalog.channels:
+            audience = table.filter(pc.equal(table["channel"], channel)).sort_by("rank")
+            pq.write_table(audience, staging / f"audience_{channel}.parquet")
+            pa_csv.write_csv(audience, staging / f"audience_{channel}.csv")
+        manifest = summary(planned) | {"files": {path.name: _sha256(path) for path in sorted(staging.iterdir())}}
+        (staging / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(staging, target)
+    except OSError as error:
+        raise Unavailable(f"the plan cannot be written to {out}", got=error.strerror) from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+def summary(planned: PlannedPopulation) -> dict[str, Any]:
+    """The manifest without its files: identity, versions, counts, constraints with their prices, and the proof of the allocation."""
+    made, allocation = planned.plan, planned.plan.allocation
+    chosen = made.treatment >= 0
+    versions = planned.snapshot.versions
+    return {
+        "plan_id": planned.plan_id,
+        "created_at": iso(planned.created_at),
+        "as_of": iso(to_datetime(planned.population.moment)),
+        "catalog": versions["catalog"],
+        "models": versions["models"],
+        "features": versions["features"],
+        "contacts": len(chosen),
+        "selected": int(chosen.sum()),
+        "expected_profit": float(np.where(chosen, made.factors["profit"], 0.0).sum()),
+        "incremental": bool(not np.isnan(made.factors["uplift"][chosen]).any()),
+        "by_channel": _counts([planned.snapshot.catalog.treatments[k][1].channel for k in made.treatment[chosen].tolist()]),
+        "by_action": _counts(action_names(planned)),
+        "by_segment": _counts([one or "unknown" for one in made.segment]),
+        "by_control_group": _counts(made.control_group.tolist()),
+        "constraints": [
+            {
+                "id": one.id,
+                "measure": one.measure,
+                "used": float(used),
+                "limit": one.max,
+                "shadow_price": float(price),
+                "slack": float(slack),
+            }
+            for one, used, price, slack in zip(
+                planned.snapshot.catalog.catalog.constraints, allocation.used, allocation.shadow_prices, allocation.slack, strict=True
+            )
+        ],
+        "optimality_gap": float(allocation.gap),
+    }
+
+
+def _counts(names: list[str]) -> dict[str, int]:
+    found, counts = np.unique(np.array(names, dtype=str), return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _nullable(values: np.ndarray) -> pa.Array:
+    return pa.array(values, from_pandas=True)  # NaN becomes NULL
+
+
+def _ranks(channels: list[str | None], priority: np.ndarray, contact_ids: np.ndarray) -> list[int | None]:
+    """1 for the highest priority in its channel's audience; ties go by contact_id."""
+    names = np.array([channel or "" for channel in channels], dtype=str)
+    order = np.lexsort((contact_ids.astype(str), -priority, names))
+    ranks = np.empty(len(names), dtype=np.int64)
+    starts = np.flatnonzero(np.append(True, names[order][1:] != names[order][:-1])) if len(names) else np.zeros(0, dtype=np.int64)
+    lengths = np.diff(np.append(starts, len(names)))
+    ranks[order] = np.arange(len(names)) - np.repeat(starts, lengths) + 1
+    return [int(rank) if channel is not None else None for rank, channel in zip(ranks, channels, strict=True)]
+
+
+def _send_at(planned: PlannedPopulation) -> list[Any]:
+    catalog = planned.snapshot.catalog
+    moment = to_datetime(planned.population.moment)
+    zones = planned.population.columns.get("time_zone")
+    answer = []
+    for row, column in enumerate(planned.plan.treatment.tolist()):
+        if column < 0 or not catalog.outbound[column]:
+            answer.append(None)
+            continue
+        quiet = catalog.catalog.channels[catalog.treatments[column][1].channel].quiet_hours
+        answer.append(next_allowed(moment, quiet, None if zones is None else zones[row], catalog.catalog.time_zone))
+    return answer
+
+
+def _reasons(planned: PlannedPopulation) -> list[str]:
+    made, money = planned.plan, planned.snapshot.catalog.catalog.currency
+    uplift, propensity = made.factors["uplift"].tolist(), made.factors["propensity"].tolist()
+    value, profit = made.factors["value"].tolist(), made.factors["profit"].tolist()
+    words = []
+    for row, column in enumerate(made.treatment.tolist()):
+        if column < 0:
+            words.append(made.reason[row])
+        elif np.isnan(uplift[row]):
+            words.append(
+                f"ranked by response, uplift unknown: propensity {propensity[row]:.4f} x value {value[row]:.2f}; {profit[row]:.2f} {money}"
+            )
+        else:
+            words.append(f"uplift {uplift[row]:.4f} x value {value[row]:.2f}, after risk and cost: {profit[row]:.2f} {money} expected")
+    return words
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

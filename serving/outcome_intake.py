@@ -1,0 +1,81 @@
+"""Outcomes as they arrive: each is matched to its decision, judged against its window, and kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from decisioning.catalog import Catalog
+from decisioning.errors import nearest
+from ledger.decisions import DecisionRecord
+from ledger.outcomes import OutcomeRecord
+from ledger.store import Ledger
+from serving.schemas import OutcomeIn
+
+
+def intake(outcomes: Sequence[OutcomeIn], ledger: Ledger, catalog: Catalog, now: datetime) -> dict[str, Any]:
+    """Keep every outcome that can be placed, in one transaction.
+
+    Returns
+    -------
+    dict
+        `accepted` and `duplicates` as counts, `rejected` as a list of {index, reason}.
+    """
+    treatment_of = {treatment.id: action.id for action, treatment in catalog.treatments}
+    records: list[OutcomeRecord] = []
+    rejected: list[dict[str, Any]] = []
+    decisions: dict[str, DecisionRecord | None] = {}
+    for index, outcome in enumerate(outcomes):
+        if outcome.decision_id is not None and outcome.decision_id not in decisions:
+            decisions[outcome.decision_id] = ledger.decision(outcome.decision_id)
+        decision = decisions.get(outcome.decision_id or "")
+        reason = _refusal(outcome, decision, catalog, treatment_of)
+        if reason is not None:
+            rejected.append({"index": index, "reason": reason})
+        else:
+            records.append(_record(outcome, decision, catalog, treatment_of, now))
+    receipts = ledger.record_outcomes(records)
+    accepted = sum(receipt.status == "accepted" for receipt in receipts)
+    return {"accepted": accepted, "duplicates": len(receipts) - accepted, "rejected": rejected}
+
+
+def _refusal(outcome: OutcomeIn, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str]) -> str | None:
+    """Why an outcome cannot be kept, or None."""
+    if outcome.outcome not in catalog.outcomes:
+        hint = nearest(outcome.outcome, catalog.outcomes)
+        return f"unknown outcome '{outcome.outcome}'; allowed: {', '.join(catalog.outcomes)}" + (f". Hint: {hint}" if hint else "")
+    if outcome.treatment_id is not None and outcome.treatment_id not in treatment_of:
+        return f"unknown treatment '{outcome.treatment_id}'"
+    if outcome.decision_id is not None and decision is None and outcome.contact_id is None:
+        return f"unknown decision '{outcome.decision_id}', and no contact_id to keep the outcome for"
+    if outcome.decision_id is None and outcome.contact_id is None:
+        return "needs a decision_id or a contact_id"
+    if decision is not None and outcome.contact_id is not None and outcome.contact_id != decision.contact_id:
+        return f"the decision is not about contact '{outcome.contact_id}'"
+    return None
+
+
+def _record(
+    outcome: OutcomeIn, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str], now: datetime
+) -> OutcomeRecord:
+    kind = catalog.outcomes[outcome.outcome]
+    occurred_at = outcome.occurred_at or now
+    occurred_at = occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC)
+    treatment_id = outcome.treatment_id
+    if treatment_id is None and decision is not None and decision.selections:
+        treatment_id = decision.selections[0].treatment_id
+    late = decision is not None and occurred_at > decision.decided_at + timedelta(days=kind.window_days)
+    return OutcomeRecord(
+        event_id=outcome.event_id,
+        contact_id=decision.contact_id if decision is not None else str(outcome.contact_id),
+        outcome=outcome.outcome,
+        behaviour=kind.behaviour,
+        occurred_at=occurred_at,
+        received_at=now,
+        decision_id=outcome.decision_id,
+        treatment_id=treatment_id,
+        action_id=treatment_of.get(treatment_id or ""),
+        value=outcome.value,
+        late=late,
+    )

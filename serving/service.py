@@ -1,0 +1,336 @@
+"""Every verb of serving. The routes and the command line only translate to and from these."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from decisioning.control import HOLDOUT, TREATED
+from decisioning.decide import Decision, decide
+from decisioning.errors import NotFound, NudgeError, RequestError
+from decisioning.stages import House
+from ledger.decisions import REQUEST_WINDOW, DecisionRecord, Selection
+from ledger.store import Ledger
+from serving import answers
+from serving.contact_view import contact_view
+from serving.decision_ids import new_decision_id
+from serving.outcome_intake import intake
+from serving.schemas import DecisionRequest, OutcomeIn
+from serving.situations import Asked, OnlineFeatures, gather
+from serving.snapshot import Snapshot, SnapshotHolder
+
+LOG = logging.getLogger(__name__)
+SCORES_UNAVAILABLE = "scores_unavailable"
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A decision before it is written: the answer and its record; `started` is when work on it began."""
+
+    body: dict[str, Any]
+    record: DecisionRecord
+    started: float
+
+
+class Service:
+    """Decides, records and remembers, over stores that the composition root built.
+
+    Parameters
+    ----------
+    snapshots : SnapshotHolder
+    online : OnlineFeatures
+    ledger : Ledger
+    clock : callable
+        Returns the present as an aware datetime.
+    """
+
+    def __init__(
+        self, snapshots: SnapshotHolder, online: OnlineFeatures, ledger: Ledger, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._snapshots = snapshots
+        self._online = online
+        self._ledger = ledger
+        self._clock = clock
+
+    # deciding ----------------------------------------------------------------------------------------------------
+
+    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+        """One decision as the JSON of the contract; in the ledger when it returns, unless `dry_run`.
+
+        Raises
+        ------
+        RequestError
+            The request names an unknown channel or placement, or a feature of the wrong type.
+        Unavailable
+            The ledger does not answer, so that no decision could be kept.
+        """
+        earlier = self._earlier(request)
+        if earlier is not None:
+            return earlier
+        made = self._make(request, self._snapshots.current)
+        return self._keep([made])[0] if not request.dry_run else _finished(made, 0.0)
+
+    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
+        """One answer a request, in order; a request that is refused gets its refusal and the others their decisions.
+
+        All decisions are made with one snapshot and kept in one transaction.
+        """
+        snapshot = self._snapshots.current
+        results: list[dict[str, Any] | NudgeError | None] = []
+        to_keep: list[tuple[int, _Made]] = []
+        for place, request in enumerate(requests):
+            try:
+                found = self._earlier(request)
+                made = None if found is not None else self._make(request, snapshot)
+            except NudgeError as error:
+                results.append(error)
+                continue
+            results.append(found)
+            if made is not None and request.dry_run:
+                results[place] = _finished(made, 0.0)
+            elif made is not None:
+                to_keep.append((place, made))
+        for (place, _), body in zip(to_keep, self._keep([made for _, made in to_keep]), strict=True):
+            results[place] = body
+        return [result for result in results if result is not None]
+
+    def _earlier(self, request: DecisionRequest) -> dict[str, Any] | None:
+        if request.request_id is None or request.dry_run:
+            return None
+        record = self._ledger.decision_by_request(request.request_id, since=self._clock() - REQUEST_WINDOW)
+        return None if record is None else dict(record.trace["response"])
+
+    def _make(self, request: DecisionRequest, snapshot: Snapshot) -> _Made:
+        started = perf_counter()
+        now = self._clock()
+        asked = _asked(request, snapshot)
+        gathered = gather(asked, now, catalog=snapshot.catalog.catalog, dtypes=snapshot.dtypes, online=self._online, ledger=self._ledger)
+        features_ms = _ms_since(started)
+        timer = _ScoreTimer(snapshot)
+        decision, degraded = self._choose(timer, snapshot, gathered, _limit(request))
+        decision_id = new_decision_id(now)
+        body = _body(decision_id, request, now, decision, snapshot, degraded)
+        spent = _ms_since(started)
+        body["took_ms"] = {"features": features_ms, "score": timer.spent_ms, "decide": round(spent - features_ms - timer.spent_ms, 3)}
+        record = _record(decision_id, request, now, decision, snapshot, body, gathered.situation.columns)
+        return _Made(body, record, started)
+
+    def _choose(self, timer: _ScoreTimer, snapshot: Snapshot, gathered: Any, limit: int) -> tuple[Decision | None, str | None]:
+        house = House(snapshot.catalog, timer, snapshot.prices)
+        try:
+            return decide(house, gathered.situation, gathered.history, limit=limit), gathered.degraded
+        except NudgeError:
+            raise
+        except Exception:  # a model that fails on one contact must not take the page down: the catalogue's fallback answers
+            LOG.exception("deciding for a contact failed; the fallback answers")
+            return None, SCORES_UNAVAILABLE
+
+    def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any]]:
+        """Write the decisions in one transaction; the answers leave only afterwards."""
+        begun = perf_counter()
+        held = self._ledger.record_decisions([one.record for one in made])
+        log_ms = _ms_since(begun)
+        answered = []
+        for one, record in zip(made, held, strict=True):
+            ours = record.decision_id == one.record.decision_id
+            answered.append(_finished(one, log_ms) if ours else dict(record.trace["response"]))
+        return answered
+
+    # remembering -------------------------------------------------------------------------------------------------
+
+    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+        """Keep outcomes, each once: {accepted, duplicates, rejected: [{index, reason}]}; in the ledger when it returns."""
+        return intake(outcomes, self._ledger, self._snapshots.current.catalog.catalog, self._clock())
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        """The full trace of a decision, with its outcomes.
+
+        Raises
+        ------
+        NotFound
+            There is no such decision.
+        """
+        record = self._ledger.decision(decision_id)
+        if record is None:
+            raise NotFound("there is no such decision", field="decision_id", got=decision_id)
+        outcomes = [_outcome(one) for one in self._ledger.outcomes_for(decision_id)]
+        return {
+            "decision_id": record.decision_id,
+            "contact_id": record.contact_id,
+            "decided_at": answers.iso(record.decided_at),
+            "control_group": record.control_group,
+            "plan_id": record.plan_id,
+            **record.trace,
+            "outcomes": outcomes,
+        }
+
+    def contact(self, contact_id: str) -> dict[str, Any]:
+        """Everything held about a contact.
+
+        Raises
+        ------
+        NotFound
+            Nothing is.
+        """
+        return contact_view(contact_id, self._snapshots.current, self._online, self._ledger, self._clock())
+
+    def readiness(self) -> dict[str, dict[str, Any]]:
+        """Each dependency by name: {ok, detail}."""
+        versions = self._snapshots.current.versions
+        checks: dict[str, Callable[[], object]] = {"ledger": self._ledger.check, "features": lambda: self._online.online(["readiness"])}
+        state = {name: _checked(check) for name, check in checks.items()}
+        problem = self._snapshots.problem
+        state["catalog"] = {"ok": True, "detail": f"{versions['catalog']}" if problem is None else f"serving the old version: {problem}"}
+        state["models"] = {
+            "ok": True,
+            "detail": ", ".join(f"{k} {v}" for k, v in versions["models"].items()) or "none: cold-start priors only",
+        }
+        return state
+
+    def close(self) -> None:
+        """Release the stores."""
+        self._snapshots.close()
+        self._ledger.close()
+
+
+class _ScoreTimer:
+    """The snapshot's scorer, with the time it took."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._scorer = snapshot.scorer
+        self.spent_ms = 0.0
+
+    def __call__(self, situation: Any, alive: Any) -> Any:
+        started = perf_counter()
+        scores = self._scorer(situation, alive)
+        self.spent_ms = _ms_since(started)
+        return scores
+
+
+def _asked(request: DecisionRequest, snapshot: Snapshot) -> Asked:
+    catalog = snapshot.catalog.catalog
+    placements = tuple(request.placements or ())
+    if request.channel is not None and request.channel not in catalog.channels:
+        raise RequestError("unknown channel", field="channel", got=request.channel, allowed=", ".join(catalog.channels))
+    known = {name for channel in catalog.channels.values() for name in channel.placements}
+    for place, name in enumerate(placements):
+        if name not in known:
+            raise RequestError("unknown placement", field=f"placements[{place}]", got=name, allowed=", ".join(sorted(known)) or "none")
+    return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {})
+
+
+def _limit(request: DecisionRequest) -> int:
+    return request.limit or max(1, len(request.placements or ()))
+
+
+def _body(
+    decision_id: str, request: DecisionRequest, now: datetime, decision: Decision | None, snapshot: Snapshot, degraded: str | None
+) -> dict[str, Any]:
+    catalog = snapshot.catalog
+    held_out = decision is not None and bool(decision.appraisal.held_out[0])
+    if decision is None:
+        actions = answers.fallback_actions(catalog, request.channel, tuple(request.placements or ()))
+        nothing = None if actions else {"reason": SCORES_UNAVAILABLE, "detail": "no decision could be made and there is no fallback"}
+    else:
+        actions, nothing = answers.chosen_actions(decision, catalog), answers.no_action(decision, catalog)
+    return {
+        "decision_id": decision_id,
+        "contact_id": request.contact_id,
+        "decided_at": answers.iso(now),
+        "took_ms": {},
+        "control_group": HOLDOUT if held_out else TREATED,
+        "degraded": degraded,
+        "versions": snapshot.versions,
+        "actions": actions,
+        "no_action": nothing,
+        "filtered": answers.filtered(decision, catalog) if request.explain and decision is not None else [],
+    }
+
+
+def _record(
+    decision_id: str,
+    request: DecisionRequest,
+    now: datetime,
+    decision: Decision | None,
+    snapshot: Snapshot,
+    body: dict[str, Any],
+    columns: Any,
+) -> DecisionRecord:
+    catalog = snapshot.catalog
+    selections = tuple(_selection(one, snapshot, now) for one in body["actions"] if one["treatment_id"] in catalog.column_of)
+    trace = {
+        "request": request.model_dump(mode="json"),
+        "features": {name: _plain(column[0]) for name, column in columns.items()},
+        "versions": snapshot.versions,
+        "candidates": [] if decision is None else answers.candidate_trace(decision, catalog),
+        "response": body,
+    }
+    return DecisionRecord(
+        decision_id=decision_id,
+        contact_id=request.contact_id,
+        decided_at=now,
+        control_group=body["control_group"],
+        selections=selections,
+        request_id=request.request_id,
+        channel=request.channel,
+        degraded=body["degraded"],
+        trace=trace,
+    )
+
+
+def _selection(action: dict[str, Any], snapshot: Snapshot, now: datetime) -> Selection:
+    catalog = snapshot.catalog
+    column = catalog.column_of[action["treatment_id"]]
+    goal = catalog.treatments[column][0].goal
+    window = catalog.catalog.outcomes[goal].window_days if goal else 1.0
+    outbound = bool(catalog.outbound[column])
+    return Selection(
+        rank=action["rank"],
+        action_id=action["action_id"],
+        treatment_id=action["treatment_id"],
+        channel=catalog.treatments[column][1].channel,
+        direction="outbound" if outbound else "inbound",
+        placement=action["placement"],
+        selection_prob=action["selection_prob"],
+        expected_profit=action["expected_profit"] or 0.0,
+        cost=action["cost"] or 0.0,
+        reserved_until=now + timedelta(days=window) if outbound else None,
+    )
+
+
+def _finished(made: _Made, log_ms: float) -> dict[str, Any]:
+    took = {**made.body["took_ms"], "log": log_ms, "total": _ms_since(made.started)}
+    return {**made.body, "took_ms": took}
+
+
+def _plain(value: Any) -> Any:
+    item = value.item() if hasattr(value, "item") else value
+    return answers.iso(item.replace(tzinfo=UTC)) if isinstance(item, datetime) else item
+
+
+def _outcome(record: Any) -> dict[str, Any]:
+    return {
+        "event_id": record.event_id,
+        "treatment_id": record.treatment_id,
+        "outcome": record.outcome,
+        "behaviour": record.behaviour,
+        "value": record.value,
+        "occurred_at": answers.iso(record.occurred_at),
+        "late": record.late,
+    }
+
+
+def _checked(check: Callable[[], object]) -> dict[str, Any]:
+    try:
+        check()
+    except NudgeError as error:
+        return {"ok": False, "detail": str(error)}
+    return {"ok": True, "detail": "answers"}
+
+
+def _ms_since(started: float) -> float:
+    return round((perf_counter() - started) * 1000, 3)
