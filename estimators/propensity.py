@@ -29,9 +29,9 @@ ITERATION_SHARES = (0.3, 0.6, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class _OutOfFold:
-    """Out-of-fold probabilities: of the logistic regression and of the trees at each number of iterations."""
+    """Out-of-fold probabilities: of the logistic regression at each penalty and of the trees at each number of iterations."""
 
-    linear: FloatArray
+    linear: dict[float, FloatArray]
     trees: dict[int, FloatArray]
 
 
@@ -47,8 +47,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         Positions of the category columns in the tree matrix.
     settings : TreeSettings
         Scaled down where there are few events.
-    C : float
-        Inverse strength of the logistic regression's penalty.
+    C : tuple of float
+        Inverse strengths of the logistic regression's penalty that are tried out of fold.
     cv : int
         Folds.
     n_jobs : int
@@ -78,9 +78,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self,
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = RESPONSE,
-        C: float = 0.1,
+        C: tuple[float, ...] = (0.01, 0.1),
         cv: int = 4,
-        n_jobs: int = 2,
+        n_jobs: int = 1,
         random_state: int = 0,
     ) -> None:
         self.categorical = categorical
@@ -142,9 +142,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         binned = BinnedRows(rows.trees, categorical=self.categorical, n_jobs=self.n_jobs, random_state=self.random_state)
         settings = response_settings(self.settings, len(y), int(min(y.sum(), len(y) - y.sum())))
         held_out = self._out_of_fold(binned, settings, rows.linear, y, weight)
-        losses = {rounds: float(weight @ log_losses(y, p)) for rounds, p in held_out.trees.items()}
-        rounds = min(losses, key=lambda count: losses[count])
-        members = [np.full(len(y), base_rate), held_out.linear, held_out.trees[rounds]]
+        penalty = min(held_out.linear, key=lambda C: float(weight @ log_losses(y, held_out.linear[C])))
+        rounds = min(held_out.trees, key=lambda count: float(weight @ log_losses(y, held_out.trees[count])))
+        members = [np.full(len(y), base_rate), held_out.linear[penalty], held_out.trees[rounds]]
         weights = best_blend(y, members, sample_weight=weight)
         blended = np.array(weights) @ np.stack(members)
         calibrator = choose_calibrator(y, blended, random_state=self.random_state)
@@ -153,7 +153,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.head_ = ResponseHead(
             base_rate=base_rate,
             weights=(weights[0], weights[1], weights[2]),
-            linear=fit_logistic(rows.linear, y, C=self.C, sample_weight=weight) if weights[1] > 0 else None,
+            linear=fit_logistic(rows.linear, y, C=penalty, sample_weight=weight) if weights[1] > 0 else None,
             trees=None if booster is None else tree_score(booster, rounds),
             calibrator=calibrator,
             evidence=len(y),
@@ -163,20 +163,16 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
 
     def _out_of_fold(self, binned: BinnedRows, settings: TreeSettings, linear: FloatArray, y: FloatArray, weight: FloatArray) -> _OutOfFold:
         counts = sorted({max(1, round(share * settings.n_estimators)) for share in ITERATION_SHARES})
-        out = _OutOfFold(np.empty(len(y)), {count: np.empty(len(y)) for count in counts})
+        out = _OutOfFold({C: np.empty(len(y)) for C in self.C}, {count: np.empty(len(y)) for count in counts})
         folds: Any = StratifiedKFold(self.cv, shuffle=True, random_state=self.random_state).split(linear, y)
         for train, test in folds:
             booster: lightgbm.Booster = binned.fit(settings, "binary", train, y, weight)
             for count in counts:
                 out.trees[count][test] = binned.predict(booster, test, count)
-            out.linear[test] = self._linear_probability(linear, y, weight, train, test)
+            for C in self.C:
+                score = fit_logistic(linear[train], y[train], C=C, sample_weight=weight[train])
+                out.linear[C][test] = expit(linear[test] @ score.coef + score.intercept)
         return out
-
-    def _linear_probability(self, linear: FloatArray, y: FloatArray, weight: FloatArray, train: IntArray, test: IntArray) -> FloatArray:
-        if not self._uses_linear:
-            return np.full(len(test), float(np.average(y[train], weights=weight[train])))
-        score = fit_logistic(linear[train], y[train], C=self.C, sample_weight=weight[train])
-        return np.asarray(expit(linear[test] @ score.coef + score.intercept))
 
 
 def check_labels(y: Any, rows: int) -> FloatArray:
