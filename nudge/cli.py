@@ -36,9 +36,7 @@ app.add_typer(features_app, name="features")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new workspace.")],
     example: Annotated[str, typer.Option("--example", help="Which example to copy.")] = "demo",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Fill in a setting of the example: data=PATH.")
-    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the example: data=PATH.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -267,7 +265,7 @@ def demo(
 def _not_yet(name: str) -> None:
     """A command of the contract that this version does not do: known, and refused by name."""
 
-    def command(context: typer.Context) -> None:
+    def command() -> None:
         raise NotSupportedYet(f"`nudge {name}` is not supported yet")
 
     command.__doc__ = "Not supported yet."

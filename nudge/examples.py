@@ -54,7 +54,7 @@ def init_workspace(folder: Path, example: str, settings: Mapping[str, str]) -> N
 
 
 def _fill(text: str, settings: Mapping[str, str]) -> str:
-    places = {name: default for name, default in _PLACEHOLDER.findall(text)}
+    places = dict(_PLACEHOLDER.findall(text))
     for name in settings:
         if name not in places:
             listed = ", ".join(sorted(places)) or "this example has no settings"

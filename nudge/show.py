@@ -34,7 +34,7 @@ def planned(terminal: Terminal, document: Document) -> None:
     terminal.print(
         f"expected profit {document['expected_profit']:,.2f}, at most {document['optimality_gap']:.3%} below the best possible plan"
     )
-    terminal.table("Actions", ["action", "contacts"], sorted(document["by_action"].items(), key=lambda item: -item[1]))
+    terminal.table("Actions", ["action", "contacts"], sorted(document["by_action"].items(), key=lambda item: int(item[1]), reverse=True))
     if document["constraints"]:
         rows = [[one["id"], one["used"], one["limit"], one["slack"], one["shadow_price"]] for one in document["constraints"]]
         terminal.table("Limits, and what one more unit would be worth", ["limit", "used", "max", "slack", "shadow price"], rows)
@@ -45,6 +45,8 @@ def planned(terminal: Terminal, document: Document) -> None:
 def decided(terminal: Terminal, document: Document) -> None:
     """The ranked actions with their economics, or why there is none; then what was filtered."""
     terminal.print(f"decision {document['decision_id']} for {document['contact_id']} ({document['control_group']})")
+    if not document["contact_known"]:
+        terminal.warn("nothing is known of this contact: it is decided without features")
     if document["degraded"]:
         terminal.warn(f"degraded: {document['degraded']}")
     rows = [

@@ -11,6 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_FILE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe: rich would assume 80."""
+
 
 class Terminal:
     """One command's voice.
@@ -26,7 +29,8 @@ class Terminal:
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.out = Console(highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else _FILE_WIDTH
+        self.out = Console(highlight=False, soft_wrap=True, width=width)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @contextmanager

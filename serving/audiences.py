@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +154,11 @@ def _ranks(channels: list[str | None], priority: np.ndarray, contact_ids: np.nda
     return [int(rank) if channel is not None else None for rank, channel in zip(ranks, channels, strict=True)]
 
 
-def _send_at(planned: PlannedPopulation) -> list[Any]:
+def _send_at(planned: PlannedPopulation) -> list[datetime | None]:
     catalog = planned.snapshot.catalog
     moment = to_datetime(planned.population.moment)
     zones = planned.population.columns.get("time_zone")
-    answer = []
+    answer: list[datetime | None] = []
     for row, column in enumerate(planned.plan.treatment.tolist()):
         if column < 0 or not catalog.outbound[column]:
             answer.append(None)

@@ -21,6 +21,7 @@ from ledger.decisions import DecisionRecord, Selection
 from ledger.store import Ledger
 from serving.answers import number
 from serving.decision_ids import derived_decision_id
+from serving.decision_records import selection_of
 from serving.situations import empty_history, granted, longest_window_days
 from serving.snapshot import Snapshot
 
@@ -177,22 +178,7 @@ def _selection(planned: PlannedPopulation, row: int, factors: dict[str, list[flo
     column = int(planned.plan.treatment[row])
     if column < 0:
         return None
-    catalog = planned.snapshot.catalog
-    action, treatment = catalog.treatments[column]
-    window = catalog.catalog.outcomes[action.goal].window_days if action.goal else 1.0
-    outbound = bool(catalog.outbound[column])
-    return Selection(
-        rank=1,
-        action_id=action.id,
-        treatment_id=treatment.id,
-        channel=treatment.channel,
-        direction="outbound" if outbound else "inbound",
-        placement=treatment.placement,
-        selection_prob=1.0,
-        expected_profit=factors["profit"][row],
-        cost=factors["cost"][row],
-        reserved_until=planned.created_at + timedelta(days=window) if outbound else None,
-    )
+    return selection_of(planned.snapshot.catalog, column, planned.created_at, rank=1, expected_profit=factors["profit"][row])
 
 
 def _digest(*parts: object) -> str:

@@ -50,7 +50,7 @@ class Scorer:
     models : Models
     catalog : CompiledCatalog
     feature_as_of : numpy.datetime64 or None
-        The moment that dates among the features are seen from; None is the moment of the decision. Set where the training data had no times.
+        The moment that dates among the features are seen from; None is the moment of the decision. Set where the log has no times.
     """
 
     models: Models
@@ -110,7 +110,7 @@ class Scorer:
             elif isinstance(compiled.value, float):
                 value[:, places] = compiled.value
             elif self.models.propensity is not None and len(rows):
-                value[np.ix_(rows, places)] = self.models.propensity.observed_value(columns, as_of, [compiled.action.id])
+                value[np.ix_(rows, np.array(places))] = self.models.propensity.observed_value(columns, as_of, [compiled.action.id])
         return value
 
     def _traffic(self) -> tuple[str, ...]:

@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from decisioning.control import HOLDOUT, TREATED
 from decisioning.decide import Decision, decide
 from decisioning.errors import NotFound, NudgeError, RequestError
 from decisioning.stages import House
-from ledger.decisions import REQUEST_WINDOW, DecisionRecord, Selection
+from ledger.decisions import REQUEST_WINDOW, DecisionRecord
 from ledger.store import Ledger
 from serving import answers
 from serving.contact_view import contact_view
 from serving.decision_ids import new_decision_id
+from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_record, response_body
 from serving.outcome_intake import intake
 from serving.schemas import DecisionRequest, OutcomeIn
-from serving.situations import Asked, OnlineFeatures, gather
+from serving.situations import Asked, Gathered, OnlineFeatures, gather
 from serving.snapshot import Snapshot, SnapshotHolder
 
 LOG = logging.getLogger(__name__)
-SCORES_UNAVAILABLE = "scores_unavailable"
 
 
 @dataclass(frozen=True)
@@ -108,18 +107,18 @@ class Service:
         started = perf_counter()
         now = self._clock()
         asked = _asked(request, snapshot)
-        gathered = gather(asked, now, catalog=snapshot.catalog.catalog, dtypes=snapshot.dtypes, online=self._online, ledger=self._ledger)
+        catalog = snapshot.catalog.catalog
+        gathered = gather(asked, now, catalog=catalog, dtypes=snapshot.dtypes, online=self._online, ledger=self._ledger)
         features_ms = _ms_since(started)
         timer = _ScoreTimer(snapshot)
         decision, degraded = self._choose(timer, snapshot, gathered, _limit(request))
-        decision_id = new_decision_id(now)
-        body = _body(decision_id, request, now, decision, snapshot, degraded)
+        decided = Decided(new_decision_id(now), request, now, snapshot, gathered, decision, degraded)
+        body = response_body(decided)
         spent = _ms_since(started)
         body["took_ms"] = {"features": features_ms, "score": timer.spent_ms, "decide": round(spent - features_ms - timer.spent_ms, 3)}
-        record = _record(decision_id, request, now, decision, snapshot, body, gathered.situation.columns)
-        return _Made(body, record, started)
+        return _Made(body, decision_record(decided, body), started)
 
-    def _choose(self, timer: _ScoreTimer, snapshot: Snapshot, gathered: Any, limit: int) -> tuple[Decision | None, str | None]:
+    def _choose(self, timer: _ScoreTimer, snapshot: Snapshot, gathered: Gathered, limit: int) -> tuple[Decision | None, str | None]:
         house = House(snapshot.catalog, timer, snapshot.prices)
         try:
             return decide(house, gathered.situation, gathered.history, limit=limit), gathered.degraded
@@ -227,89 +226,9 @@ def _limit(request: DecisionRequest) -> int:
     return request.limit or max(1, len(request.placements or ()))
 
 
-def _body(
-    decision_id: str, request: DecisionRequest, now: datetime, decision: Decision | None, snapshot: Snapshot, degraded: str | None
-) -> dict[str, Any]:
-    catalog = snapshot.catalog
-    held_out = decision is not None and bool(decision.appraisal.held_out[0])
-    if decision is None:
-        actions = answers.fallback_actions(catalog, request.channel, tuple(request.placements or ()))
-        nothing = None if actions else {"reason": SCORES_UNAVAILABLE, "detail": "no decision could be made and there is no fallback"}
-    else:
-        actions, nothing = answers.chosen_actions(decision, catalog), answers.no_action(decision, catalog)
-    return {
-        "decision_id": decision_id,
-        "contact_id": request.contact_id,
-        "decided_at": answers.iso(now),
-        "took_ms": {},
-        "control_group": HOLDOUT if held_out else TREATED,
-        "degraded": degraded,
-        "versions": snapshot.versions,
-        "actions": actions,
-        "no_action": nothing,
-        "filtered": answers.filtered(decision, catalog) if request.explain and decision is not None else [],
-    }
-
-
-def _record(
-    decision_id: str,
-    request: DecisionRequest,
-    now: datetime,
-    decision: Decision | None,
-    snapshot: Snapshot,
-    body: dict[str, Any],
-    columns: Any,
-) -> DecisionRecord:
-    catalog = snapshot.catalog
-    selections = tuple(_selection(one, snapshot, now) for one in body["actions"] if one["treatment_id"] in catalog.column_of)
-    trace = {
-        "request": request.model_dump(mode="json"),
-        "features": {name: _plain(column[0]) for name, column in columns.items()},
-        "versions": snapshot.versions,
-        "candidates": [] if decision is None else answers.candidate_trace(decision, catalog),
-        "response": body,
-    }
-    return DecisionRecord(
-        decision_id=decision_id,
-        contact_id=request.contact_id,
-        decided_at=now,
-        control_group=body["control_group"],
-        selections=selections,
-        request_id=request.request_id,
-        channel=request.channel,
-        degraded=body["degraded"],
-        trace=trace,
-    )
-
-
-def _selection(action: dict[str, Any], snapshot: Snapshot, now: datetime) -> Selection:
-    catalog = snapshot.catalog
-    column = catalog.column_of[action["treatment_id"]]
-    goal = catalog.treatments[column][0].goal
-    window = catalog.catalog.outcomes[goal].window_days if goal else 1.0
-    outbound = bool(catalog.outbound[column])
-    return Selection(
-        rank=action["rank"],
-        action_id=action["action_id"],
-        treatment_id=action["treatment_id"],
-        channel=catalog.treatments[column][1].channel,
-        direction="outbound" if outbound else "inbound",
-        placement=action["placement"],
-        selection_prob=action["selection_prob"],
-        expected_profit=action["expected_profit"] or 0.0,
-        cost=action["cost"] or 0.0,
-        reserved_until=now + timedelta(days=window) if outbound else None,
-    )
-
-
 def _finished(made: _Made, log_ms: float) -> dict[str, Any]:
     took = {**made.body["took_ms"], "log": log_ms, "total": _ms_since(made.started)}
     return {**made.body, "took_ms": took}
-
-
-def _plain(value: Any) -> Any:
-    item = value.item() if hasattr(value, "item") else value
-    return answers.iso(item.replace(tzinfo=UTC)) if isinstance(item, datetime) else item
 
 
 def _outcome(record: Any) -> dict[str, Any]:

@@ -39,10 +39,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The situation of one contact, its past, and what was missing (None if nothing was)."""
+    """The situation of one contact, its past, whether it is known, and what could not be read (None if nothing)."""
 
     situation: Situation
     history: History
+    known: bool
     degraded: str | None
 
 
@@ -60,9 +61,10 @@ def gather(
     Unavailable
         The ledger does not answer.
     """
-    degraded = None
+    degraded, known = None, False
     try:
-        columns, _ = online.online([asked.contact_id])
+        columns, found = online.online([asked.contact_id])
+        known = bool(found[0])
     except Unavailable:
         columns, degraded = {name: null_column(dtype, 1) for name, dtype in dtypes.items()}, FEATURES_UNAVAILABLE
     given = {name: read_feature(name, value, dtypes[name]) for name, value in asked.features.items() if name in dtypes}
@@ -76,7 +78,7 @@ def gather(
         channel=asked.channel,
         placements=asked.placements,
     )
-    return Gathered(situation, past_of(catalog, ledger, [asked.contact_id], now), degraded)
+    return Gathered(situation, past_of(catalog, ledger, [asked.contact_id], now), known, degraded)
 
 
 def read_feature(name: str, value: Any, dtype: Dtype) -> np.ndarray:
