@@ -1,15 +1,14 @@
 """The catalogue's conditions and value expressions: SQL scalar expressions, checked when the catalogue loads, compiled once.
 
-The subset (contract.md section 2): literals, columns, `context.*`, arithmetic, comparison, AND/OR/NOT, IN, BETWEEN, IS NULL, CASE, coalesce,
-least, greatest, abs, round, lower, upper, LIKE and date parts, with SQL's three-valued logic: NULL is not true. One row and a million go
-through the same code.
+The subset (contract.md section 2) is DuckDB's: literals, columns, `context.*`, arithmetic, comparison, AND/OR/NOT, IN, BETWEEN, IS NULL,
+CASE, coalesce, least, greatest, abs, round, lower, upper, LIKE and date parts, with SQL's three-valued logic: NULL is not true. One row
+and a million go through the same code. Every number is a DOUBLE, and what has no finite answer, such as a division by zero, is NULL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import numpy as np
 import sqlglot
@@ -17,21 +16,16 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from decisioning.errors import RuleError, nearest
-from decisioning.rule_compiler import Compiler, Kind, Problem
+from decisioning.rule_compiler import Compiler, Tree
+from decisioning.rule_functions import FUNCTIONS
+from decisioning.rule_nodes import Kind, Problem, Rows, Span
+from decisioning.rule_operators import OPERATORS
 from decisioning.sql_values import Array
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 
+__all__ = ["Expression", "Rows", "compile_condition", "compile_value"]
 
-@dataclass(frozen=True)
-class Rows:
-    """What an expression is evaluated on: `length` rows of feature columns, and the one request context they share.
-
-    A column or a context key that is not there is NULL.
-    """
-
-    columns: Columns
-    length: int
-    context: Mapping[str, object] = field(default_factory=dict)
+_METHODS = {**OPERATORS, **FUNCTIONS}
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,7 @@ class Expression:
     kind: Kind
     columns: tuple[str, ...]
     context_keys: tuple[str, ...]
+    _dtypes: tuple[Dtype, ...] = field(repr=False)
     _evaluate: Callable[[Rows], Array] = field(repr=False)
 
     def evaluate(self, rows: Rows) -> Array:
@@ -58,8 +53,8 @@ class Expression:
 
     def reads(self, rows: Rows, row: int) -> str:
         """What the expression read in one row, in words: `age is 22`."""
-        found = [f"{name} is {_shown(rows.columns.get(name), row)}" for name in self.columns]
-        found += [f"context.{name} is {_quoted(rows.context.get(name))}" for name in self.context_keys]
+        found = [f"{name} is {_shown(rows.columns, name, dtype, row)}" for name, dtype in zip(self.columns, self._dtypes, strict=True)]
+        found += [f"context.{name} is {_written(rows.context.get(name))}" for name in self.context_keys]
         return ", ".join(found) or "it is constant"
 
 
@@ -82,15 +77,14 @@ def compile_condition(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> t
 
     Examples
     --------
-    >>> adult, lent = compile_condition("age >= 18 AND NOT coalesce(has_loan, false)", {"age": "int", "has_loan": "bool"}, path="eligibility")
+    >>> contract = {"age": "int", "has_loan": "bool"}
+    >>> adult, lent = compile_condition("age >= 18 AND NOT coalesce(has_loan, false)", contract, path="eligibility")
     >>> adult.holds(Rows({"age": np.array([17.0, 18.0, np.nan])}, 3))
     array([False,  True, False])
     >>> lent.text
-    'NOT COALESCE(has_loan, FALSE)'
+    'NOT coalesce(has_loan, FALSE)'
     """
-    tree = _parse(text, path)
-    parts = list(tree.flatten()) if isinstance(tree, exp.And) else [tree]
-    return tuple(_compile(part, text, dtypes, path=path, wanted="bool", whole=len(parts) == 1) for part in parts)
+    return _guarded(text, path, dtypes, lambda: _condition_parts(text, dtypes))
 
 
 def compile_value(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> Expression:
@@ -101,52 +95,91 @@ def compile_value(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> Expre
     >>> compile_value("0.04 * amount", {"amount": "float"}, path="value").numbers(Rows({"amount": np.array([1000.0])}, 1))
     array([40.])
     """
-    return _compile(_parse(text, path), text, dtypes, path=path, wanted="number", whole=True)
+    return _guarded(text, path, dtypes, lambda: (_compile(_parse(text), text, dtypes, wanted="number", shown=text.strip()),))[0]
 
 
-def _parse(text: str, path: str) -> exp.Expression:
+def _guarded(text: str, path: str, dtypes: Mapping[str, Dtype], compiled: Callable[[], tuple[Expression, ...]]) -> tuple[Expression, ...]:
+    """What `compiled` returns; whatever it finds wrong as a `RuleError` with the place underlined."""
     try:
-        statements = sqlglot.parse(text, read="duckdb")
+        return compiled()
+    except Problem as problem:
+        hint = problem.hint or (nearest(problem.name, dtypes) if problem.name else None)
+        raise RuleError(f"{problem.what}\n{_underlined(text, problem.span)}\n", field=path, hint=hint) from None
+    except RecursionError:
+        raise RuleError("is nested too deeply", field=path, hint="cut it into the conditions of several stages or actions") from None
+
+
+def _condition_parts(text: str, dtypes: Mapping[str, Dtype]) -> tuple[Expression, ...]:
+    tree = _parse(text)
+    parts = list(tree.flatten()) if isinstance(tree, exp.And) else []
+    if not parts:
+        return (_compile(tree, text, dtypes, wanted="bool", shown=text.strip()),)
+    texts = [part.sql(dialect="duckdb", normalize_functions="lower") for part in parts]
+    return tuple(_compile(part, text, dtypes, wanted="bool", shown=shown) for part, shown in zip(parts, texts, strict=True))
+
+
+def _parse(text: str) -> Tree:
+    """The tree of the one expression in `text`, without the parentheses around it."""
+    if not text.strip():
+        raise Problem("is empty", None)
+    try:
+        for token in sqlglot.tokenize(text, read="duckdb"):
+            if token.token_type.name == "SEMICOLON":
+                raise Problem("is one expression, without a semicolon", (token.start, token.end))
+        return sqlglot.parse_one(text, read="duckdb", into=exp.Condition).unnest()
     except SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
-        column = int(details[0].get("col") or 1) - 1
-        raise _rule_error("cannot be read as SQL", path, text, Problem("", (column, column))) from None
-    tree = statements[0] if len(statements) == 1 else None
-    if tree is None or isinstance(tree, exp.Query | exp.DDL | exp.DML | exp.Command):
-        raise _rule_error("is not one scalar expression", path, text, Problem("", (0, 0)))
-    return tree.unnest()
+        raise Problem("cannot be read as an SQL expression", _place(text, details[0])) from None
 
 
-def _compile(tree: exp.Expression, text: str, dtypes: Mapping[str, Dtype], *, path: str, wanted: Kind, whole: bool) -> Expression:
-    compiler = Compiler(dtypes)
-    try:
-        node = compiler.as_kind(compiler.compile(tree), wanted, tree)
-    except Problem as problem:
-        raise _rule_error(problem.what, path, text, problem, hint=problem.hint or nearest(problem.name or "", dtypes)) from None
-    shown = text.strip() if whole else tree.sql(dialect="duckdb")
-    return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), node.evaluate)
+def _place(text: str, detail: Mapping[str, object]) -> Span | None:
+    """Where the parser stopped: sqlglot names a line and the column of a token's last character, both from 1."""
+    line, column, word = detail.get("line"), detail.get("col"), str(detail.get("highlight") or "")
+    if not isinstance(line, int) or not isinstance(column, int):
+        return None
+    end = sum(len(one) for one in text.splitlines(keepends=True)[: line - 1]) + column - 1
+    return (max(0, end - max(0, len(word) - 1)), end)
 
 
-def _rule_error(what: str, path: str, text: str, problem: Problem, hint: str | None = None) -> RuleError:
-    start, end = problem.span
-    caret = " " * start + "^" * max(1, end - start + 1)
-    return RuleError(f"{what}\n  {text}\n  {caret}\n", field=path, hint=hint)
+def _compile(tree: Tree, text: str, dtypes: Mapping[str, Dtype], *, wanted: Kind, shown: str) -> Expression:
+    compiler = Compiler(text, dtypes, _METHODS)
+    node = compiler.typed(tree, wanted)
+    read = tuple(dtypes[name] for name in compiler.columns)
+    return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), read, node.evaluate)
 
 
-def _shown(column: Array | None, row: int) -> str:
-    if column is None:
+def _underlined(text: str, span: Span | None) -> str:
+    """`text` with carets under `span`, or under all of it where the place is not known; of several lines, under the first it touches."""
+    start, end = span or (0, max(0, len(text.rstrip()) - 1))
+    shown, position = [], 0
+    for line in text.split("\n"):
+        shown.append(f"  {line}")
+        begin, last = start - position, min(end - position, len(line) - 1)
+        if 0 <= begin <= len(line):
+            indent = "".join("\t" if character == "\t" else " " for character in line[:begin])
+            shown.append(f"  {indent}{'^' * max(1, last - begin + 1)}")
+        position += len(line) + 1
+    return "\n".join(shown)
+
+
+def _shown(columns: Columns, name: str, dtype: Dtype, row: int) -> str:
+    if name not in columns:
         return "NULL"
-    value = column[row]
+    value = columns[name][row]
     if isinstance(value, np.datetime64):
-        return "NULL" if np.isnat(value) else str(value.astype("datetime64[s]"))
-    return _quoted(value.item() if isinstance(value, np.generic) else value)
+        unit = "D" if dtype == "date" else "s"
+        return "NULL" if np.isnat(value) else str(value.astype(f"datetime64[{unit}]")).replace("T", " ")
+    plain = value.item() if isinstance(value, np.generic) else value
+    if dtype == "bool" and plain in (0.0, 1.0):
+        return "true" if plain else "false"
+    return _written(plain)
 
 
-def _quoted(value: object) -> str:
+def _written(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "NULL"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
     return f"'{value}'" if isinstance(value, str) else str(value)

@@ -1,11 +1,12 @@
 """SQL's operators on numpy arrays, with SQL's NULL: the arithmetic below `rules.py`.
 
-Representation (see `vocabulary.Columns`): numbers and booleans are float64 with NaN for NULL (so a condition is 1, 0 or NaN), texts are object
-arrays with None, times are datetime64[us] with NaT. Every function takes and returns such arrays and broadcasts like numpy.
+Representation (see `vocabulary.Columns`): numbers and booleans are float64 with NaN for NULL (so a condition is 1, 0 or NaN), texts
+are object arrays with None, times are datetime64[us] with NaT. Every function takes and returns such arrays and broadcasts like numpy.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -16,12 +17,14 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_ABSENT: Callable[[Array], Array] = np.frompyfunc(lambda one: one is None, 1, 1)
+
 
 def is_null(a: Array) -> Array:
     """True where `a` is NULL, whatever its type."""
     if a.dtype == object:
-        return np.asarray(np.equal(a, None), dtype=bool)
-    return np.isnat(a) if a.dtype.kind == "M" else np.isnan(a)
+        return np.asarray(_ABSENT(a), dtype=bool)
+    return np.asarray(np.isnat(a) if a.dtype.kind == "M" else np.isnan(a))
 
 
 def with_nulls(result: Array, *inputs: Array) -> Array:
@@ -51,49 +54,52 @@ def not_(a: Array) -> Array:
     return np.where(np.isnan(a), np.nan, (a == 0).astype(float))
 
 
-def compare(operator: Callable[[Any, Any], Any]) -> Callable[[Array, Array], Array]:
-    """`operator` (from the module operator) as an SQL comparison: NULL on either side gives NULL."""
-    on_texts = np.frompyfunc(lambda x, y: False if x is None or y is None else operator(x, y), 2, 1)
+def truth(a: Array) -> Array:
+    """A number read as a condition: true unless it is zero."""
+    return with_nulls(a != 0, a)
+
+
+def compare(comparison: Callable[[Any, Any], Any]) -> Callable[[Array, Array], Array]:
+    """`comparison` (from the module operator) as SQL's: NULL on either side gives NULL. Texts compare by code point."""
+    on_texts = np.frompyfunc(lambda x, y: x is not None and y is not None and comparison(x, y), 2, 1)
 
     def compared(a: Array, b: Array) -> Array:
         with np.errstate(invalid="ignore"):
-            result = on_texts(a, b) if a.dtype == object else operator(a, b)
+            result = on_texts(a, b) if a.dtype == object else comparison(a, b)
         return with_nulls(np.asarray(result, dtype=bool), a, b)
 
     return compared
 
 
-def arithmetic(operator: Callable[[Any, Any], Any]) -> Callable[[Array, Array], Array]:
-    """`operator` on numbers; what has no finite answer (1/0, overflow) is NULL."""
+def arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Array, Array], Array]:
+    """`function` on numbers; what has no finite answer (1/0, overflow) is NULL."""
 
     def computed(a: Array, b: Array) -> Array:
         with np.errstate(all="ignore"):
-            result = np.asarray(operator(a, b), dtype=float)
+            result = np.asarray(function(a, b), dtype=float)
         return np.where(np.isfinite(result), result, np.nan)
 
     return computed
 
 
-def modulo(a: Array, b: Array) -> Array:
-    """SQL's remainder: it has the sign of the dividend, and there is none by zero."""
-    return arithmetic(np.fmod)(a, np.where(b == 0, np.nan, b))
+modulo = arithmetic(np.fmod)
+"""SQL's remainder: it has the sign of the dividend, and there is none by zero."""
 
 
-def integer_divide(a: Array, b: Array) -> Array:
-    """SQL's `//`: the quotient without its fraction."""
-    return np.trunc(arithmetic(np.divide)(a, np.where(b == 0, np.nan, b)))
-
-
-def round_half_away(a: Array, digits: Array) -> Array:
+def round_half_away(a: Array, digits: int = 0) -> Array:
     """SQL's round: a half goes away from zero (numpy's goes to the even neighbour).
 
     Examples
     --------
-    >>> round_half_away(np.array([2.5, -2.5]), np.array(0.0))
-    array([ 3., -3.])
+    >>> round_half_away(np.array([2.5, -2.5])), round_half_away(np.array([1250.0]), -2)
+    (array([ 3., -3.]), array([1300.]))
     """
-    factor = np.power(10.0, digits)
-    return np.sign(a) * np.floor(np.abs(a) * factor + 0.5) / factor
+    factor = 10.0 ** abs(digits)
+    with np.errstate(over="ignore"):
+        scaled = a * factor if digits > 0 else a / factor
+    whole = np.trunc(scaled)
+    rounded = whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0.0)
+    return np.where(np.isfinite(scaled), rounded / factor if digits > 0 else rounded * factor, a)
 
 
 def coalesce(*values: Array) -> Array:
@@ -103,12 +109,12 @@ def coalesce(*values: Array) -> Array:
 
 def least(*values: Array) -> Array:
     """The smallest of `values`, passing over NULLs."""
-    return reduce(lambda a, b: _pick(a, b, compare(lambda x, y: x <= y)), values)
+    return reduce(lambda a, b: _pick(a, b, compare(operator.le)), values)
 
 
 def greatest(*values: Array) -> Array:
     """The largest of `values`, passing over NULLs."""
-    return reduce(lambda a, b: _pick(a, b, compare(lambda x, y: x >= y)), values)
+    return reduce(lambda a, b: _pick(a, b, compare(operator.ge)), values)
 
 
 def _pick(a: Array, b: Array, first_wins: Callable[[Array, Array], Array]) -> Array:
@@ -123,43 +129,51 @@ def case(conditions: Sequence[Array], results: Sequence[Array], default: Array) 
     return answer
 
 
-def on_text(function: Callable[[str], str]) -> Callable[[Array], Array]:
-    """`function` on every text, NULL kept."""
+def is_one_of(looked_for: Array, options: Sequence[Array]) -> Array:
+    """IN: true where one option is equal, NULL where none is but one is NULL."""
+    equal = compare(operator.eq)
+    return reduce(or_, [equal(looked_for, option) for option in options])
+
+
+def between(value: Array, low: Array, high: Array) -> Array:
+    """BETWEEN, both ends included; false wins over NULL."""
+    return and_(compare(operator.ge)(value, low), compare(operator.le)(value, high))
+
+
+def lower(a: Array) -> Array:
+    """Texts in small letters, one character for one."""
+    return _on_text(_lower_text)(a)
+
+
+def upper(a: Array) -> Array:
+    """Texts in capitals, one character for one: SQL has STRAẞE where Python has STRASSE."""
+    return _on_text(_upper_text)(a)
+
+
+def _on_text(function: Callable[[str], str]) -> Callable[[Array], Array]:
     vectorised = np.frompyfunc(lambda x: None if x is None else function(x), 1, 1)
     return lambda a: np.asarray(vectorised(a), dtype=object)
 
 
+def _lower_text(text: str) -> str:
+    return text.lower() if text.isascii() else "".join(one.lower()[0] for one in text)
+
+
+def _upper_text(text: str) -> str:
+    return text.upper() if text.isascii() else "".join(_upper_character(one) for one in text)
+
+
+def _upper_character(one: str) -> str:
+    if one == "ß":
+        return "ẞ"
+    return next((form for form in (one.upper(), one.title()) if len(form) == 1), one)
+
+
 def like(pattern: str, *, ignore_case: bool = False) -> Callable[[Array], Array]:
     """SQL's LIKE with a fixed pattern: `%` is any text, `_` any one character."""
-    regex = "".join({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in pattern)
-    compiled = re.compile(regex, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    if ignore_case:
+        sensitive = like(_lower_text(pattern))
+        return lambda a: sensitive(lower(a))
+    compiled = re.compile("".join({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in re.sub("%+", "%", pattern)), re.DOTALL)
     matches = np.frompyfunc(lambda x: x is not None and compiled.fullmatch(x) is not None, 1, 1)
     return lambda a: with_nulls(np.asarray(matches(a), dtype=bool), a)
-
-
-def date_part(part: str) -> Callable[[Array], Array]:
-    """A part of a time as a number: year, quarter, month, day, hour, minute, second, dow (Sunday 0), isodow (Monday 1), doy, epoch."""
-    return lambda a: np.where(np.isnat(a), np.nan, DATE_PARTS[part](a))
-
-
-def _since(unit: str, above: str) -> Callable[[Array], Array]:
-    return lambda a: (a.astype(f"datetime64[{unit}]") - a.astype(f"datetime64[{above}]").astype(f"datetime64[{unit}]")).astype(float)
-
-
-_YEAR: Callable[[Array], Array] = lambda a: a.astype("datetime64[Y]").astype(float) + 1970  # noqa: E731
-_MONTH = _since("M", "Y")
-_DAYS: Callable[[Array], Array] = lambda a: a.astype("datetime64[D]").astype(float)  # noqa: E731
-
-DATE_PARTS: dict[str, Callable[[Array], Array]] = {
-    "year": _YEAR,
-    "quarter": lambda a: _MONTH(a) // 3 + 1,
-    "month": lambda a: _MONTH(a) + 1,
-    "day": lambda a: _since("D", "M")(a) + 1,
-    "hour": _since("h", "D"),
-    "minute": _since("m", "h"),
-    "second": _since("s", "m"),
-    "dow": lambda a: (_DAYS(a) + 4) % 7,
-    "isodow": lambda a: (_DAYS(a) + 3) % 7 + 1,
-    "doy": lambda a: _since("D", "Y")(a) + 1,
-    "epoch": lambda a: a.astype("datetime64[us]").astype(float) / 1e6,
-}

@@ -1,0 +1,161 @@
+"""What columns, literals and operators of the SQL subset mean: one function a kind of node. Used by `rules.py` alone."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from sqlglot import exp
+
+from decisioning import sql_values as sql
+from decisioning.rule_compiler import Compiler, Method, Tree, call, span_of, time_literal
+from decisioning.rule_nodes import KIND_OF, Kind, Node, Problem, constant, null_node, read_context
+from decisioning.sql_values import Array
+from decisioning.vocabulary import null_column
+
+_COMPARISONS: dict[Any, Callable[[Any, Any], Any]] = {
+    exp.EQ: operator.eq,
+    exp.NEQ: operator.ne,
+    exp.GT: operator.gt,
+    exp.GTE: operator.ge,
+    exp.LT: operator.lt,
+    exp.LTE: operator.le,
+}
+_ARITHMETIC: dict[Any, Callable[[Array, Array], Array]] = {
+    exp.Add: sql.arithmetic(operator.add),
+    exp.Sub: sql.arithmetic(operator.sub),
+    exp.Mul: sql.arithmetic(operator.mul),
+    exp.Div: sql.arithmetic(np.divide),
+    exp.Mod: sql.modulo,
+}
+_NEEDS_PARENTHESES = {*_COMPARISONS, exp.In, exp.Between, exp.Like, exp.ILike, exp.Not}
+
+_CASTS: dict[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIMESTAMPNTZ": "timestamp"}
+
+
+def _column(compiler: Compiler, tree: Tree) -> Node:
+    name = str(tree.name)
+    qualifiers = [str(tree.args[part].name) for part in ("catalog", "db", "table") if tree.args.get(part)]
+    if qualifiers == ["context"]:
+        _remember(compiler.context_keys, name)
+        return Node("any", lambda rows: read_context(rows.context.get(name), "string"), context_key=name)
+    if qualifiers:
+        raise Problem(f"columns carry no table name; '{'.'.join(qualifiers)}' is not known", span_of(tree))
+    found = name if name in compiler.dtypes else next((one for one in compiler.dtypes if one.lower() == name.lower()), None)
+    if found is None:
+        hint = "the request's context is read by its keys: context.intent" if name == "context" else None
+        raise Problem(f"unknown column '{name}'", span_of(tree), name=name, hint=hint)
+    _remember(compiler.columns, found)
+    dtype = compiler.dtypes[found]
+    absent = null_column(dtype, 1)
+    return Node(KIND_OF[dtype], lambda rows: rows.columns.get(found, absent))
+
+
+def _remember(names: list[str], name: str) -> None:
+    if name not in names:
+        names.append(name)
+
+
+def _literal(_compiler: Compiler, tree: Tree) -> Node:
+    if tree.is_string:
+        return Node("string", constant(np.asarray(tree.this, dtype=object)), literal=str(tree.this))
+    number = float(tree.this)
+    if not np.isfinite(number):
+        raise Problem("this number is too large", span_of(tree))
+    return Node("number", constant(np.asarray(number)), literal=number)
+
+
+def _boolean(_compiler: Compiler, tree: Tree) -> Node:
+    return Node("bool", constant(np.asarray(float(tree.this))), literal=bool(tree.this))
+
+
+def _null(_compiler: Compiler, _tree: Tree) -> Node:
+    return null_node("null")
+
+
+def _cast(_compiler: Compiler, tree: Tree) -> Node:
+    kind = _CASTS.get(tree.to.this.name)
+    if kind is None or not (isinstance(tree.this, exp.Literal) and tree.this.is_string):
+        raise Problem("only DATE '...' and TIMESTAMP '...' are casts that conditions may use", span_of(tree))
+    return time_literal(str(tree.this.this), kind, tree)
+
+
+def _paren(compiler: Compiler, tree: Tree) -> Node:
+    return compiler.compile(tree.this)
+
+
+def _connect(compiler: Compiler, tree: Tree) -> Node:
+    function = sql.and_ if isinstance(tree, exp.And) else sql.or_
+    sides = [compiler.typed(side, "bool") for side in tree.flatten(unnest=False)]
+    return call(lambda *values: reduce(function, values), "bool", sides)
+
+
+def _not(compiler: Compiler, tree: Tree) -> Node:
+    return call(sql.not_, "bool", [compiler.typed(tree.this, "bool")])
+
+
+def refuse_chained(tree: Tree, *sides: Tree) -> None:
+    """A `Problem` where a comparison stands beside another one without parentheses: what that means is a matter of the parser."""
+    if any(type(side) in _NEEDS_PARENTHESES for side in sides):
+        raise Problem("comparisons cannot be chained: combine them with AND, or put one in parentheses", span_of(tree))
+
+
+def _compare(compiler: Compiler, tree: Tree) -> Node:
+    refuse_chained(tree, tree.this, tree.expression)
+    _, sides = compiler.same_kind([tree.this, tree.expression])
+    return call(sql.compare(_COMPARISONS[type(tree)]), "bool", sides)
+
+
+def _arithmetic(compiler: Compiler, tree: Tree) -> Node:
+    sides = [compiler.typed(side, "number") for side in (tree.this, tree.expression)]
+    return call(_ARITHMETIC[type(tree)], "number", sides)
+
+
+def _negative(compiler: Compiler, tree: Tree) -> Node:
+    return call(np.negative, "number", [compiler.typed(tree.this, "number")])
+
+
+def _in(compiler: Compiler, tree: Tree) -> Node:
+    if not tree.expressions:
+        raise Problem("IN takes a list of values", span_of(tree))
+    refuse_chained(tree, tree.this)
+    _, nodes = compiler.same_kind([tree.this, *tree.expressions])
+    return call(lambda looked_for, *options: sql.is_one_of(looked_for, options), "bool", nodes)
+
+
+def _between(compiler: Compiler, tree: Tree) -> Node:
+    trees = [tree.this, tree.args["low"], tree.args["high"]]
+    refuse_chained(tree, *trees)
+    _, nodes = compiler.same_kind(trees)
+    return call(sql.between, "bool", nodes)
+
+
+def _is(compiler: Compiler, tree: Tree) -> Node:
+    if isinstance(tree.expression, exp.Null):
+        return call(lambda value: sql.is_null(value).astype(float), "bool", [compiler.compile(tree.this)])
+    if isinstance(tree.expression, exp.Boolean):
+        wanted = float(tree.expression.this)
+        return call(lambda value: (value == wanted).astype(float), "bool", [compiler.typed(tree.this, "bool")])
+    raise Problem("IS takes NULL, TRUE or FALSE", span_of(tree))
+
+
+OPERATORS: dict[Any, Method] = {
+    exp.Column: Method(_column, ("table", "db", "catalog")),
+    exp.Literal: Method(_literal, ("is_string",)),
+    exp.Boolean: Method(_boolean),
+    exp.Null: Method(_null),
+    exp.Cast: Method(_cast, ("to",)),
+    exp.Paren: Method(_paren),
+    exp.And: Method(_connect),
+    exp.Or: Method(_connect),
+    exp.Not: Method(_not),
+    exp.Neg: Method(_negative),
+    exp.In: Method(_in, ("query", "unnest", "field")),
+    exp.Between: Method(_between, ("low", "high")),
+    exp.Is: Method(_is),
+    **dict.fromkeys(_COMPARISONS, Method(_compare)),
+    **dict.fromkeys(_ARITHMETIC, Method(_arithmetic)),
+}

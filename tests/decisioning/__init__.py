@@ -1,0 +1,1 @@
+"""How do we choose? Laws by Hypothesis, edges by hand."""
