@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from decisioning.vocabulary import Columns
-from features.ingest import IngestReport, ingest
+from features.ingest import ingest
 from nudge.workspace import Workspace
 
 KEPT_DAYS = 400
@@ -31,8 +31,8 @@ _QUERIES = {
 _TABLE = {"touches": "interactions", "outcomes": "outcomes", "consents": "consents"}
 
 
-def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callable[[str], None]) -> IngestReport:
-    """Check and replace the contract tables, then hand the past to the ledger.
+def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Check and replace the contract tables, then hand the past to the ledger: {tables: {name: {rows, ...}}, warnings}.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
     progress("handing touches, outcomes and consents to the ledger")
     with workspace.open_ledger() as ledger:
         ledger.replace_history(**read_past(workspace.folder / "data", report.newest_at))
-    return report
+    return report.to_json()
 
 
 def read_past(data: Path, newest_at: datetime | None) -> dict[str, Columns]:

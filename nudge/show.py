@@ -34,7 +34,8 @@ def planned(terminal: Terminal, document: Document) -> None:
     terminal.print(
         f"expected profit {document['expected_profit']:,.2f}, at most {document['optimality_gap']:.3%} below the best possible plan"
     )
-    terminal.table("Actions", ["action", "contacts"], sorted(document["by_action"].items(), key=lambda item: int(item[1]), reverse=True))
+    counts: dict[str, int] = document["by_action"]
+    terminal.table("Actions", ["action", "contacts"], [[name, counts[name]] for name in sorted(counts, key=lambda name: -counts[name])])
     if document["constraints"]:
         rows = [[one["id"], one["used"], one["limit"], one["slack"], one["shadow_price"]] for one in document["constraints"]]
         terminal.table("Limits, and what one more unit would be worth", ["limit", "used", "max", "slack", "shadow price"], rows)

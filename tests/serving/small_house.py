@@ -1,0 +1,139 @@
+"""A service over a real ledger and a small catalogue of cold-start actions: no model has to be trained to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from decisioning.catalog import parse_catalog
+from decisioning.compiled_catalog import compile_catalog
+from decisioning.errors import Unavailable
+from decisioning.vocabulary import BoolArray, Columns, null_column
+from ledger.store import Ledger
+from serving.scorer import Models, Scorer
+from serving.service import Service
+from serving.snapshot import Snapshot, SnapshotHolder
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DTYPES = {"age": "int", "city": "string", "time_zone": "string"}
+
+CATALOG: dict[str, Any] = {
+    "version": "1",
+    "currency": "PLN",
+    "time_zone": "Europe/Warsaw",
+    "channels": {
+        "web": {"direction": "inbound", "placements": ["home_hero", "offer_strip"]},
+        "email": {"direction": "outbound", "cost": 0.5, "purpose": "email_marketing", "quiet_hours": ["21:00", "08:00"]},
+    },
+    "outcomes": {
+        "sale": {"kind": "conversion", "window_days": 30},
+        "reject": {"kind": "response", "behaviour": "negative", "window_days": 7},
+    },
+    "actions": [
+        {
+            "id": "loan",
+            "goal": "sale",
+            "value": 100,
+            "eligibility": "age >= 18",
+            "cold_start": {"propensity": 0.2, "uplift": 0.1},
+            "treatments": [
+                {"id": "loan_hero", "channel": "web", "placement": "home_hero", "content": "loan_v1"},
+                {"id": "loan_email", "channel": "email"},
+            ],
+        },
+        {
+            "id": "card",
+            "goal": "sale",
+            "value": 50,
+            "cold_start": {"propensity": 0.2, "uplift": 0.1},
+            "context_weights": [{"when": "context.intent = 'pay'", "weight": 4}],
+            "treatments": [
+                {"id": "card_hero", "channel": "web", "placement": "home_hero"},
+                {"id": "card_strip", "channel": "web", "placement": "offer_strip"},
+            ],
+        },
+    ],
+    "contact_policy": [
+        {"id": "email_week", "channel": "email", "max": 1, "per_days": 7},
+        {"id": "after_reject", "action": "*", "after": "reject", "suppress_days": 30},
+    ],
+    "fallback": {"web": {"home_hero": "brand_banner"}},
+}
+
+
+class Known:
+    """The features of a few contacts; `broken` stands for a store that does not answer."""
+
+    def __init__(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        self.rows = rows
+        self.broken = False
+
+    def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
+        if self.broken:
+            raise Unavailable("the online store does not answer")
+        columns = {name: null_column(dtype, len(contact_ids)) for name, dtype in DTYPES.items()}  # type: ignore[arg-type]
+        for place, contact_id in enumerate(contact_ids):
+            for name, value in self.rows.get(contact_id, {}).items():
+                columns[name][place] = value
+        return columns, np.array([contact_id in self.rows for contact_id in contact_ids], dtype=np.bool_)
+
+
+class Fixed:
+    """A source of one snapshot, that a test may exchange."""
+
+    def __init__(self, catalog: Mapping[str, Any]) -> None:
+        self.catalog = catalog
+        self.number = 0
+
+    def fingerprint(self) -> int:
+        return self.number
+
+    def exchange(self, catalog: Mapping[str, Any]) -> None:
+        self.catalog, self.number = catalog, self.number + 1
+
+    def load(self) -> Snapshot:
+        compiled = compile_catalog(parse_catalog(self.catalog), DTYPES)  # type: ignore[arg-type]
+        return Snapshot(compiled, Scorer(Models(None, None, None, {}), compiled), dict(DTYPES), "abc")  # type: ignore[arg-type]
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class House:
+    """A service with handles on everything around it."""
+
+    def __init__(self, ledger: Ledger, catalog: Mapping[str, Any]) -> None:
+        self.ledger = ledger
+        self.source = Fixed(catalog)
+        self.known = Known({"adult": {"age": 40.0, "city": "Łódź"}, "child": {"age": 12.0}})
+        self.clock = Clock()
+        self.snapshots = SnapshotHolder(self.source)
+        self.service = Service(self.snapshots, self.known, ledger, self.clock)
+
+    def consent(self, contact_id: str, purpose: str = "email_marketing") -> None:
+        texts = {"contact_id": contact_id, "purpose": purpose}
+        columns: dict[str, Any] = {name: np.array([value], dtype=object) for name, value in texts.items()}
+        columns |= {"granted": np.array([1.0]), "changed_at": np.array(["2026-01-01"], dtype="datetime64[us]")}
+        self.ledger.replace_history({}, {}, columns)
+
+
+@contextmanager
+def small_house(folder: Path, catalog: Mapping[str, Any] = CATALOG) -> Iterator[House]:
+    """A house in `folder`, closed afterwards."""
+    with Ledger.open(f"sqlite:///{folder}/ledger.db") as ledger:
+        yield House(ledger, catalog)
