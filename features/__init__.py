@@ -4,6 +4,9 @@
 ``contract.py``        the one list of features: name, dtype, unit, null rule, window, source; its hash
 ``tables.py``          the contract tables: required and optional columns
 ``ingest.py``          sources to contract tables
+``ingest_sql.py``      how a source becomes rows of one type
+``ingest_checks.py``   what makes a row bad, and how the refusal says so
+``ingest_notes.py``    what a person should know about rows that are not wrong
 ``audit.py``           what is odd in the contract tables
 ``sources.py``         the ingested tables as typed DuckDB views
 ``attributes.py``      features that are columns of contacts and accounts
