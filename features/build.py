@@ -18,10 +18,11 @@ import pyarrow as pa
 from decisioning.errors import DataError, NotFound
 from features.attributes import AttributeFeature, attribute_features, write_attributes, write_entities, write_memberships
 from features.contract import TIMELESS, FeatureContract, FeatureSpec
+from features.shapes import StandardFeatures
 from features.sources import as_stored, connect, known_at, literal, open_tables, quoted
 from features.streams import write_totals
 from features.user_sql import UserQuery, read_queries, write_query
-from features.windows import StandardFeatures, standard_features
+from features.windows import standard_features
 
 Progress = Callable[[str], None]
 
@@ -59,11 +60,12 @@ def _plan(connection: duckdb.DuckDBPyConnection, workspace_dir: Path) -> Feature
         raise NotFound("no contacts are ingested", field="data/contacts.parquet", hint="run nudge ingest")
     attributes = attribute_features(tables)
     taken = {feature.spec.name for feature in attributes}
-    standard = standard_features(connection, tables)
+    standard = standard_features(connection)
     # An attribute that a workspace gives under a standard name is what its rules mean by it.
     windows = tuple(feature for feature in standard.features if feature.spec.name not in taken)
     queries = read_queries(connection, workspace_dir / "features")
-    specs: list[FeatureSpec] = [feature.spec for feature in (*attributes, *windows)]
+    specs: list[FeatureSpec] = [attribute.spec for attribute in attributes]
+    specs += [feature.spec for feature in windows]
     specs += [spec for query in queries for spec in query.columns.values()]
     return FeaturePlan(attributes, StandardFeatures(windows, standard.streams), queries, FeatureContract(tuple(specs)))
 
@@ -160,27 +162,27 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, plan: FeaturePlan, pair
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, plan: FeaturePlan, tables: list[str], into: Path) -> int:
-    select = [f"attributes.{quoted(feature.spec.name)}" for feature in plan.attributes]
+    select = ["e.contact_id", f"CAST(e.as_of AS TIMESTAMPTZ) AS {TIMESTAMP_COLUMN}"]
+    select += [f"attributes.{quoted(feature.spec.name)}" for feature in plan.attributes]
     select += [f"{as_stored(feature.sql, feature.spec.dtype)} AS {quoted(feature.spec.name)}" for feature in plan.standard.features]
     select += [f"{query.table}.{quoted(spec.name)}" for query in plan.queries for spec in query.columns.values()]
     joins = "\n".join(f"LEFT JOIN {table} ON e.row_id = {table}.row_id" for table in tables)
     unfinished = into.with_name(f".{into.name}.{os.getpid()}")
     try:
         connection.execute(
-            f"""COPY (SELECT e.contact_id, e.as_of AS {TIMESTAMP_COLUMN}, {", ".join(select) or "NULL"} FROM entity_rows e {joins} ORDER BY e.row_id)
+            f"""COPY (SELECT {", ".join(select)} FROM entity_rows e {joins} ORDER BY e.row_id)
             TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)"""
         )
-        written = connection.execute(
+        [(written, wanted)] = connection.execute(
             f"SELECT count(*), (SELECT count(*) FROM entity_rows) FROM read_parquet({literal(str(unfinished))})"
-        ).fetchone()
-        assert written is not None
-        if written[0] != written[1]:
+        ).fetchall()
+        if written != wanted:
             raise DataError(
                 "a contact or an account has two rows for one moment",
-                got=f"{written[0]} rows for {written[1]} entities",
+                got=f"{written} rows for {wanted} entities",
                 hint="ingest again",
             )
         os.replace(unfinished, into)
     finally:
         unfinished.unlink(missing_ok=True)
-    return int(written[1])
+    return int(written)

@@ -1,7 +1,7 @@
 """The feature rows that are built: folders of parquet files, of which ``state/feature_contract.json`` names the one that counts.
 
-A build fills a hidden folder, gives it its name when it is whole, then replaces the JSON document in one step; a killed build leaves the last
-one in force. Rows that are asked for later (another as_of) join the folder as further files.
+A build fills a hidden folder, gives it its name when it is whole, then replaces the JSON document in one step; a killed build leaves the
+last one in force. Rows that are asked for later (another as_of) join the folder as further files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reading contacts from the SQLite online store within microseconds.
 
-Feast's store keeps a contact's packed vector in its own table, under its own key. Serving reads that row without Feast: importing Feast takes
-seconds and its read path a hundred times as long as the row itself. The layout of key and value is Feast's (entity key serialization
-version 3, protobuf), and a test holds the two together.
+Feast's store keeps a contact's packed vector in its own table, under its own key. Serving reads that row without Feast: importing Feast
+takes seconds, and its read path a hundred times as long as the row itself. The layout of key and value is Feast's (entity key
+serialization version 3, protobuf), and a test holds the two together.
 """
 
 from __future__ import annotations

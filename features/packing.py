@@ -126,7 +126,7 @@ def _as_int64(column: pa.ChunkedArray, dtype: Dtype) -> npt.NDArray[np.int64]:
         floats = pc.cast(column, pa.float64()) if dtype == "float" else pc.cast(pc.cast(column, pa.int8()), pa.float64())
         return np.ascontiguousarray(pc.fill_null(floats, float("nan")).to_numpy()).view("<i8")
     integers = column if dtype == "int" else pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64())
-    return pc.fill_null(pc.cast(integers, pa.int64()), int(NULL_INT)).to_numpy()  # type: ignore[no-any-return]
+    return pc.fill_null(pc.cast(integers, pa.int64()), int(NULL_INT)).to_numpy()
 
 
 def _from_int64(numbers: npt.NDArray[np.int64], dtype: Dtype) -> npt.NDArray[np.generic]:

@@ -7,6 +7,7 @@ reading the embedded online store needs none of it.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -247,10 +248,16 @@ class _OnlineReader:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Feast and ibis warn of their own deprecations, which nobody here can act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Feast and ibis warn of what nobody here can act on: their own deprecations, a glob that is not a file."""
+    logger = logging.getLogger("feast")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _unique_pairs(contact_ids: Ids, as_of: Moments) -> tuple[Ids, Moments, npt.NDArray[np.intp]]:

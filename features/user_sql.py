@@ -167,9 +167,8 @@ def _check_leak(connection: duckdb.DuckDBPyConnection, query: UserQuery, cut: ob
         found = connection.execute(
             f"""SELECT a.contact_id, a.as_of, a.{name}, b.{name} FROM answer_of_all a JOIN answer_before b USING (row_id)
             WHERE {differs} ORDER BY row_id LIMIT 1"""
-        ).fetchone()
-        if found:
-            contact_id, as_of, with_future, without = found
+        ).fetchall()
+        for contact_id, as_of, with_future, without in found:
             raise DataError(
                 "looks into the future: the value changes when what happened at or after as_of is taken away",
                 field=f"{query.file}: {spec.name}",

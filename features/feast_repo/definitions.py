@@ -80,7 +80,7 @@ def feast_name(name: str) -> str:
 
     Its point-in-time join drops every column that ends in ``_y`` and adds columns of its own. No feature of ours ends in an underscore.
     """
-    collides = name.endswith("_y") or name.endswith("_yyyy") or name in ("entity_row_id", "rn", "event_expire_timestamp", "row_number")
+    collides = name.endswith(("_y", "_yyyy")) or name in ("entity_row_id", "rn", "event_expire_timestamp", "row_number")
     return f"{name}_" if collides else name
 
 
@@ -126,7 +126,8 @@ def apply(store: FeatureStore, contract: FeatureContract, rows: str) -> FeatureV
         view = store.get_feature_view(VIEW)
     except FeatureViewNotFoundException:
         view = None
-    if view is None or view.tags.get(HASH_TAG) != contract.hash or view.batch_source.path != rows:
+    source = None if view is None else view.batch_source
+    if view is None or view.tags.get(HASH_TAG) != contract.hash or not isinstance(source, FileSource) or source.path != rows:
         wanted = definitions(contract, rows)
         store.apply([wanted.contact, wanted.source, wanted.view, wanted.service])
         view = store.get_feature_view(VIEW)

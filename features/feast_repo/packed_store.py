@@ -1,8 +1,8 @@
 """Feast's online stores with one packed vector a contact instead of one value a feature.
 
-Feast writes and reads one protobuf value per feature: about a thousand rows a second. These stores hand Feast's own store a single value per
-contact, the packed vector (`features.packing`), under the feature name ``vector``; keys, tables and transactions stay Feast's. Names and
-types are those of the registry's view, and ``get_online_features``, ``materialize`` and ``write_to_online_store`` work as ever. Views
+Feast writes and reads one protobuf value per feature: about a thousand rows a second. These stores hand Feast's own store a single value
+per contact, the packed vector (`features.packing`), under the feature name ``vector``; keys, tables and transactions stay Feast's. Names
+and types are those of the registry's view, and ``get_online_features``, ``materialize`` and ``write_to_online_store`` work as ever. Views
 without a contract pass through unchanged.
 """
 
