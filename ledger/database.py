@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, insert, text
@@ -108,11 +109,13 @@ class Database:
 def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Insert the rows whose primary key is new, leave the others as they were; returns the keys inserted.
 
-    The key is the table's first column. A key that stands twice in `rows` is inserted once, the first time.
+    The key is the table's first column. A key that stands twice in `rows` is inserted once, the first time. Rows go in in the order of
+    their keys: two writers with the same keys then wait for each other in PostgreSQL, never in a circle.
     """
     if not rows:
         return set()
-    return set(conn.execute(_insert_new(conn.dialect.name, table, returning=True), rows).scalars())
+    ordered = sorted(rows, key=itemgetter(table.columns[0].name))
+    return set(conn.execute(_insert_new(conn.dialect.name, table, returning=True), ordered).scalars())
 
 
 def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

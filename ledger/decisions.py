@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any, Literal
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, select
@@ -99,7 +100,10 @@ def _claim(conn: Connection, records: Sequence[DecisionRecord]) -> dict[str | No
     """Claim each record's request_id; returns request_id -> the decision_id that answers it."""
     if not records:
         return {}
-    claims = [{"request_id": r.request_id, "decision_id": r.decision_id, "decided_at": codec.micros(r.decided_at)} for r in records]
+    claims: list[dict[str, Any]] = [
+        {"request_id": r.request_id, "decision_id": r.decision_id, "decided_at": codec.micros(r.decided_at)} for r in records
+    ]
+    claims.sort(key=itemgetter("request_id"))  # two writers with the same ids wait for each other in one order, never in a circle
     conn.execute(_claim_statement(conn.dialect.name), claims)
     winners: dict[str | None, str] = {}
     for chunk in codec.chunks(dict.fromkeys(r.request_id for r in records), _CHUNK):

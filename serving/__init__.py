@@ -16,6 +16,7 @@
 `scorer.py`              models -> scores, the same code for one row and a million
 `answers.py`             a decision as the JSON of the contract
 `decision_ids.py`        ids that sort by time
+`decision_records.py`    decisions as the ledger keeps them
 `outcome_intake.py`      outcomes matched to decisions and kept once
 `contact_view.py`        everything held about one contact
 `planner.py`             a whole population planned in the same stages
