@@ -13,8 +13,9 @@ from estimators.linear import fit_logistic
 from estimators.scores import ContrastScore, LinearScore
 from estimators.trees import BinnedRows, TreeSettings, effect_settings
 
-INTERACTION_SCALE = 0.5
-"""Interactions with the exposure are scaled by this before the penalty: they count four times as much as main effects."""
+INTERACTION_SCALES = {"s_logistic": 0.5, "s_logistic_firm": 0.1}
+"""Interactions with the exposure are scaled by this before the penalty. At 0.5 a unit of interaction costs four times a unit of main
+effect; at 0.1 hardly any is left, and the contact multiplies everybody's odds by nearly the same factor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,26 +44,25 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class Nuisances:
-    """Out-of-fold expectations of y and the uplift of the two logistic learners, each of shape (n,).
+    """Out-of-fold expectations of y and the uplift of the logistic learners, each of shape (n,).
 
     Parameters
     ----------
     exposed, unexposed : arrays
         mu_1 and mu_0: the mean of a logistic regression and LightGBM, by arm.
-    t_logistic, s_logistic : arrays
-        Uplift of the logistic regressions by arm, and of the one with shrunken interactions.
+    uplifts : dict of str to array
+        Of "t_logistic", the logistic regressions by arm, and of "s_logistic" and "s_logistic_firm", with shrunken interactions.
     """
 
     exposed: FloatArray
     unexposed: FloatArray
-    t_logistic: FloatArray
-    s_logistic: FloatArray
+    uplifts: dict[str, FloatArray]
 
 
 def cross_fit_nuisances(data: Experiment, folds: list[tuple[IntArray, IntArray]], settings: TreeSettings, C: float) -> Nuisances:
     """The nuisances of every row from models fitted on the other folds."""
     n = len(data.y)
-    out = Nuisances(np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+    out = Nuisances(np.empty(n), np.empty(n), {name: np.empty(n) for name in ("t_logistic", *INTERACTION_SCALES)})
     for train, test in folds:
         t_learner = fit_t_logistic(data, train, C)
         linear = data.rows.linear[test]
@@ -70,8 +70,10 @@ def cross_fit_nuisances(data: Experiment, folds: list[tuple[IntArray, IntArray]]
             members = train[data.exposed[train] == arm]
             booster = data.binned.fit(effect_settings(settings, len(members)), "binary", members, data.y)
             mu[test] = (expit(linear @ score.coef + score.intercept) + data.binned.predict(booster, test)) / 2
-        out.t_logistic[test] = t_learner.of(data.rows.take(test))
-        out.s_logistic[test] = fit_s_logistic(data, train, C).of(data.rows.take(test))
+        rows = data.rows.take(test)
+        out.uplifts["t_logistic"][test] = t_learner.of(rows)
+        for name, scale in INTERACTION_SCALES.items():
+            out.uplifts[name][test] = fit_s_logistic(data, train, C, scale).of(rows)
     return out
 
 
@@ -84,7 +86,7 @@ def fit_t_logistic(data: Experiment, train: IntArray, C: float) -> ContrastScore
     return ContrastScore(*scores)
 
 
-def fit_s_logistic(data: Experiment, train: IntArray, C: float) -> ContrastScore:
+def fit_s_logistic(data: Experiment, train: IntArray, C: float, scale: float) -> ContrastScore:
     """One logistic regression on x, w and s * w * x with w = -1/2 or 1/2: the interactions are shrunk harder than the main effects.
 
     Parameters
@@ -94,11 +96,13 @@ def fit_s_logistic(data: Experiment, train: IntArray, C: float) -> ContrastScore
         The rows to fit on.
     C : float
         Inverse strength of the penalty.
+    scale : float
+        s, one of INTERACTION_SCALES.
     """
     x, w = data.rows.linear[train], data.exposed[train] - 0.5
     m = x.shape[1]
-    score = fit_logistic(np.hstack([x, w[:, None], INTERACTION_SCALE * w[:, None] * x]), data.y[train], C=C)
-    main, effect, interaction = score.coef[:m], float(score.coef[m]), INTERACTION_SCALE * score.coef[m + 1 :]
+    score = fit_logistic(np.hstack([x, w[:, None], scale * w[:, None] * x]), data.y[train], C=C)
+    main, effect, interaction = score.coef[:m], float(score.coef[m]), scale * score.coef[m + 1 :]
     return ContrastScore(
         exposed=LinearScore(score.intercept + effect / 2, main + interaction / 2),
         unexposed=LinearScore(score.intercept - effect / 2, main - interaction / 2),

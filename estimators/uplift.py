@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from estimators.encoding import Encoded
 from estimators.heads import UpliftHead, UpliftMember
 from estimators.linear import fit_ridge
 from estimators.nuisance import (
+    INTERACTION_SCALES,
     Experiment,
     Nuisances,
     balanced_weights,
@@ -34,7 +36,7 @@ FEWEST_EVENTS = 20
 MAX_WEIGHT_RATIO = 20.0
 """No row weighs more than so many times its arm's mean."""
 
-MEMBERS = ("s_logistic", "t_logistic", "ridge", "trees")
+MEMBERS = ("s_logistic", "s_logistic_firm", "t_logistic", "ridge", "trees")
 
 
 class DoublyRobustUplift(BaseEstimator):
@@ -66,7 +68,7 @@ class DoublyRobustUplift(BaseEstimator):
         What is served.
     average_effect_, average_effect_se_ : float
     stack_weights_ : dict of str to float
-        Of "s_logistic", "t_logistic", "ridge" and "trees"; "constant" has the rest.
+        Of the members; "constant" has the rest.
     evidence_ : float
         The t-statistic of the difference between contacts.
     pseudo_outcomes_, weights_, oof_tau_, oof_residuals_ : arrays, shape (n,)
@@ -140,7 +142,7 @@ class DoublyRobustUplift(BaseEstimator):
         # Half a response and half a silence more in each arm: without any response the standard error would be 0.
         means = {arm: _smoothed_mean(data.y[data.exposed == arm], data.weight[data.exposed == arm]) for arm in (True, False)}
         ones = np.ones(len(data.y))
-        mu = Nuisances(means[True] * ones, means[False] * ones, 0.0 * ones, 0.0 * ones)
+        mu = Nuisances(means[True] * ones, means[False] * ones, {})
         variance = sum(means[arm] * (1 - means[arm]) / _effective_size(data.weight[data.exposed == arm]) for arm in (True, False))
         stack = Stack(means[True] - means[False], float(np.sqrt(variance)), np.zeros(len(MEMBERS)), 0.0)
         return self._keep(data, mu, stack, np.zeros((len(data.y), len(MEMBERS))))
@@ -151,16 +153,18 @@ class DoublyRobustUplift(BaseEstimator):
         folds = list(splitter.split(data.rows.linear, strata))
         nuisances = cross_fit_nuisances(data, folds, self.settings, self.C)
         psi = pseudo_outcomes(data, nuisances)
-        members = np.column_stack([nuisances.s_logistic, nuisances.t_logistic, np.empty((len(psi), 2))])
+        members = np.empty((len(psi), len(MEMBERS)))
+        for name, uplift in nuisances.uplifts.items():
+            members[:, MEMBERS.index(name)] = uplift
         for train, test in folds:
             rows = data.rows.take(test)
-            members[test, 2] = self._fit_member("ridge", data, psi, train).of(rows)
-            members[test, 3] = self._fit_member("trees", data, psi, train).of(rows)
+            for name in ("ridge", "trees"):
+                members[test, MEMBERS.index(name)] = self._fit_member(name, data, psi, train).of(rows)
         return self._keep(data, nuisances, fit_stack(psi, members, data.weight), members)
 
     def _fit_member(self, name: str, data: Experiment, psi: FloatArray, train: IntArray) -> Score:
         learners: dict[str, Callable[[], Score]] = {
-            "s_logistic": lambda: fit_s_logistic(data, train, self.C),
+            **{s: partial(fit_s_logistic, data, train, self.C, scale) for s, scale in INTERACTION_SCALES.items()},
             "t_logistic": lambda: fit_t_logistic(data, train, self.C),
             "ridge": lambda: fit_ridge(data.rows.linear[train], psi[train], sample_weight=data.weight[train]),
             "trees": lambda: tree_score(data.binned.fit(effect_settings(self.settings, len(train)), "regression", train, psi, data.weight)),

@@ -1,0 +1,159 @@
+"""Customer lifetime value, learned: BG/NBD with Gamma-Gamma, and LightGBM on the features; training serves the one that proves better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from estimators.arrays import BoolArray, FloatArray
+from estimators.clv_bg_nbd import BetaGeo
+from estimators.clv_gamma_gamma import GammaGamma
+from estimators.clv_heads import DAYS_A_YEAR, BtydClvHead, BuyingHistory, TreeClvHead
+from estimators.encoding import Encoded
+from estimators.trees import CLV, BinnedRows, TreeSettings, tree_score
+
+FEWEST_ROWS = 100
+"""Below so many contacts LightGBM learns no CLV."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What turns future money into CLV.
+
+    Parameters
+    ----------
+    horizon_days : float
+    margin : float
+        Margin as a share of the money, a fraction.
+    annual_discount_rate : float
+        A fraction.
+    """
+
+    horizon_days: float
+    margin: float = 1.0
+    annual_discount_rate: float = 0.10
+
+    def factor(self, window_days: float) -> float:
+        """Discounted margin over the horizon, for one unit of money over window_days spent at an even rate.
+
+        Examples
+        --------
+        >>> Horizon(horizon_days=180, margin=0.5, annual_discount_rate=0.0).factor(window_days=90)
+        1.0
+        """
+        rate = np.log1p(self.annual_discount_rate) / DAYS_A_YEAR
+        days = self.horizon_days if rate == 0 else -np.expm1(-rate * self.horizon_days) / rate
+        return float(self.margin * days / window_days)
+
+
+def fit_btyd(history: BuyingHistory, horizon: Horizon, *, value_without_purchase: float) -> BtydClvHead:
+    """BG/NBD x Gamma-Gamma by maximum likelihood on the contacts who bought.
+
+    Parameters
+    ----------
+    history : BuyingHistory
+        Contacts without a purchase are left out.
+    horizon : Horizon
+    value_without_purchase : float
+        Discounted margin over the horizon of a contact who has bought nothing yet; see `value_of_non_buyers`.
+
+    Raises
+    ------
+    ValueError
+        If the purchases do not identify one of the models.
+    """
+    bought = history.is_buyer
+    transactions = BetaGeo().fit(history.repeat[bought], history.last_gap[bought], history.age[bought]).params_
+    money = GammaGamma().fit(history.repeat[bought], history.mean_money[bought]).params_
+    return BtydClvHead(transactions, money, horizon.margin, horizon.annual_discount_rate, value_without_purchase)
+
+
+def btyd_money(head: BtydClvHead, history: BuyingHistory, window_days: float) -> FloatArray:
+    """Expected money over window_days without margin and discount, shape (n,): what a back-test compares with what was spent.
+
+    Contacts without a purchase get 0.
+    """
+    return replace(head, margin=1.0, annual_discount_rate=0.0, value_without_purchase=0.0).clv(history, window_days)
+
+
+def value_of_non_buyers(future_money: FloatArray, is_buyer: BoolArray, factor: float) -> float:
+    """Mean discounted margin over the horizon of contacts who had bought nothing by an earlier cut; 0 where there were none.
+
+    Parameters
+    ----------
+    future_money : array, shape (n,)
+        Money after the cut.
+    is_buyer : array of bool, shape (n,)
+        Whether the contact had bought before the cut.
+    factor : float
+        `Horizon.factor` of the days after the cut.
+    """
+    new = np.asarray(future_money, dtype=np.float64)[~np.asarray(is_buyer, dtype=bool)]
+    return float(new.mean() * factor) if len(new) else 0.0
+
+
+class TweedieClv(RegressorMixin, BaseEstimator):
+    """E[money over a window | features] by LightGBM with Tweedie loss of power 1.5: many zeros, a heavy tail, right in the mean.
+
+    Parameters
+    ----------
+    categorical : tuple of int
+        Positions of the category columns in the tree matrix.
+    settings : TreeSettings
+        min_child_samples falls with the rows.
+    n_jobs : int
+        Threads of LightGBM.
+    random_state : int
+
+    Attributes
+    ----------
+    score_ : TreeScore
+        Log of the ratio to the mean.
+    mean_ : float
+        Mean money.
+    """
+
+    def __init__(self, categorical: tuple[int, ...] = (), settings: TreeSettings = CLV, n_jobs: int = 1, random_state: int = 0) -> None:
+        self.categorical = categorical
+        self.settings = settings
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: FloatArray, y: FloatArray) -> TweedieClv:
+        """Fit on n contacts at an earlier cut.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+            The tree matrix at the cut.
+        y : array, shape (n,)
+            Money in the window after the cut; below 0 (returns) counts as 0.
+
+        Raises
+        ------
+        ValueError
+            If there are too few rows, a value is not finite, or nobody spent anything.
+        """
+        money = np.maximum(np.asarray(y, dtype=np.float64), 0.0)
+        if len(money) != len(X) or len(money) < FEWEST_ROWS:
+            raise ValueError(f"LightGBM CLV: too few contacts; got {len(money)} for {len(X)} rows; allowed: {FEWEST_ROWS} or more")
+        if not np.isfinite(money).all() or money.sum() <= 0:
+            raise ValueError("LightGBM CLV: money must be finite, and somebody must have spent some. Hint: an earlier cut")
+        self.mean_ = float(money.mean())
+        smallest = int(np.clip(len(money) // 50, 10, self.settings.min_child_samples))
+        binned = BinnedRows(X, categorical=self.categorical, n_jobs=self.n_jobs, random_state=self.random_state)
+        settings = replace(self.settings, min_child_samples=smallest)
+        self.score_ = tree_score(binned.fit(settings, "tweedie", np.arange(len(money)), money / self.mean_))
+        return self
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Expected money over the window, shape (n,)."""
+        check_is_fitted(self, "score_")
+        return self.head(1.0).clv(Encoded(X, np.empty((len(X), 0))))
+
+    def head(self, factor: float) -> TreeClvHead:
+        """What is served: the expected money times `factor`, for example `Horizon.factor(window_days)`."""
+        return TreeClvHead(self.score_, self.mean_ * factor)
