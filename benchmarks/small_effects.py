@@ -6,8 +6,11 @@ paid what is true. Every policy learns from the same rows; the response model is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 from lightgbm import LGBMClassifier
@@ -45,7 +48,8 @@ class Learned:
 
 def true_profits(worlds: int = WORLDS, contacts: int = CONTACTS) -> Profits:
     """True profit a contact of each policy, one number a world."""
-    profits = [_profits_in(np.random.default_rng(seed), contacts) for seed in range(worlds)]
+    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        profits = list(pool.map(_profits_in, range(worlds), [contacts] * worlds))
     return {policy: np.array([profit[policy] for profit in profits]) for policy in POLICIES}
 
 
@@ -65,7 +69,8 @@ def measure() -> Sequence[Figure]:
     ]
 
 
-def _profits_in(rng: np.random.Generator, n: int) -> dict[str, float]:
+def _profits_in(seed: int, n: int) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
     world = World.drawn(rng)
     seen, others = world.contacts(n, rng), world.contacts(n, rng)
     learned = _learn(seen, pilot(seen, rng), others)
@@ -95,10 +100,10 @@ def _learn(seen: Contacts, log: Log, others: Contacts) -> Learned:
     for action in range(N_ACTIONS):
         touched = log.action == action
         response = log.responses[:, action]
-        model = ResponseModel().fit(seen.traits[touched], response[touched], X_linear=seen.traits[touched])
+        model = ResponseModel(n_jobs=1).fit(seen.traits[touched], response[touched], X_linear=seen.traits[touched])
         propensity[:, action] = model.predict_proba(others.traits, others.traits)[:, 1]
         pair = touched | untouched
-        learner = DoublyRobustUplift().fit(seen.traits[pair], seen.traits[pair], response[pair], touched[pair].astype(float))
+        learner = DoublyRobustUplift(n_jobs=1).fit(seen.traits[pair], seen.traits[pair], response[pair], touched[pair].astype(float))
         uplift[:, action] = learner.predict(others.traits, others.traits)
         defaults[:, action] = _t_learner(seen.traits, response, touched, untouched, others.traits)
     return Learned(propensity, uplift, defaults, _opt_out(seen, log, others))
@@ -106,7 +111,7 @@ def _learn(seen: Contacts, log: Log, others: Contacts) -> Learned:
 
 def _t_learner(traits: Array, response: Array, touched: Array, untouched: Array, others: Array) -> Array:
     """Two LightGBM models with the library's own settings, one a side; the uplift is their difference."""
-    sides = [LGBMClassifier(verbose=-1, n_jobs=2, random_state=0).fit(traits[rows], response[rows]) for rows in (touched, untouched)]
+    sides = [LGBMClassifier(verbose=-1, n_jobs=1, random_state=0).fit(traits[rows], response[rows]) for rows in (touched, untouched)]
     on, off = (np.asarray(side.predict_proba(others), dtype=np.float64)[:, 1] for side in sides)
     return on - off
 
