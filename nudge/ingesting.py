@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 
 from decisioning.vocabulary import Columns
+from features.audit import audit, ingest_document
 from features.ingest import ingest
 from nudge.workspace import Workspace
 
@@ -52,7 +53,8 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
     progress("handing touches, outcomes and consents to the ledger")
     with workspace.open_ledger() as ledger:
         ledger.replace_history(**read_past(workspace.folder / "data", report.newest_at))
-    return report.to_json()
+    progress("auditing the data")
+    return ingest_document(report, audit(workspace.folder))
 
 
 def read_past(data: Path, newest_at: datetime | None) -> dict[str, Columns]:

@@ -26,6 +26,8 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     """
     import uvicorn
 
+    from serving.app import SERVER_OPTIONS
+
     if not is_loopback(host):
         raise NotSupportedYet(
             "serving beyond this machine needs API keys, which are not supported yet", field="--host", got=host, allowed="127.0.0.1"
@@ -41,8 +43,7 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers,
         log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=10,
+        **SERVER_OPTIONS,
     )
 
 

@@ -1,0 +1,156 @@
+"""The commands on a workspace written from scratch: what they do, and how they refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.nudge.shops import CATALOG, CONTACTS, Shop
+
+
+def test_a_workspace_plans_and_decides_before_anything_was_learned(shop: Shop) -> None:
+    assert shop.run("ingest").document["tables"]["contacts"]["rows"] == 200
+    decision = shop.run("decide", "c-41", "--channel", "email").document
+    assert decision["actions"][0]["traffic"] == "cold_start"
+    assert any("cold-start" in reason for reason in decision["actions"][0]["reasons"])
+    plan = shop.run("plan").document
+    assert plan["contacts"] == 200
+    assert 0 < plan["selected"] < 200
+
+
+def test_a_plan_names_everyone_obeys_every_limit_and_repeats_itself(shop: Shop) -> None:
+    shop.run("ingest")
+    first = shop.run("plan").document
+    table = pq.read_table(Path(first["files"][0]).parent / "plan.parquet").to_pandas()
+    assert table["contact_id"].is_unique
+    assert len(table) == 200
+    chosen = table[table["action_id"] != "no_action"]
+    assert chosen["cost"].sum() <= 20
+    assert (chosen["channel"] == "web").sum() <= 30
+    consented = {f"c-{i}" for i in range(150) if i % 4}
+    assert set(chosen.loc[chosen["channel"] == "email", "contact_id"]) <= consented
+    assert table.loc[table["action_id"] == "no_action", "reason"].str.len().gt(0).all()
+    before = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in first["files"]}
+    second = shop.run("plan").document
+    assert second["plan_id"] == first["plan_id"]
+    assert {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in second["files"]} == before
+
+
+def test_an_audience_lists_its_channel_best_first_with_the_manifest_beside(shop: Shop) -> None:
+    shop.run("ingest")
+    folder = Path(shop.run("plan").document["files"][0]).parent
+    audience = pq.read_table(folder / "audience_web.parquet").to_pandas()
+    assert audience["rank"].tolist() == list(range(1, len(audience) + 1))
+    assert audience["priority"].is_monotonic_decreasing
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    prices = {one["id"]: one["shadow_price"] for one in manifest["constraints"]}
+    assert prices["heroes"] > 0
+
+
+def test_a_plan_for_listed_contacts_leaves_the_others_out(shop: Shop, tmp_path: Path) -> None:
+    shop.run("ingest")
+    pq.write_table(pa.table({"contact_id": ["c-5", "stranger"]}), tmp_path / "list.parquet")
+    document = shop.run("plan", "--contacts", str(tmp_path / "list.parquet"), "--dry-run").document
+    assert (document["contacts"], document["files"]) == (2, [])
+
+
+def test_a_planned_contact_can_be_looked_up_by_its_decision(shop: Shop) -> None:
+    from nudge.workspace import Workspace
+
+    shop.run("ingest")
+    folder = Path(shop.run("plan").document["files"][0]).parent
+    row = pq.read_table(folder / "audience_web.parquet").to_pylist()[0]
+    with Workspace.open(shop.folder).open_ledger() as ledger:
+        record = ledger.decision(row["decision_id"])
+        assert record is not None
+        assert (record.contact_id, record.selections[0].treatment_id) == (row["contact_id"], row["treatment_id"])
+        book = ledger.prices()
+        assert book is not None and set(book["prices"]) == {"budget", "heroes"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ({"contacts": "SELECT 1 AS id"}, ["contacts", "contact_id"]),
+        ({"contacts": "SELECT 'a' AS contact_id FROM range(2)"}, ["contacts.contact_id", "2"]),
+        ({"contacts": CONTACTS, "events": "SELECT 'c-1' AS contact_id, 'buy' AS event_type, TIMESTAMP '2026-01-01' AS occurred_at, 'NaN'::DOUBLE AS value"}, ["events.value"]),
+        ({"contacts": CONTACTS, "interactions": "SELECT '1' AS interaction_id, 'c-1' AS contact_id, 'laon' AS action_id, TIMESTAMP '2026-01-01' AS occurred_at"}, ["interactions.action_id", "laon", "did you mean 'loan'"]),
+        ({"contacts": "SELECT * FROM 'nowhere.csv'"}, ["nowhere.csv"]),
+        ({"contacts": "SELECT * FROM read_csv('empty.csv')"}, ["empty"]),
+    ],
+)  # fmt: skip
+def test_bad_data_is_refused_in_one_line_and_leaves_the_earlier_tables(shop: Shop, sources: dict[str, str], words: list[str]) -> None:
+    assert shop.run("ingest").code == 0
+    before = shop.tables()
+    (shop.folder / "empty.csv").write_text("")
+    shop.write(sources=sources)
+    answer = shop.run("ingest")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("nudge: ")
+    assert "Traceback" not in answer.err
+    for word in words:
+        assert word in answer.err
+    assert shop.tables() == before
+
+
+@pytest.mark.parametrize(
+    ("catalog", "words"),
+    [
+        ({**CATALOG, "chanels": {}}, ["chanels: unknown key", "did you mean 'channels'"]),
+        ({**CATALOG, "exploration": {"budget": 100}}, ["exploration: not supported yet"]),
+        ({**CATALOG, "triggers": [{"id": "t"}]}, ["triggers: not supported yet"]),
+        ({**CATALOG, "constraints": [{"id": "a", "measure": "contacts", "min": 5}]}, ["constraints[0].min: not supported yet"]),
+        ([], ["catalog.yaml: is not a mapping"]),
+    ],
+)
+def test_a_bad_catalogue_is_refused_with_the_path_of_its_key(shop: Shop, catalog: Any, words: list[str]) -> None:
+    shop.write(catalog=catalog)
+    answer = shop.run("ingest")
+    assert answer.code == 1
+    for word in words:
+        assert word in answer.err
+
+
+def test_a_rule_over_an_unknown_column_is_refused_with_a_caret(shop: Shop) -> None:
+    shop.run("ingest")
+    shop.write(catalog={**CATALOG, "actions": [{**CATALOG["actions"][0], "eligibility": "agee >= 21"}]})
+    answer = shop.run("plan")
+    assert answer.code == 1
+    assert "actions[0].eligibility: unknown column 'agee'" in answer.err
+    assert "^^^^" in answer.err
+    assert "did you mean 'age'?" in answer.err
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate", "report", "replay", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"]
+)
+def test_a_command_of_a_later_version_is_refused_by_name(shop: Shop, command: str) -> None:
+    answer = shop.run(command)
+    assert (answer.code, answer.err) == (1, f"nudge: `nudge {command}` is not supported yet\n")
+
+
+def test_training_without_interactions_says_what_is_missing(shop: Shop) -> None:
+    shop.run("ingest")
+    answer = shop.run("train")
+    assert answer.code == 1
+    assert "interactions" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_wrong_usage_has_its_own_exit_code(shop: Shop) -> None:
+    assert shop.run("ingest", "--no-such-option").code == 2
+
+
+def test_serving_to_other_machines_is_refused_until_there_are_keys(shop: Shop) -> None:
+    shop.run("ingest")
+    answer = shop.run("serve", "--host", "0.0.0.0")
+    assert answer.code == 1
+    assert "keys" in answer.err
