@@ -77,7 +77,7 @@ def policy_history(
     conn: Connection, contact_ids: Sequence[str] | None, *, since: datetime, now: datetime, excluding_plan: str | None
 ) -> PolicyHistory:
     """Touches and outcomes with ``since <= at <= now``; of everyone where `contact_ids` is None. See `PolicyHistory`."""
-    span = {"since": codec.micros(since), "now": codec.micros(now), "plan": excluding_plan or ""}
+    span = {"since": codec.micros(since), "now": codec.micros(now), "plan": f"{excluding_plan}%" if excluding_plan else ""}
     touches = _rows(conn, _TOUCHES_OF_ALL, _TOUCHES_OF, contact_ids, span)
     outcomes = _rows(conn, _OUTCOMES_OF_ALL, _OUTCOMES_OF, contact_ids, span)
     return PolicyHistory(
@@ -179,7 +179,7 @@ def _touches(*, everyone: bool) -> Any:
     reserved = and_(ours.direction == "outbound", ours.reserved_until > bindparam("now"))
     selected = select(ours.contact_id, ours.action_id, ours.treatment_id, ours.channel, ours.decided_at).where(
         _span(ours.decided_at),
-        or_(ours.plan_id.is_(None), ours.plan_id != bindparam("plan")),
+        or_(ours.plan_id.is_(None), ours.plan_id.not_like(bindparam("plan"))),
         or_(reserved, answered),
         *_some(SELECTIONS, everyone),
     )

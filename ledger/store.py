@@ -133,7 +133,7 @@ class Ledger:
     ) -> PolicyHistory:
         """Touches and outcomes with ``since <= at <= now``, of these contacts or (None) of everyone; what counts as a touch: see `history`.
 
-        `excluding_plan` leaves out the selections of one plan, so that planning it again finds the same past.
+        `excluding_plan` leaves out the selections of the plans whose id begins so: planning the same again finds the same past.
         """
         with self._database.reading() as conn:
             return history.policy_history(conn, contact_ids, since=since, now=now, excluding_plan=excluding_plan)
