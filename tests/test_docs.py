@@ -5,13 +5,17 @@ from __future__ import annotations
 import doctest
 import json
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+import typer
 import yaml
 
 from decisioning.catalog import parse_catalog
+from nudge.cli import app
 from nudge.config import parse_config
 from tests.conftest import ROOT
 
@@ -59,6 +63,23 @@ def test_the_python_examples_run(document: Path) -> None:
         example = doctest.DocTestParser().get_doctest(block, {}, f"{document.name} block {number}", str(document), 0)
         assert example.examples, "a Python block shows a session with >>>, so that it can be run"
         assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(example).failed == 0
+
+
+def _nudge_lines() -> list[str]:
+    lines = [line for document in DOCUMENTS for block in _blocks(document, "bash") for line in block.splitlines()]
+    return [line.split("#")[0].strip() for line in lines if line.startswith("nudge ")]
+
+
+@pytest.mark.parametrize("line", _nudge_lines())
+def test_every_nudge_command_of_the_documents_exists_with_its_options(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    _, *words = shlex.split(line)
+    while hasattr(command, "commands"):
+        name = words.pop(0)
+        assert name in command.commands
+        command = command.commands[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= options
 
 
 def test_make_help_lists_the_commands_of_the_readme() -> None:
