@@ -1,0 +1,1 @@
+"""Measures against simulated truth, by hand, and by law."""
