@@ -87,11 +87,11 @@ ACTIONS: tuple[Action, ...] = (
         eligibility="age BETWEEN 18 AND 75", applicability="days_since_last_login <= 60",
     ),
     Action(
-        "business_credit_line", "sales", "lending", "credit_line_opened", 30, "least(0.0004 * account_annual_turnover, 2500)", ("web", "email", "call"),
+        "business_credit_line", "sales", "lending", "credit_line_opened", 30, "least(0.0002 * account_annual_turnover, 900)", ("web", "email", "call"),
         eligibility="account_employees >= 2 AND account_annual_turnover > 0",
     ),
     Action(
-        "investment_plan", "sales", "investing", "investment_started", 30, "260", ("web", "app", "email"),
+        "investment_plan", "sales", "investing", "investment_started", 30, "160", ("web", "app", "email"),
         eligibility="age BETWEEN 18 AND 65 AND balance >= 3000", suitability="debt_ratio < 0.5", in_pilot=False,
     ),
     Action(
@@ -99,7 +99,7 @@ ACTIONS: tuple[Action, ...] = (
         applicability="coalesce(touches_30d, 0) <= 4",
     ),
     Action(
-        "salary_keeper", "retention", "main_bank", "salary_paid_in", 30, "110", ("email", "sms", "call"), cost=1.0,
+        "salary_keeper", "retention", "main_bank", "salary_paid_in", 30, "110", ("web", "app", "email", "call"), cost=0.2,
         eligibility="income >= 2500",
     ),
     Action(

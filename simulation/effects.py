@@ -25,7 +25,7 @@ SIGNALS: tuple[str, ...] = ("digital", "fresh", "young", "wealth", "credit", "lo
 TRAITS: tuple[str, ...] = ("digital", "young", "wealth", "credit", "deal", "loyal")
 """Columns of the baseline."""
 
-OPT_OUT_RISK = {"web": 0.0003, "app": 0.0005, "email": 0.0030, "sms": 0.0050, "call": 0.0090}
+OPT_OUT_RISK = {"web": 0.0003, "app": 0.0005, "email": 0.0020, "sms": 0.0035, "call": 0.0070}
 MAX_OPT_OUT = 0.2
 TIRED = -0.22
 """Weight of one touch of the last 30 days in every drive."""
@@ -45,30 +45,31 @@ class Effect:
 
 
 EFFECTS: dict[str, Effect] = {
-    "personal_loan": Effect(-2.9, {"credit": 0.9, "wealth": -0.1}, 0.15, 0.24, -1.3,
-                            {"loans": 0.9, "credit": -0.5, "deal": 0.4, "unhappy": -0.5}, Season(0.2, 335)),
-    "credit_card": Effect(-2.7, {"deal": 0.6, "young": 0.3}, 0.15, 0.24, -1.2,
-                          {"cards": 0.9, "deal": -0.4, "young": 0.4, "unhappy": -0.5}, Season(0.1, 340)),
-    "card_limit": Effect(-1.5, {"credit": 0.7}, 0.14, 0.28, -1.0, {"cards": 0.7, "credit": -0.6, "fresh": 0.4, "unhappy": -0.4}, Season(0.2, 345)),
-    "savings_account": Effect(-2.6, {"wealth": 0.6}, 0.16, 0.24, -1.2,
-                              {"savings": 0.9, "wealth": -0.3, "digital": 0.4, "unhappy": -0.3}, Season(0.2, 15)),
-    "term_deposit": Effect(-2.7, {"wealth": 0.7, "young": -0.3}, 0.15, 0.24, -1.3,
-                           {"savings": 0.9, "loyal": 0.4, "young": -0.5, "unhappy": -0.3}, Season(0.2, 15)),
-    "travel_insurance": Effect(-2.5, {"wealth": 0.4, "young": 0.3}, 0.13, 0.26, -1.0, {"fresh": 0.6, "wealth": 0.5, "deal": 0.4}, Season(0.5, 190)),
-    "business_credit_line": Effect(-2.6, {"credit": 0.5}, 0.16, 0.22, -0.9, {"loans": 0.9, "wealth": 0.3, "unhappy": -0.5}),
-    "investment_plan": Effect(-3.2, {"wealth": 0.6}, 0.14, 0.24, -1.2, {"savings": 0.6, "young": 0.4, "digital": 0.4}, Season(0.1, 20)),
-    "loyalty_bonus": Effect(-0.3, {"loyal": 0.8, "deal": 0.5}, 0.22, 0.34, -1.0, {"loyal": -0.8, "deal": 0.3, "unhappy": -0.3}, Season(0.1, 350)),
-    "salary_keeper": Effect(0.7, {"loyal": 0.8}, 0.26, 0.36, -0.9, {"loyal": -0.7, "unhappy": 0.7, "fresh": -0.4}),
-    "win_back": Effect(-2.4, {"loyal": 0.4}, 0.15, 0.26, -0.9, {"loyal": 0.6, "unhappy": -0.7, "digital": 0.3}),
-    "cashback": Effect(-0.9, {"deal": 0.8}, 0.24, 0.34, -0.8, {"deal": -0.7, "cards": 0.6, "young": 0.4}, Season(0.2, 345)),
-    "app_activation": Effect(-2.2, {"digital": 0.6}, 0.20, 0.24, -0.8, {"young": 0.5, "fresh": 0.7, "unhappy": -0.3}),
-    "e_statement": Effect(-1.0, {"digital": 0.6}, 0.22, 0.28, -0.8, {"digital": -0.5, "fresh": 0.6, "young": 0.3}),
+    "personal_loan": Effect(-3.0, {"credit": 1.1}, 0.55, 0.22, -1.6,
+                            {"loans": 1.4, "credit": -0.9, "deal": 0.5, "unhappy": -0.6}, Season(0.2, 335)),
+    "credit_card": Effect(-2.7, {"deal": 0.8, "young": 0.3}, 0.5, 0.22, -1.4,
+                          {"cards": 1.4, "deal": -0.8, "young": 0.4, "unhappy": -0.5}, Season(0.1, 340)),
+    "card_limit": Effect(-1.4, {"credit": 0.8}, 0.5, 0.28, -1.2,
+                         {"cards": 0.9, "fresh": 0.6, "credit": -0.8, "unhappy": -0.4}, Season(0.2, 345)),
+    "savings_account": Effect(-2.5, {"wealth": 0.7}, 0.6, 0.22, -1.5,
+                              {"savings": 1.4, "wealth": -0.7, "digital": 0.4, "unhappy": -0.3}, Season(0.2, 15)),
+    "term_deposit": Effect(-2.6, {"wealth": 0.7, "young": -0.4}, 0.5, 0.24, -1.4,
+                           {"savings": 1.3, "young": 0.7, "wealth": -0.4, "loyal": 0.4}, Season(0.2, 15)),
+    "travel_insurance": Effect(-2.4, {"wealth": 0.6}, 0.5, 0.26, -1.0, {"fresh": 0.9, "young": 0.7, "wealth": -0.5}, Season(0.5, 190)),
+    "business_credit_line": Effect(-2.4, {"credit": 0.8}, 0.6, 0.22, -1.2, {"loans": 1.4, "credit": -0.7, "unhappy": -0.5}),
+    "investment_plan": Effect(-3.2, {"wealth": 0.6}, 0.20, 0.24, -1.0, {"savings": 0.6, "young": 0.4, "digital": 0.4}, Season(0.1, 20)),
+    "loyalty_bonus": Effect(-0.2, {"loyal": 0.9, "deal": 0.5}, 0.5, 0.42, -1.1, {"loyal": -1.1, "unhappy": 0.5}, Season(0.1, 350)),
+    "salary_keeper": Effect(0.9, {"loyal": 0.9}, 0.5, 0.5, -1.0, {"loyal": -0.8, "unhappy": 1.1}),
+    "win_back": Effect(-2.4, {"loyal": 0.5}, 0.6, 0.26, -1.0, {"loyal": 0.8, "unhappy": -0.9}),
+    "cashback": Effect(-1.0, {"deal": 0.9}, 0.5, 0.4, -0.9, {"deal": -1.0, "cards": 0.8, "young": 0.5}, Season(0.2, 345)),
+    "app_activation": Effect(-2.2, {"digital": 0.6}, 0.62, 0.26, -1.0, {"young": 0.9, "fresh": 0.9}),
+    "e_statement": Effect(-1.0, {"digital": 0.6}, 0.62, 0.30, -0.9, {"digital": -0.5, "fresh": 0.9, "young": 0.5}),
 }
-
+"""What makes a contact likely to respond alone often makes a touch useless (a sure thing), and interest shown lately makes it work."""
 
 REACH: dict[str, tuple[float, float, dict[str, float]]] = {
-    "web": (1.3, -0.2, {"digital": 0.8, "fresh": 0.9}),
-    "app": (1.4, 0.0, {"digital": 0.6, "fresh": 0.9, "young": 0.3}),
+    "web": (1.1, -0.2, {"digital": 0.8, "fresh": 0.9}),
+    "app": (1.3, 0.0, {"digital": 0.6, "fresh": 0.9, "young": 0.3}),
     "email": (0.9, 0.2, {"digital": 0.4, "loyal": 0.2}),
     "sms": (0.9, 0.3, {"young": 0.3}),
     "call": (2.2, 0.4, {"young": -0.5, "loyal": 0.2}),

@@ -24,7 +24,7 @@ NO_ACTION_SHARE = 0.3
 WAVE_EVERY_DAYS = 3
 BEGINS_AT_SHARE = 0.4
 """The pilot covers the rest of the period from this share of it."""
-ROWS_PER_CONTACT = 4.0
+ROWS_PER_CONTACT = 4.5
 """Decisions per contact whose month-long window closes within the period, on average."""
 CLOSING_DAYS = 30
 LEAVING_DAYS = 30

@@ -66,7 +66,7 @@ def draw_population(rng: np.random.Generator, *, contacts: int, days: int) -> Po
     change_at = np.where(rng.random(contacts) < CHANGE_SHARE, rng.uniform(0, days, contacts), np.inf)
     after = {name: np.round(values * np.exp(rng.normal(0.05, 0.4, contacts)), 2) for name, values in before.items()}
     after["preapproved_limit"] = np.round(after["preapproved_limit"], -2)
-    joined = np.where(rng.random(contacts) < NEW_SHARE, rng.uniform(0, 0.9 * days, contacts), -rng.gamma(1.5, 900, contacts) - 1)
+    joined = np.where(rng.random(contacts) < NEW_SHARE, rng.uniform(0, 0.9 * days, contacts), -rng.gamma(1.5, 800, contacts) * np.exp(0.45 * traits["loyal"]) - 1)
     churn = CHURN_PER_DAY * rng.gamma(2.0, 0.5, contacts) * np.exp(-0.4 * traits["loyal"] + 0.3 * traits["irritable"])
     firm, firms = _firms(rng, contacts)
     return Population(
@@ -135,6 +135,7 @@ def _fixed(rng: np.random.Generator, traits: dict[str, FloatArray], firm: IntArr
         "market": np.asarray(names.MARKETS, dtype=object)[_codes(city) % len(names.MARKETS)],
         "time_zone": _strings(rng, names.TIME_ZONES, n, null_share=0.0, weights=(0.97, 0.02, 0.01)),
         "debt_ratio": _with_nulls(rng, np.round(_sigmoid(-1.1 + 0.7 * traits["credit"] + rng.normal(0, 0.3, n)), 4), 0.04),
+        "discount_share": _with_nulls(rng, np.round(_sigmoid(-0.8 + 0.8 * traits["deal"] + rng.normal(0, 0.4, n)), 4), 0.05),
         "risk_score": _with_nulls(rng, np.round(560 + 60 * traits["wealth"] - 40 * traits["credit"] + rng.normal(0, 40, n), 1), 0.1),
         "satisfaction": _with_nulls(rng, satisfaction, 0.35),
         "children": _with_nulls(rng, rng.poisson(0.8, n).astype(np.float64), 0.15),

@@ -62,7 +62,7 @@ def contacts_table(people: Population, responses: Responses, ids: npt.NDArray[np
         "valid_from": times(start, since),
         **{name: pa.array(fixed[name], type=pa.string()) for name in strings},
         **{name: _numbers(fixed[name], pa.int64()) for name in ("age", "children", "satisfaction")},
-        **{name: _numbers(fixed[name], pa.float64()) for name in ("debt_ratio", "risk_score")},
+        **{name: _numbers(fixed[name], pa.float64()) for name in ("debt_ratio", "discount_share", "risk_score")},
         "income": _numbers(changing["income"], pa.float64()),
         "balance": _numbers(changing["balance"], money),
         "preapproved_limit": _numbers(changing["preapproved_limit"], pa.int64()),
