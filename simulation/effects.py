@@ -20,13 +20,27 @@ from decisioning.vocabulary import FloatArray
 from simulation.actions import ACTIONS, CHANNELS
 from simulation.seasons import Season
 
-SIGNALS: tuple[str, ...] = ("digital", "fresh", "young", "wealth", "credit", "loans", "savings", "cards", "deal", "unhappy", "loyal", "tired")
+SIGNALS: tuple[str, ...] = (
+    "digital",
+    "fresh",
+    "young",
+    "wealth",
+    "credit",
+    "loans",
+    "savings",
+    "cards",
+    "deal",
+    "unhappy",
+    "loyal",
+    "tired",
+)
 """Columns of the drive: traits, and what the contact did lately (`state.py` computes them)."""
 TRAITS: tuple[str, ...] = ("digital", "young", "wealth", "credit", "deal", "loyal")
 """Columns of the baseline."""
 
 OPT_OUT_RISK = {"web": 0.0003, "app": 0.0005, "email": 0.0020, "sms": 0.0035, "call": 0.0070}
 MAX_OPT_OUT = 0.2
+CALM = Season()
 TIRED = -0.22
 """Weight of one touch of the last 30 days in every drive."""
 
@@ -41,20 +55,25 @@ class Effect:
     cut: float
     at: float
     moved: dict[str, float]
-    season: Season = Season()
+    season: Season = CALM
 
 
 EFFECTS: dict[str, Effect] = {
-    "personal_loan": Effect(-3.0, {"credit": 1.1}, 0.55, 0.22, -1.6,
-                            {"loans": 1.4, "credit": -0.9, "deal": 0.5, "unhappy": -0.6}, Season(0.2, 335)),
-    "credit_card": Effect(-2.7, {"deal": 0.8, "young": 0.3}, 0.5, 0.22, -1.4,
-                          {"cards": 1.4, "deal": -0.8, "young": 0.4, "unhappy": -0.5}, Season(0.1, 340)),
-    "card_limit": Effect(-1.4, {"credit": 0.8}, 0.5, 0.28, -1.2,
-                         {"cards": 0.9, "fresh": 0.6, "credit": -0.8, "unhappy": -0.4}, Season(0.2, 345)),
-    "savings_account": Effect(-2.5, {"wealth": 0.7}, 0.6, 0.22, -1.5,
-                              {"savings": 1.4, "wealth": -0.7, "digital": 0.4, "unhappy": -0.3}, Season(0.2, 15)),
-    "term_deposit": Effect(-2.6, {"wealth": 0.7, "young": -0.4}, 0.5, 0.24, -1.4,
-                           {"savings": 1.3, "young": 0.7, "wealth": -0.4, "loyal": 0.4}, Season(0.2, 15)),
+    "personal_loan": Effect(
+        -3.0, {"credit": 1.1}, 0.55, 0.22, -1.6, {"loans": 1.4, "credit": -0.9, "deal": 0.5, "unhappy": -0.6}, Season(0.2, 335)
+    ),
+    "credit_card": Effect(
+        -2.7, {"deal": 0.8, "young": 0.3}, 0.5, 0.22, -1.4, {"cards": 1.4, "deal": -0.8, "young": 0.4, "unhappy": -0.5}, Season(0.1, 340)
+    ),
+    "card_limit": Effect(
+        -1.4, {"credit": 0.8}, 0.5, 0.28, -1.2, {"cards": 0.9, "fresh": 0.6, "credit": -0.8, "unhappy": -0.4}, Season(0.2, 345)
+    ),
+    "savings_account": Effect(
+        -2.5, {"wealth": 0.7}, 0.6, 0.22, -1.5, {"savings": 1.4, "wealth": -0.7, "digital": 0.4, "unhappy": -0.3}, Season(0.2, 15)
+    ),
+    "term_deposit": Effect(
+        -2.6, {"wealth": 0.7, "young": -0.4}, 0.5, 0.24, -1.4, {"savings": 1.3, "young": 0.7, "wealth": -0.4, "loyal": 0.4}, Season(0.2, 15)
+    ),
     "travel_insurance": Effect(-2.4, {"wealth": 0.6}, 0.5, 0.26, -1.0, {"fresh": 0.9, "young": 0.7, "wealth": -0.5}, Season(0.5, 190)),
     "business_credit_line": Effect(-2.4, {"credit": 0.8}, 0.6, 0.22, -1.2, {"loans": 1.4, "credit": -0.7, "unhappy": -0.5}),
     "investment_plan": Effect(-3.2, {"wealth": 0.6}, 0.20, 0.24, -1.0, {"savings": 0.6, "young": 0.4, "digital": 0.4}, Season(0.1, 20)),

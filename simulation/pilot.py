@@ -13,6 +13,7 @@ import numpy as np
 
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from simulation.actions import ACTION_OF, ACTIONS, CHANNEL_OF, CHANNELS, TREATMENTS
+from simulation.behaviour import Behaviour
 from simulation.effects import Weights, bounded
 from simulation.permissions import Permissions
 from simulation.population import Population
@@ -27,6 +28,8 @@ BEGINS_AT_SHARE = 0.4
 ROWS_PER_CONTACT = 4.5
 """Decisions per contact whose month-long window closes within the period, on average."""
 CLOSING_DAYS = 30
+DELIVERY_HOURS = (9.1, 16.8)
+"""UTC; in every time zone of ours, summer and winter, within nobody's quiet hours."""
 LEAVING_DAYS = 30
 """A contact who opts out still uses the bank for so long."""
 
@@ -60,10 +63,24 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Bank:
-    """All that the pilot acts upon; it writes to `responses`, `permissions.opted_out_at` and `people.leaves`."""
+class Touches:
+    """Touches of one wave with one treatment: contacts (rows), times, and the truth about each."""
 
+    action: int
+    contact: IntArray
+    at: FloatArray
+    baseline: FloatArray
+    uplift: FloatArray
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The bank over its period of `days` days from `start`; the pilot writes `responses`, `permissions.opted_out_at`, `people.leaves`."""
+
+    start: np.datetime64
+    days: int
     people: Population
+    behaviour: Behaviour
     permissions: Permissions
     responses: Responses
     history: History
@@ -71,10 +88,10 @@ class Bank:
     rules: Rules
 
 
-def run_pilot(rng: np.random.Generator, bank: Bank, *, days: int) -> Log:
+def run_pilot(rng: np.random.Generator, bank: Bank) -> Log:
     """Run the waves in order, each on the state that the earlier ones left."""
-    waves = np.arange(np.ceil(BEGINS_AT_SHARE * days), days - 1, WAVE_EVERY_DAYS)
-    closed = max(int((waves < days - CLOSING_DAYS - 1).sum()), 1)
+    waves = np.arange(np.ceil(BEGINS_AT_SHARE * bank.days), bank.days - 1, WAVE_EVERY_DAYS)
+    closed = max(int((waves < bank.days - CLOSING_DAYS - 1).sum()), 1)
     eagerness = rng.gamma(2.0, 0.5, bank.people.size) * min(ROWS_PER_CONTACT / closed, 0.4)
     logs: list[Log] = []
     for at in waves:
@@ -100,7 +117,7 @@ def _wave(rng: np.random.Generator, bank: Bank, in_scope: BoolArray, at: float, 
     in_scope = in_scope & (people.joined < at) & (bank.permissions.opted_out_at > at) & open_now.any(axis=1)
     contact = np.nonzero(in_scope)[0]
     treatment, action_prob, treatment_prob, actions_open = _choose(rng, open_now[contact])
-    delivered_at = at + rng.uniform(0.3, 0.7, len(contact))  # within nobody's quiet hours
+    delivered_at = at + rng.uniform(*DELIVERY_HOURS, len(contact)) / 24
     risk = bank.weights.opt_out_risk(now.signals[contact])
     alive = people.leaves[contact] > delivered_at
     baseline, uplift, chosen_risk = np.zeros(len(contact)), np.zeros(len(contact)), np.zeros(len(contact))
@@ -110,12 +127,25 @@ def _wave(rng: np.random.Generator, bank: Bank, in_scope: BoolArray, at: float, 
         baseline[rows] = bank.responses.baseline(a, contact[rows], delivered_at[rows], people.leaves[contact[rows]])
         uplift[rows] = bounded(alive[rows] * bank.weights.uplift(now.signals[contact[rows]], a, c), baseline[rows])
         chosen_risk[rows] = alive[rows] * risk[rows, c]
-        _respond(rng, bank, a, contact[rows], delivered_at[rows], baseline[rows], uplift[rows])
+        _respond(rng, bank, Touches(a, contact[rows], delivered_at[rows], baseline[rows], uplift[rows]))
     clicked, rejected, opted_out = _reactions(rng, treatment, delivered_at, chosen_risk, uplift, alive)
     bank.permissions.opted_out_at[contact] = np.minimum(bank.permissions.opted_out_at[contact], opted_out)
     people.leaves[contact] = np.minimum(people.leaves[contact], opted_out + LEAVING_DAYS)
-    return Log(contact, treatment, np.full(len(contact), at), delivered_at, action_prob, treatment_prob, baseline, uplift, chosen_risk,
-               actions_open, clicked, rejected, opted_out)
+    return Log(
+        contact,
+        treatment,
+        np.full(len(contact), at),
+        delivered_at,
+        action_prob,
+        treatment_prob,
+        baseline,
+        uplift,
+        chosen_risk,
+        actions_open,
+        clicked,
+        rejected,
+        opted_out,
+    )
 
 
 def available(allowed: BoolArray, consented: BoolArray) -> BoolArray:
@@ -131,7 +161,7 @@ def _choose(rng: np.random.Generator, open_now: BoolArray) -> tuple[IntArray, Fl
         actions_open[:, ACTION_OF[k]] |= open_now[:, k]
     silent = rng.random(n) < NO_ACTION_SHARE
     action = _draw_open(rng, actions_open)
-    channels_open = open_now & (ACTION_OF == action[:, None])
+    channels_open = open_now & (action[:, None] == ACTION_OF)
     treatment = np.where(silent, -1, _draw_open(rng, channels_open))
     action_prob = np.where(silent, NO_ACTION_SHARE, (1 - NO_ACTION_SHARE) / actions_open.sum(axis=1))
     treatment_prob = np.where(silent, NO_ACTION_SHARE, action_prob / channels_open.sum(axis=1))
@@ -144,18 +174,17 @@ def _draw_open(rng: np.random.Generator, open_now: BoolArray) -> IntArray:
     return np.argmax(np.cumsum(open_now, axis=1) >= place[:, None], axis=1).astype(np.int64)
 
 
-def _respond(
-    rng: np.random.Generator, bank: Bank, action: int, contact: IntArray, at: FloatArray, baseline: FloatArray, uplift: FloatArray
-) -> None:
+def _respond(rng: np.random.Generator, bank: Bank, touches: Touches) -> None:
     """Let the touches act on the goal's own process: add where the uplift is positive, take away where it is negative."""
-    own = bank.responses.own_within(action, contact, at, bank.people.leaves[contact])
+    action, contact, at = touches.action, touches.contact, touches.at
+    leaves = bank.people.leaves[contact]
+    own = bank.responses.own_within(action, contact, at, leaves)
     luck = rng.random(len(contact))
     delay = WINDOW_DAYS[action] * rng.beta(1.0, 3.0, len(contact))
     with np.errstate(divide="ignore", invalid="ignore"):
-        added = ~own & (luck < uplift / (1 - baseline))
-        taken = own & (luck < -uplift / baseline)
-    late = np.minimum(at + delay, np.maximum(bank.people.leaves[contact], at))
-    bank.responses.add(action, contact[added], late[added])
+        added = ~own & (luck < touches.uplift / (1 - touches.baseline))
+        taken = own & (luck < -touches.uplift / touches.baseline)
+    bank.responses.add(action, contact[added], np.minimum(at + delay, leaves)[added])
     bank.responses.cancel(action, contact[taken], at[taken])
 
 

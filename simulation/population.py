@@ -46,6 +46,7 @@ class Population:
 
     @property
     def size(self) -> int:
+        """How many contacts there are."""
         return len(self.joined)
 
     def changing(self, contact: IntArray, at: FloatArray | float) -> dict[str, FloatArray]:
@@ -66,7 +67,8 @@ def draw_population(rng: np.random.Generator, *, contacts: int, days: int) -> Po
     change_at = np.where(rng.random(contacts) < CHANGE_SHARE, rng.uniform(0, days, contacts), np.inf)
     after = {name: np.round(values * np.exp(rng.normal(0.05, 0.4, contacts)), 2) for name, values in before.items()}
     after["preapproved_limit"] = np.round(after["preapproved_limit"], -2)
-    joined = np.where(rng.random(contacts) < NEW_SHARE, rng.uniform(0, 0.9 * days, contacts), -rng.gamma(1.5, 800, contacts) * np.exp(0.45 * traits["loyal"]) - 1)
+    tenure = rng.gamma(1.5, 800, contacts) * np.exp(0.45 * traits["loyal"]) + 1
+    joined = np.where(rng.random(contacts) < NEW_SHARE, rng.uniform(0, 0.9 * days, contacts), -tenure)
     churn = CHURN_PER_DAY * rng.gamma(2.0, 0.5, contacts) * np.exp(-0.4 * traits["loyal"] + 0.3 * traits["irritable"])
     firm, firms = _firms(rng, contacts)
     return Population(

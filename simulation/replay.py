@@ -47,7 +47,7 @@ def respond(truth: Truth, contact_ids: Ids, treatment_ids: Ids, rng: np.random.G
     risk = np.where(treatment < 0, 0.0, truth.opt_out[contact, truth.channel_of[k]])
     gone = np.nonzero(rng.random(len(contact)) < risk)[0]
     rows = np.concatenate([row, gone])
-    named = np.append(truth.treatment_ids.astype(object), None)
+    named = np.array([*truth.treatment_ids.tolist(), None], dtype=object)
     return {
         "row": rows.astype(np.float64),
         "contact_id": truth.contact_ids[contact[rows]].astype(object),
@@ -63,14 +63,13 @@ def _places(truth: Truth, contact_ids: Ids, treatment_ids: Ids) -> tuple[IntArra
     if len(contact_ids) != len(treatment_ids):
         raise DataError("a plan has one treatment a contact", got=f"{len(contact_ids)} contacts, {len(treatment_ids)} treatments")
     contacts = {str(name): place for place, name in enumerate(truth.contact_ids)}
-    treatments: dict[object, int] = {str(name): place for place, name in enumerate(truth.treatment_ids)}
-    treatments |= {None: -1, NO_ACTION: -1}
+    treatments = {str(name): place for place, name in enumerate(truth.treatment_ids)}
+    treatments[NO_ACTION] = -1
     return _find(contacts, contact_ids, "contact_id"), _find(treatments, treatment_ids, "treatment_id")
 
 
-def _find(places: dict[str, int] | dict[object, int], wanted: Ids, field: str) -> IntArray:
-    known: dict[object, int] = dict(places)
+def _find(places: dict[str, int], wanted: Ids, field: str) -> IntArray:
     try:
-        return np.array([known[None if name is None or name != name else name] for name in wanted], dtype=np.int64)
+        return np.array([places[NO_ACTION if name is None or name != name else name] for name in wanted], dtype=np.int64)
     except KeyError as error:
         raise DataError("the simulated world does not know it", field=field, got=str(error.args[0])) from None

@@ -78,9 +78,7 @@ class Responses:
         return contact, at
 
 
-def draw_responses(
-    rng: np.random.Generator, people: Population, weights: Weights, *, start: np.datetime64, days: int
-) -> Responses:
+def draw_responses(rng: np.random.Generator, people: Population, weights: Weights, *, start: np.datetime64, days: int) -> Responses:
     """Draw everyone's own responses over the period, goal by goal."""
     rate = -np.log1p(-weights.baseline(people.traits)) / WINDOW_DAYS
     seasons, own = [], []
@@ -104,9 +102,7 @@ def _never(people: Population, action: int) -> BoolArray:
     return np.zeros(people.size, dtype=bool)
 
 
-def _times(
-    rng: np.random.Generator, rate: FloatArray, season: FloatArray, people: Population, *, days: int, once: bool
-) -> FloatArray:
+def _times(rng: np.random.Generator, rate: FloatArray, season: FloatArray, people: Population, *, days: int, once: bool) -> FloatArray:
     """Arrival times in the period: unit exponentials summed and read back through the cumulated season."""
     begin = np.maximum(people.joined, 0.0)
     offset = integral(season, 0.0, begin)

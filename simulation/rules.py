@@ -37,13 +37,13 @@ class Rules:
         """The value of a response to one action in PLN, NaN where NULL; `columns` need only those that values read."""
         return _filled(self._run(f"SELECT {_value(action)} AS value FROM state", columns)["value"], np.nan)
 
-    def _run(self, query: str, columns: dict[str, FloatArray]) -> dict[str, np.ndarray[Any, Any]]:
+    def _run(self, query: str, columns: dict[str, FloatArray]) -> dict[str, Any]:
         table = {
             name: pa.array(values == 1) if name.startswith("has_") else pa.array(values, from_pandas=True)  # NaN becomes NULL
             for name, values in columns.items()
         }
         self._connection.register("state", pa.table(table))
-        answer: dict[str, np.ndarray[Any, Any]] = self._connection.execute(query).fetchnumpy()
+        answer: dict[str, Any] = self._connection.execute(query).fetchnumpy()
         self._connection.unregister("state")
         return answer
 

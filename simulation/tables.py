@@ -18,6 +18,7 @@ from simulation.population import Population
 from simulation.responses import Responses
 from simulation.state import FLAGS, flags_at
 
+
 def contact_names(count: int) -> npt.NDArray[np.str_]:
     """The ids of `count` contacts.
 
@@ -42,7 +43,7 @@ def pick(levels: tuple[str, ...] | npt.NDArray[np.str_], codes: IntArray) -> pa.
     return pa.array(list(levels), type=pa.string()).take(indices)
 
 
-def _numbers(values: FloatArray, kind: pa.DataType) -> pa.Array:
+def _numbers(values: npt.NDArray[np.generic], kind: pa.DataType) -> pa.Array:
     """Floats as `kind`, NaN as NULL."""
     return pa.array(values, from_pandas=True).cast(kind)
 
@@ -56,20 +57,22 @@ def contacts_table(people: Population, responses: Responses, ids: npt.NDArray[np
     fixed = {name: values[contact] for name, values in people.fixed.items()}
     strings = ("gender", "city", "branch", "segment", "employment", "market", "time_zone")
     money = pa.decimal128(14, 2)
-    return pa.table({
-        "contact_id": pick(ids, contact),
-        "account_id": pick(_firm_names(people), people.firm[contact]),
-        "valid_from": times(start, since),
-        **{name: pa.array(fixed[name], type=pa.string()) for name in strings},
-        **{name: _numbers(fixed[name], pa.int64()) for name in ("age", "children", "satisfaction")},
-        **{name: _numbers(fixed[name], pa.float64()) for name in ("debt_ratio", "discount_share", "risk_score")},
-        "income": _numbers(changing["income"], pa.float64()),
-        "balance": _numbers(changing["balance"], money),
-        "preapproved_limit": _numbers(changing["preapproved_limit"], pa.int64()),
-        **{name: pa.array(flags[name] == 1) for name in FLAGS},
-        "customer_since": times(start, np.floor(people.joined[contact])).cast(pa.date32()),
-        "last_branch_visit_at": times(start, _branch_visits(people)[contact]),
-    })
+    return pa.table(
+        {
+            "contact_id": pick(ids, contact),
+            "account_id": pick(_firm_names(people), people.firm[contact]),
+            "valid_from": times(start, since),
+            **{name: pa.array(fixed[name], type=pa.string()) for name in strings},
+            **{name: _numbers(fixed[name], pa.int64()) for name in ("age", "children", "satisfaction")},
+            **{name: _numbers(fixed[name], pa.float64()) for name in ("debt_ratio", "discount_share", "risk_score")},
+            "income": _numbers(changing["income"], pa.float64()),
+            "balance": _numbers(changing["balance"], money),
+            "preapproved_limit": _numbers(changing["preapproved_limit"], pa.int64()),
+            **{name: pa.array(flags[name] == 1) for name in FLAGS},
+            "customer_since": times(start, np.floor(people.joined[contact])).cast(pa.date32()),
+            "last_branch_visit_at": times(start, _branch_visits(people)[contact]),
+        }
+    )
 
 
 def _branch_visits(people: Population) -> FloatArray:
@@ -98,25 +101,29 @@ def _firm_names(people: Population) -> npt.NDArray[np.str_]:
 def accounts_table(people: Population, *, start: np.datetime64) -> pa.Table:
     """One row a firm."""
     firms = people.firms
-    return pa.table({
-        "account_id": pa.array(_firm_names(people).tolist(), type=pa.string()),
-        "industry": pa.array(firms["industry"], type=pa.string()),
-        "employees": _numbers(firms["employees"].astype(np.float64), pa.int64()),
-        "annual_turnover": _numbers(firms["annual_turnover"].astype(np.float64), pa.decimal128(18, 2)),
-        "exporter": pa.array(firms["exporter"] == 1),
-        "founded_on": times(start, -firms["founded_days_ago"].astype(np.float64)).cast(pa.date32()),
-    })
+    return pa.table(
+        {
+            "account_id": pa.array(_firm_names(people).tolist(), type=pa.string()),
+            "industry": pa.array(firms["industry"], type=pa.string()),
+            "employees": _numbers(firms["employees"].astype(np.float64), pa.int64()),
+            "annual_turnover": _numbers(firms["annual_turnover"].astype(np.float64), pa.decimal128(18, 2)),
+            "exporter": pa.array(firms["exporter"] == 1),
+            "founded_on": times(start, -firms["founded_days_ago"].astype(np.float64)).cast(pa.date32()),
+        }
+    )
 
 
 def events_table(events: Events, ids: npt.NDArray[np.str_], *, start: np.datetime64) -> pa.Table:
     """One row an event, in time order; `value` is the bank's margin in PLN."""
-    return pa.table({
-        "contact_id": pick(ids, events.contact),
-        "event_type": pick(EVENT_TYPES, events.kind),
-        "occurred_at": times(start, events.at),
-        "channel": pick(EVENT_CHANNELS, events.channel),
-        "value": _numbers(events.value, pa.float64()),
-    })
+    return pa.table(
+        {
+            "contact_id": pick(ids, events.contact),
+            "event_type": pick(EVENT_TYPES, events.kind),
+            "occurred_at": times(start, events.at),
+            "channel": pick(EVENT_CHANNELS, events.channel),
+            "value": _numbers(events.value, pa.float64()),
+        }
+    )
 
 
 def interactions_table(log: Log, ids: npt.NDArray[np.str_], *, start: np.datetime64) -> pa.Table:
@@ -125,18 +132,20 @@ def interactions_table(log: Log, ids: npt.NDArray[np.str_], *, start: np.datetim
     places = np.where(touched, log.treatment, 0)
     actions = np.array([treatment.action for treatment in TREATMENTS])[places]
     costs = np.array([treatment.cost for treatment in TREATMENTS])[places]
-    return pa.table({
-        "interaction_id": interaction_names(len(log.contact)),
-        "contact_id": pick(ids, log.contact),
-        "action_id": pick((*(action.id for action in ACTIONS), NO_ACTION), np.where(touched, actions, len(ACTIONS))),
-        "treatment_id": pick(tuple(treatment.id for treatment in TREATMENTS), log.treatment),
-        "channel": pick(tuple(channel.id for channel in CHANNELS), np.where(touched, CHANNEL_OF[places], -1)),
-        "occurred_at": times(start, log.delivered_at),
-        "as_of": times(start, log.decided_at),
-        "selection_prob": pa.array(log.selection_prob),
-        "treatment_prob": pa.array(log.treatment_prob),
-        "cost": pa.array(np.where(touched, costs, 0.0)),
-    })
+    return pa.table(
+        {
+            "interaction_id": interaction_names(len(log.contact)),
+            "contact_id": pick(ids, log.contact),
+            "action_id": pick((*(action.id for action in ACTIONS), NO_ACTION), np.where(touched, actions, len(ACTIONS))),
+            "treatment_id": pick(tuple(treatment.id for treatment in TREATMENTS), log.treatment),
+            "channel": pick(tuple(channel.id for channel in CHANNELS), np.where(touched, CHANNEL_OF[places], -1)),
+            "occurred_at": times(start, log.delivered_at),
+            "as_of": times(start, log.decided_at),
+            "selection_prob": pa.array(log.selection_prob),
+            "treatment_prob": pa.array(log.treatment_prob),
+            "cost": pa.array(np.where(touched, costs, 0.0)),
+        }
+    )
 
 
 def interaction_names(count: int) -> pa.Array:
@@ -149,10 +158,12 @@ def consents_table(permissions: Permissions, ids: npt.NDArray[np.str_], *, start
     rows = permissions.rows(float(days))
     order = np.lexsort((rows["at"], rows["purpose"], rows["contact"]))
     codes = {name: rows[name][order].astype(np.int64) for name in ("contact", "purpose", "status", "source")}
-    return pa.table({
-        "contact_id": pick(ids, codes["contact"]),
-        "purpose": pick(PURPOSES, codes["purpose"]),
-        "status": pick(STATUSES, codes["status"]),
-        "changed_at": times(start, rows["at"][order].astype(np.float64)),
-        "source": pick(SOURCES, codes["source"]),
-    })
+    return pa.table(
+        {
+            "contact_id": pick(ids, codes["contact"]),
+            "purpose": pick(PURPOSES, codes["purpose"]),
+            "status": pick(STATUSES, codes["status"]),
+            "changed_at": times(start, rows["at"][order].astype(np.float64)),
+            "source": pick(SOURCES, codes["source"]),
+        }
+    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from simulation.actions import ACTION_OF, ACTIONS, CHANNEL_OF, CHANNELS, TREATMENTS
-from simulation.behaviour import Behaviour, true_clv
+from simulation.behaviour import true_clv
 from simulation.effects import bounded
 from simulation.pilot import Bank, available
 from simulation.responses import WINDOW_DAYS
@@ -83,20 +83,21 @@ def load_truth(folder: Path) -> Truth:
         return Truth(**{name: arrays[name] for name in arrays.files})
 
 
-def truth_at(
-    bank: Bank, behaviour: Behaviour, touches: FloatArray, *, contact_ids: npt.NDArray[np.str_], start: np.datetime64, days: int
-) -> Truth:
-    """Evaluate every candidate at the end of the period, for contacts who have not left or opted out by then."""
-    people, at = bank.people, float(days)
+def truth_of(bank: Bank, touches: FloatArray, contact_ids: npt.NDArray[np.str_]) -> Truth:
+    """Evaluate every candidate at the end of the period; nothing works on contacts who have left or opted out by then.
+
+    `touches` (n,) are those of the last 30 days.
+    """
+    people, at = bank.people, float(bank.days)
     now = snapshot(people, bank.responses, bank.history, touches, at)
     allowed, value = bank.rules.evaluate(now.columns)
     alive = ((people.leaves > at) & (bank.permissions.opted_out_at > at)).astype(np.float64)
     baseline = alive[:, None] * _baseline(bank, at)
-    uplift = np.column_stack([
-        bounded(alive * bank.weights.uplift(now.signals, a, c), baseline[:, a]) for a, c in zip(ACTION_OF, CHANNEL_OF, strict=True)
-    ])
+    uplift = np.column_stack(
+        [bounded(alive * bank.weights.uplift(now.signals, a, c), baseline[:, a]) for a, c in zip(ACTION_OF, CHANNEL_OF, strict=True)]
+    )
     return Truth(
-        as_of=np.array(start + np.timedelta64(days, "D"), dtype="datetime64[us]"),
+        as_of=np.array(bank.start + np.timedelta64(bank.days, "D"), dtype="datetime64[us]"),
         contact_ids=contact_ids,
         action_ids=np.array([action.id for action in ACTIONS]),
         treatment_ids=np.array([treatment.id for treatment in TREATMENTS]),
@@ -108,7 +109,7 @@ def truth_at(
         value=value,
         uplift=uplift,
         opt_out=alive[:, None] * bank.weights.opt_out_risk(now.signals),
-        clv=true_clv(people, behaviour, alive=alive, start=start, days=days),
+        clv=true_clv(people, bank.behaviour, alive=alive, start=bank.start, days=bank.days),
         cost=np.array([treatment.cost for treatment in TREATMENTS]),
         available=available(allowed, bank.permissions.allowed(at)),
     )

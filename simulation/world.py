@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decisioning.errors import RequestError
-from simulation.behaviour import Behaviour, Events, draw_behaviour, draw_events
+from simulation.behaviour import Events, draw_behaviour, draw_events
 from simulation.effects import draw_weights
 from simulation.outcomes import outcomes_table
 from simulation.permissions import draw_permissions
@@ -29,7 +29,7 @@ from simulation.responses import draw_responses
 from simulation.rules import Rules
 from simulation.state import History
 from simulation.tables import accounts_table, consents_table, contact_names, contacts_table, events_table, interactions_table
-from simulation.truth import Truth, truth_at
+from simulation.truth import Truth, truth_of
 
 END = np.datetime64("2026-11-22T00:00:00", "us")
 """The end of the simulated period and the truth's as_of, unless another is asked for."""
@@ -65,15 +65,18 @@ class World:
         events = draw_events(rng["events"], people, behaviour, start=start, days=days)
         weights = draw_weights(rng["weights"])
         bank = Bank(
+            start=start,
+            days=days,
             people=people,
+            behaviour=behaviour,
             permissions=draw_permissions(rng["permissions"], people, days=days),
             responses=draw_responses(rng["responses"], people, weights, start=start, days=days),
             history=History(events, contacts),
             weights=weights,
             rules=Rules(),
         )
-        log = run_pilot(rng["pilot"], bank, days=days)
-        return _hand_over(rng["money"], bank, behaviour, events, log, start=start, days=days)
+        log = run_pilot(rng["pilot"], bank)
+        return _hand_over(rng["money"], bank, events, log)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -88,20 +91,17 @@ class World:
         self.truth.save(truth_dir or raw_dir.parent / "truth")
 
 
-def _hand_over(
-    rng: np.random.Generator, bank: Bank, behaviour: Behaviour, events: Events, log: Log, *, start: np.datetime64, days: int
-) -> World:
-    people, ids = bank.people, contact_names(bank.people.size)
+def _hand_over(rng: np.random.Generator, bank: Bank, events: Events, log: Log) -> World:
+    people, start, days, ids = bank.people, bank.start, bank.days, contact_names(bank.people.size)
     tables = {
         "contacts": contacts_table(people, bank.responses, ids, start=start, days=days),
         "accounts": accounts_table(people, start=start),
         "events": events_table(events.before(people.leaves), ids, start=start),
         "interactions": interactions_table(log, ids, start=start),
-        "outcomes": outcomes_table(rng, bank, log, ids, start=start, days=days),
+        "outcomes": outcomes_table(rng, bank, log, ids),
         "consents": consents_table(bank.permissions, ids, start=start, days=days),
     }
-    touches = recent_touches([log], people.size, float(days))
-    return World(tables, truth_at(bank, behaviour, touches, contact_ids=ids, start=start, days=days), log)
+    return World(tables, truth_of(bank, recent_touches([log], people.size, float(days)), ids), log)
 
 
 def _check(contacts: int, days: int, seed: int) -> None:
