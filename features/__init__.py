@@ -7,7 +7,9 @@
 ``ingest_sql.py``      how a source becomes rows of one type
 ``ingest_checks.py``   what makes a row bad, and how the refusal says so
 ``ingest_notes.py``    what a person should know about rows that are not wrong
+``ingest_write.py``    checked tables to files, all or none
 ``audit.py``           what is odd in the contract tables
+``leakage.py``         attributes that know an outcome too well
 ``sources.py``         the ingested tables as typed DuckDB views
 ``attributes.py``      features that are columns of contacts and accounts
 ``streams.py``         timed facts (events, touches, outcomes, consents) as running totals

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +21,7 @@ from decisioning.errors import Conflict, DataError, nearest
 from features.ingest_checks import Check, Known, checks, refusal
 from features.ingest_notes import notes
 from features.ingest_sql import ROW, connect, literal, make_typed, quote, stage
+from features.ingest_write import iso, newest, publish, write
 from features.tables import TABLES, TableSpec
 
 
@@ -57,7 +55,7 @@ class IngestReport:
         return {
             "tables": {name: vars(table).copy() for name, table in self.tables.items()},
             "warnings": list(self.warnings),
-            "newest_at": _iso(self.newest_at),
+            "newest_at": iso(self.newest_at),
         }
 
 
@@ -116,11 +114,12 @@ def ingest(  # noqa: PLR0913 - what the catalog knows, the clock and the door to
             stage(shop.connection, spec.name, sources[spec.name], shop.workspace_dir)
             _check(shop, spec)
         shop.warnings += notes(shop.connection, shop.columns, now)
+        newest_at = newest(shop.connection, shop.columns)
         for name in shop.columns:
             say(f"writing {name}")
-            _write(shop, TABLES[name])
-        newest_at = _newest(shop)
-        _publish(shop, newest_at, now)
+            write(shop.connection, TABLES[name], shop.columns, known.outcomes, shop.staging_dir)
+        rows = {name: table.rows for name, table in shop.tables.items()}
+        publish(shop.staging_dir, shop.workspace_dir / "data", rows, newest_at=newest_at, now=now)
         return IngestReport(dict(shop.tables), tuple(shop.warnings), newest_at)
 
 
@@ -198,81 +197,3 @@ def _set_aside(shop: _Workshop, spec: TableSpec, found: list[Check], refused: li
     rows = f"SELECT r.* EXCLUDE ({ROW}), CASE b.place {reasons} END AS _reason FROM staging.raw_{spec.name} r"
     bad = f"(SELECT * FROM staging.bad_{spec.name} WHERE place IN ({', '.join(map(str, refused))}))"
     shop.connection.execute(f"COPY ({rows} JOIN {bad} b USING ({ROW}) ORDER BY r.{ROW}) TO {literal(str(path))} (FORMAT parquet)")
-
-
-def _write(shop: _Workshop, spec: TableSpec) -> None:
-    """One table as parquet, sorted by its order and then by every other column."""
-    columns = shop.columns[spec.name]
-    selected = f"SELECT {', '.join(f't.{quote(c)}' for c in columns)} FROM staging.good_{spec.name} t"
-    if spec.name == "outcomes":
-        selected = _completed_outcomes(shop)
-    order = [part for name in spec.order if name in columns for part in _sort_keys(spec, name)]
-    order += [quote(name) for name in columns if name not in spec.order]
-    path = shop.staging_dir / f"{spec.name}.parquet"
-    options = "FORMAT parquet, COMPRESSION zstd"
-    shop.connection.execute(f"COPY (SELECT * FROM ({selected}) ORDER BY {', '.join(order)}) TO {literal(str(path))} ({options})")
-
-
-def _sort_keys(spec: TableSpec, name: str) -> tuple[str, ...]:
-    column = spec.column(name)
-    if column is not None and column.kind == "id":
-        return (f"length({quote(name)})", quote(name))  # "9" before "10"
-    return (quote(name),)
-
-
-def _completed_outcomes(shop: _Workshop) -> str:
-    """Outcomes with the contact of their interaction, and the behaviour that the catalog gives, where the source left them out."""
-    columns = list(shop.columns["outcomes"])
-    words = " ".join(f"WHEN {literal(n)} THEN {literal(b)}" for n, b in shop.known.outcomes.items() if b is not None)
-    behaviour = f"CASE t.outcome {words} END" if words else "CAST(NULL AS VARCHAR)"
-    given = {"behaviour": f"coalesce(t.behaviour, {behaviour})" if "behaviour" in columns else behaviour}
-    joined = ""
-    if "interactions" in shop.columns:
-        given["contact_id"] = "coalesce(t.contact_id, i.contact_id)"
-        joined = " LEFT JOIN staging.good_interactions i ON t.interaction_id = i.interaction_id"
-    if "behaviour" not in columns:
-        columns.append("behaviour")
-    shop.columns["outcomes"] = columns
-    parts = [f"{given.get(name, 't.' + quote(name))} AS {quote(name)}" for name in columns]
-    return f"SELECT {', '.join(parts)} FROM staging.good_outcomes t{joined}"
-
-
-def _newest(shop: _Workshop) -> datetime | None:
-    """The newest time at which anything happened; None where nothing has a time."""
-    newest: list[datetime] = []
-    for name in shop.columns:
-        column = TABLES[name].time
-        if column:
-            row = shop.connection.execute(f"SELECT max({column}) FROM staging.good_{name}").fetchone()
-            newest += [row[0].replace(tzinfo=UTC)] if row and row[0] else []
-    return max(newest, default=None)
-
-
-def _publish(shop: _Workshop, newest_at: datetime | None, now: datetime) -> None:
-    """Move the finished files over the earlier ones; a table without a source loses its file. The manifest comes last."""
-    data_dir = shop.workspace_dir / "data"
-    manifest = {
-        "ingested_at": _iso(now),
-        "tables": {n: {"rows": t.rows, "sha256": _sha256(shop.staging_dir / f"{n}.parquet")} for n, t in shop.tables.items()},
-        "newest_at": _iso(newest_at),
-    }
-    (shop.staging_dir / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    (data_dir / "quarantine").mkdir(exist_ok=True)
-    names = [*(f"quarantine/{name}.parquet" for name in TABLES), *(f"{name}.parquet" for name in TABLES), "manifest.json"]
-    for name in names:
-        made = shop.staging_dir / name
-        if made.exists():
-            with open(made, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(made, data_dir / name)
-        else:
-            (data_dir / name).unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

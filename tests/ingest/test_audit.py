@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.audit import audit, ingest_document, single_feature_auc
+from features.audit import audit, ingest_document
+from features.leakage import single_feature_auc
 from tests.ingest.workspaces import CONTACTS, EVENTS, INTERACTIONS, SOURCES, run
 
 N = 400
