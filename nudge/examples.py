@@ -64,7 +64,7 @@ def _fill(text: str, settings: Mapping[str, str]) -> str:
         name, default = match.group(1), match.group(2)
         if name in settings:
             given = settings[name]
-            return str(Path(given).resolve()) if given and Path(given).exists() else given
+            return (str(Path(given).resolve()) if given and Path(given).exists() else given).replace("'", "''")  # it stands in an SQL text
         if default is None:
             raise RequestError(f"the example needs a setting: --set {name}=…")
         return default

@@ -69,14 +69,15 @@ def _read(connection: duckdb.DuckDBPyConnection, name: str, data: Path, since: d
     path = data / f"{_TABLE[name]}.parquet"
     if not path.exists():
         return {}
-    have = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM '{path}'").fetchall()}
+    have = {row[0] for row in connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()}
     with_interactions = "interaction_id" in have and (data / "interactions.parquet").exists()
+    escaped = str(data).replace("'", "''")
     parts: dict[str, Any] = {
-        "data": data,
+        "data": escaped,
         "treatment": "i.treatment_id" if "treatment_id" in have else "CAST(NULL AS VARCHAR)",
         "channel": "i.channel" if "channel" in have else "CAST(NULL AS VARCHAR)",
         "action": "i.action_id" if with_interactions else "CAST(NULL AS VARCHAR)",
-        "join": f"LEFT JOIN '{data}/interactions.parquet' i ON o.interaction_id = i.interaction_id" if with_interactions else "",
+        "join": f"LEFT JOIN '{escaped}/interactions.parquet' i ON o.interaction_id = i.interaction_id" if with_interactions else "",
     }
     if name == "outcomes" and "contact_id" not in have:
         return {}

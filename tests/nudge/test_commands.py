@@ -76,17 +76,22 @@ def test_a_planned_contact_can_be_looked_up_by_its_decision(shop: Shop) -> None:
         assert book is not None and set(book["prices"]) == {"budget", "heroes"}
 
 
+AT = "TIMESTAMP '2026-01-01' AS occurred_at"
+NAN_MONEY = f"SELECT 'c-1' AS contact_id, 'buy' AS event_type, {AT}, 'NaN'::DOUBLE AS value"
+UNKNOWN_ACTION = f"SELECT '1' AS interaction_id, 'c-1' AS contact_id, 'laon' AS action_id, {AT}"
+
+
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
         ({"contacts": "SELECT 1 AS id"}, ["contacts", "contact_id"]),
         ({"contacts": "SELECT 'a' AS contact_id FROM range(2)"}, ["contacts.contact_id", "2"]),
-        ({"contacts": CONTACTS, "events": "SELECT 'c-1' AS contact_id, 'buy' AS event_type, TIMESTAMP '2026-01-01' AS occurred_at, 'NaN'::DOUBLE AS value"}, ["events.value"]),
-        ({"contacts": CONTACTS, "interactions": "SELECT '1' AS interaction_id, 'c-1' AS contact_id, 'laon' AS action_id, TIMESTAMP '2026-01-01' AS occurred_at"}, ["interactions.action_id", "laon", "did you mean 'loan'"]),
+        ({"contacts": CONTACTS, "events": NAN_MONEY}, ["events.value"]),
+        ({"contacts": CONTACTS, "interactions": UNKNOWN_ACTION}, ["interactions.action_id", "laon", "did you mean 'loan'"]),
         ({"contacts": "SELECT * FROM 'nowhere.csv'"}, ["nowhere.csv"]),
         ({"contacts": "SELECT * FROM read_csv('empty.csv')"}, ["empty"]),
     ],
-)  # fmt: skip
+)
 def test_bad_data_is_refused_in_one_line_and_leaves_the_earlier_tables(shop: Shop, sources: dict[str, str], words: list[str]) -> None:
     assert shop.run("ingest").code == 0
     before = shop.tables()

@@ -41,3 +41,17 @@ def test_a_workspace_is_never_overwritten(tmp_path: Path) -> None:
     init_workspace(tmp_path / "w", "demo", {})
     with pytest.raises(Conflict, match="already holds a workspace"):
         init_workspace(tmp_path / "w", "demo", {})
+
+
+def test_an_apostrophe_in_a_path_harms_nothing(tmp_path: Path) -> None:
+    from nudge.ingesting import ingest_workspace
+
+    folder = tmp_path / "o'brien"
+    folder.mkdir()
+    rows = "recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend\n"
+    for place in range(60):
+        rows += f"1,a,{place}.5,1,0,Urban,0,Web,{['Mens E-Mail', 'Womens E-Mail', 'No E-Mail'][place % 3]},{place % 2},0,0\n"
+    (folder / "raw's.csv").write_text(rows)
+    init_workspace(folder / "w", "hillstrom", {"data": str(folder / "raw's.csv")})
+    document = ingest_workspace(Workspace.open(folder / "w", {}), quarantine=False, progress=lambda _: None)
+    assert document["tables"]["contacts"]["rows"] == 60

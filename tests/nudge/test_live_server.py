@@ -72,9 +72,8 @@ class Caller:
                 turn += 1
                 try:
                     self._once(client, turn)
-                except httpx.TransportError:
-                    if not self.stop.is_set():
-                        self.statuses.add(-1)
+                except httpx.TransportError:  # the server is gone
+                    self.statuses.add(-1)
                     return
 
     def _once(self, client: httpx.Client, turn: int) -> None:
