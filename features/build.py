@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from decisioning.errors import DataError, NotFound
 from features.attributes import AttributeFeature, attribute_features, write_attributes, write_entities, write_memberships
-from features.contract import TIMELESS, FeatureContract, FeatureSpec
+from features.contract import TIMELESS, FeatureContract, FeatureSpec, stored_name
 from features.shapes import StandardFeatures
-from features.sources import as_stored, connect, known_at, literal, open_tables, quoted
+from features.sources import SQL_TYPES, as_stored, connect, known_at, literal, open_tables, quoted
 from features.streams import write_totals
 from features.user_sql import UserQuery, read_queries, write_query
 from features.windows import standard_features
@@ -162,10 +162,11 @@ def _write_tables(connection: duckdb.DuckDBPyConnection, plan: FeaturePlan, pair
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, plan: FeaturePlan, tables: list[str], into: Path) -> int:
+    columns = [(f"attributes.{quoted(feature.spec.name)}", feature.spec) for feature in plan.attributes]
+    columns += [(as_stored(feature.sql, SQL_TYPES[feature.spec.dtype]), feature.spec) for feature in plan.standard.features]
+    columns += [(f"{query.table}.{quoted(spec.name)}", spec) for query in plan.queries for spec in query.columns.values()]
     select = ["e.contact_id", f"CAST(e.as_of AS TIMESTAMPTZ) AS {TIMESTAMP_COLUMN}"]
-    select += [f"attributes.{quoted(feature.spec.name)}" for feature in plan.attributes]
-    select += [f"{as_stored(feature.sql, feature.spec.dtype)} AS {quoted(feature.spec.name)}" for feature in plan.standard.features]
-    select += [f"{query.table}.{quoted(spec.name)}" for query in plan.queries for spec in query.columns.values()]
+    select += [f"{sql} AS {quoted(stored_name(spec.name))}" for sql, spec in columns]
     joins = "\n".join(f"LEFT JOIN {table} ON e.row_id = {table}.row_id" for table in tables)
     unfinished = into.with_name(f".{into.name}.{os.getpid()}")
     try:

@@ -29,6 +29,7 @@ IDENTITY_UNIT = "id"
 RESERVED_NAMES = ("contact_id", "as_of", "event_timestamp", "valid_from")
 """Names of the keys of a feature row: no feature may take one."""
 
+_TAKEN_BY_FEAST = ("entity_row_id", "event_expire_timestamp", "nudge_row", "rn", "row_number")
 _HASH_LENGTH = 12
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _NOT_IDENTIFIER = re.compile(r"[^a-z0-9]+")
@@ -162,6 +163,19 @@ def identifier(name: str) -> str:
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     plain = _NOT_IDENTIFIER.sub("_", plain).strip("_") or "column"
     return plain if plain[0].isalpha() else f"f_{plain}"
+
+
+def stored_name(name: str) -> str:
+    """The column of a feature row, and what Feast calls the feature: our name, but for those that Feast's retrieval takes for its own.
+
+    Its point-in-time join drops every column that ends in ``_y`` and adds columns. No identifier of ours ends in an underscore.
+
+    Examples
+    --------
+    >>> stored_name("age"), stored_name("pay_y")
+    ('age', 'pay_y_')
+    """
+    return f"{name}_" if name.endswith(("_y", "_yyyy")) or name in _TAKEN_BY_FEAST else name
 
 
 def unique_identifiers(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:

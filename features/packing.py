@@ -89,10 +89,7 @@ class Packing:
         columns: Values = {}
         for position, name in enumerate(self.fixed):
             columns[name] = _from_int64(numbers[:, position], self.contract.dtypes[name])
-        nothing = [None] * len(self.strings)
-        texts = [
-            json.loads(vector[self._end :]) if ok and vector is not None else nothing for vector, ok in zip(vectors, readable, strict=True)
-        ]
+        texts = [self._texts(vector if ok else None) for vector, ok in zip(vectors, readable, strict=True)] if self.strings else []
         for position, name in enumerate(self.strings):
             column = np.empty(len(vectors), dtype=object)
             column[:] = [text[position] for text in texts]
@@ -102,6 +99,9 @@ class Packing:
     def fits(self, vector: bytes) -> bool:
         """Whether the vector was packed under this contract."""
         return len(vector) >= self._end and vector[0] == FORMAT and vector[1:7] == bytes.fromhex(self.contract.hash)
+
+    def _texts(self, vector: bytes | None) -> list[str | None]:
+        return [None] * len(self.strings) if vector is None else json.loads(vector[self._end :])
 
     def _null_row(self) -> bytes:
         nan = struct.unpack("<q", struct.pack("<d", float("nan")))[0]

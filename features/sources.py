@@ -112,10 +112,14 @@ def dtype_of(sql_type: str) -> Dtype:
     return "timestamp" if name.startswith("TIMESTAMP") else "string"
 
 
-def as_stored(expression: str, dtype: Dtype) -> str:
-    """SQL that brings an expression into the stored type of its dtype; a NaN becomes NULL."""
+def as_stored(expression: str, sql_type: str) -> str:
+    """SQL that brings an expression of a DuckDB type into the type in which its dtype is stored; what is not finite becomes NULL."""
+    dtype = dtype_of(sql_type)
+    if sql_type.upper() == "TIMESTAMPTZ_NS":  # has no cast of its own to TIMESTAMP
+        expression = f"CAST({expression} AS TIMESTAMPTZ)"
     cast = f"CAST({expression} AS {SQL_TYPES[dtype]})"
-    return f"nullif({cast}, 'NaN'::DOUBLE)" if dtype == "float" else cast
+    # Not nullif: DuckDB answers `x = 'NaN'` from a parquet file's statistics, which leave NaN out.
+    return f"CASE WHEN isfinite({cast}) THEN {cast} END" if dtype in ("float", "date", "timestamp") else cast
 
 
 def known_at(as_of: str) -> str:
@@ -155,12 +159,11 @@ def _open_table(connection: duckdb.DuckDBPyConnection, name: str, path: Path) ->
         raise DataError(
             "cannot be read as parquet", field=str(path.name), got=str(error).splitlines()[0], hint="run nudge ingest again"
         ) from error
-    columns: dict[str, Dtype] = {column: dtype_of(str(sql_type)) for column, sql_type, *_ in described}
-    columns.update({key: dtype_of(sql_type) for key, sql_type in keys.items() if key in columns})
-    select = [f"{as_stored(quoted(column), dtype)} AS {quoted(column)}" for column, dtype in columns.items()]
-    select += [f"CAST(NULL AS {sql_type}) AS {key}" for key, sql_type in keys.items() if key not in columns]
+    types = {str(column): str(sql_type) for column, sql_type, *_ in described}
+    select = [f"{as_stored(quoted(column), sql_type)} AS {quoted(column)}" for column, sql_type in types.items() if column not in keys]
+    select += [f"CAST({key if key in types else 'NULL'} AS {sql_type}) AS {key}" for key, sql_type in keys.items()]
     _create_view(connection, name, select, source)
-    return Table(name, columns, present=True)
+    return Table(name, {column: dtype_of(keys.get(column, sql_type)) for column, sql_type in types.items()}, present=True)
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, select: list[str], source: str) -> None:

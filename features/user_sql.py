@@ -3,7 +3,7 @@
 The query reads ``contacts, accounts, events, interactions, outcomes, consents`` and ``entities(contact_id, as_of)`` and returns one of
 
 - ``contact_id, as_of`` and features: one row an entity;
-- ``contact_id, valid_from`` and features: the newest row whose valid_from is not after as_of holds;
+- ``contact_id, valid_from`` and features: the newest row whose valid_from is before as_of holds;
 - ``contact_id`` and features: the same at any as_of.
 
 The leak check runs the query again with every table cut at a sampled as_of. A query whose values then differ has looked into the future and
@@ -39,12 +39,13 @@ _KEYS = ("contact_id", "as_of", "valid_from")
 
 @dataclass(frozen=True)
 class UserQuery:
-    """One file of features/: its text, what it returns and the features it makes (column -> spec)."""
+    """One file of features/: its text, the shape of its answer, the features it makes (column -> spec), its DuckDB types."""
 
     file: str
     sql: str
     shape: Shape
     columns: Mapping[str, FeatureSpec]
+    types: Mapping[str, str]
 
     @property
     def table(self) -> str:
@@ -68,10 +69,14 @@ def read_queries(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[U
 
 def _read_query(connection: duckdb.DuckDBPyConnection, path: Path) -> UserQuery:
     file = f"features/{path.name}"
-    sql = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
+    sql = path.read_text(encoding="utf-8")
     try:
-        # On a line of its own: the query may end in a comment.
-        described = connection.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n)").fetchall()
+        statements = connection.extract_statements(sql)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise DataError("is not one SELECT", field=file, got=f"{len(statements)} statements", allowed="one query")
+        # As a statement of its own, not between brackets: the query may end in a semicolon and a comment.
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW answer_view AS\n{sql}")
+        described = connection.execute("DESCRIBE answer_view").fetchall()
     except duckdb.Error as error:
         raise DataError("is not a query that DuckDB can run", field=file, got=str(error).strip()) from error
     types = {str(column): str(sql_type) for column, sql_type, *_ in described}
@@ -83,7 +88,7 @@ def _read_query(connection: duckdb.DuckDBPyConnection, path: Path) -> UserQuery:
         raise DataError("returns no feature", field=file, got=", ".join(types), hint="select a column beside its keys")
     names = unique_identifiers(own, taken=(*_KEYS, "event_timestamp"))
     specs = {column: _spec(names[column], types[column], f"{file}:{column}", file) for column in own}
-    return UserQuery(file, sql, shape, specs)
+    return UserQuery(file, sql, shape, specs, types)
 
 
 def _spec(name: str, sql_type: str, source: str, file: str) -> FeatureSpec:
@@ -114,18 +119,20 @@ def _run(connection: duckdb.DuckDBPyConnection, query: UserQuery, entities: str,
     keys = ["contact_id"] if query.shape == "static" else ["contact_id", query.shape]
     connection.execute(f"SET search_path = '{schema},main'")
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE answer AS SELECT * FROM (\n{query.sql}\n)")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE answer AS\n{query.sql}")
     except duckdb.Error as error:
         raise DataError("cannot be run", field=query.file, got=str(error).strip()) from error
     finally:
         connection.execute("SET search_path = 'main'")
     _refuse_two_rows(connection, query, keys)
-    features = [f"{as_stored(f'answer.{quoted(column)}', spec.dtype)} AS {quoted(spec.name)}" for column, spec in query.columns.items()]
+    features = [
+        f"{as_stored(f'answer.{quoted(column)}', query.types[column])} AS {quoted(spec.name)}" for column, spec in query.columns.items()
+    ]
     join = {
         "static": "LEFT JOIN answer ON e.contact_id = CAST(answer.contact_id AS VARCHAR)",
         "as_of": "LEFT JOIN answer ON e.contact_id = CAST(answer.contact_id AS VARCHAR) AND e.as_of = CAST(answer.as_of AS TIMESTAMP)",
         "valid_from": f"""ASOF LEFT JOIN (SELECT *, coalesce(CAST(valid_from AS TIMESTAMP), {ALWAYS}) AS "known since" FROM answer) answer
-            ON e.contact_id = CAST(answer.contact_id AS VARCHAR) AND e.known_at >= answer."known since\"""",
+            ON e.contact_id = CAST(answer.contact_id AS VARCHAR) AND e.known_at > answer."known since\"""",
     }[query.shape]
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {into} AS SELECT e.row_id, e.contact_id, e.as_of, {', '.join(features)} FROM {entities} e {join}"

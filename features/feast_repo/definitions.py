@@ -19,7 +19,7 @@ from decisioning.errors import Unavailable
 from decisioning.vocabulary import Dtype
 from features.build import TIMESTAMP_COLUMN
 from features.built import read_built
-from features.contract import FeatureContract, FeatureSpec
+from features.contract import FeatureContract, FeatureSpec, stored_name
 from features.online import ONLINE_FILE, VIEW
 
 SERVICE = "nudge"
@@ -75,20 +75,11 @@ def definitions(contract: FeatureContract, rows: str) -> Definitions:
     return Definitions(contact, source, view, service)
 
 
-def feast_name(name: str) -> str:
-    """What Feast calls a feature: our name, but for those with which its retrieval collides.
-
-    Its point-in-time join drops every column that ends in ``_y`` and adds columns of its own. No feature of ours ends in an underscore.
-    """
-    collides = name.endswith(("_y", "_yyyy")) or name in ("entity_row_id", "rn", "event_expire_timestamp", "row_number")
-    return f"{name}_" if collides else name
-
-
 def _field(spec: FeatureSpec) -> Field:
     tags = {"unit": spec.unit, "null_rule": spec.null_rule, "source": spec.source, "dtype": spec.dtype}
     if spec.window_days is not None:
         tags["window_days"] = str(spec.window_days)
-    return Field(name=feast_name(spec.name), dtype=FEAST_TYPES[spec.dtype], description=spec.description, tags=tags)
+    return Field(name=stored_name(spec.name), dtype=FEAST_TYPES[spec.dtype], description=spec.description, tags=tags)
 
 
 def open_store(workspace_dir: Path, project: str, online_type: str, connection_string: str | None) -> FeatureStore:
@@ -139,9 +130,9 @@ def retrieve(store: FeatureStore, contract: FeatureContract, pairs: pa.Table) ->
     entities = pairs.select(["contact_id"]).to_pandas()
     entities[TIMESTAMP_COLUMN] = pairs.column("as_of").cast(pa.timestamp("us", tz="UTC")).to_pandas()
     entities[_ROW] = range(pairs.num_rows)
-    asked = [f"{VIEW}:{feast_name(name)}" for name in contract.names]
+    asked = [f"{VIEW}:{stored_name(name)}" for name in contract.names]
     found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
-    return found.select([feast_name(name) for name in contract.names]).rename_columns(list(contract.names))
+    return found.select([stored_name(name) for name in contract.names]).rename_columns(list(contract.names))
 
 
 def applied_definitions(workspace_dir: Path) -> Definitions:

@@ -21,10 +21,10 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from decisioning.vocabulary import Dtype
-from features.contract import FeatureContract
-from features.feast_repo.definitions import CONTRACT_TAG, feast_name
+from features.contract import FeatureContract, stored_name
+from features.feast_repo.definitions import CONTRACT_TAG
 from features.online import VECTOR
-from features.packing import Packing
+from features.packing import NULL_INT, Packing
 
 ValuesByName: TypeAlias = dict[str, Value]
 Row: TypeAlias = tuple[EntityKey, ValuesByName, datetime, datetime | None]
@@ -135,7 +135,7 @@ def _vector_of(values: ValuesByName | None) -> bytes | None:
 def _packed(packing: Packing, data: list[Row]) -> list[Row]:
     columns = {}
     for spec in packing.contract.specs:
-        name = feast_name(spec.name)
+        name = stored_name(spec.name)
         column = [_plain(values.get(name), spec.dtype) for _, values, _, _ in data]
         columns[spec.name] = pa.chunked_array([pa.array(column, type=_ARROW[spec.dtype])])
     moments = np.array([_naive_utc(timestamp) for _, _, timestamp, _ in data], dtype="datetime64[us]")
@@ -147,7 +147,9 @@ def _plain(value: Value | None, dtype: Dtype) -> object:
     if value is None or value.WhichOneof("val") in (None, "null_val"):
         return None
     plain = getattr(value, value.WhichOneof("val"))
-    return plain * _MICROSECONDS if dtype in ("date", "timestamp") else plain
+    if dtype not in ("date", "timestamp"):
+        return plain
+    return None if plain == NULL_INT else plain * _MICROSECONDS  # Feast writes a missing time as the smallest integer
 
 
 def _naive_utc(moment: datetime) -> datetime:
@@ -163,7 +165,7 @@ def _unpacked(
         if not found[row]:
             result.append((None, None))
             continue
-        result.append((moment, {feast_name(s.name): _value(columns[s.name][row], s.dtype) for s in packing.contract.specs}))
+        result.append((moment, {stored_name(s.name): _value(columns[s.name][row], s.dtype) for s in packing.contract.specs}))
     return result
 
 

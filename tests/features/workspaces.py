@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.build import build_offline, infer_contract
-from features.contract import FeatureContract
+from features.contract import FeatureContract, stored_name
 
-DAY_0 = datetime(2026, 1, 1, 12, 0)
+DAY_0 = datetime(2026, 1, 1, 12, tzinfo=UTC).replace(tzinfo=None)  # naive is UTC, as in the tables
 
 _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("valid_from", "occurred_at", "changed_at", "as_of"), pa.timestamp("us")),
@@ -60,10 +60,11 @@ def built_rows(
                 "as_of": pa.array([at for _, at in pairs], pa.timestamp("us")),
             }
         )
-    build_offline(workspace, contract or infer_contract(workspace), into, as_of=None if as_of is None else moment(as_of), entities=entities)
+    contract = contract or infer_contract(workspace)
+    build_offline(workspace, contract, into, as_of=None if as_of is None else moment(as_of), entities=entities)
     rows = {}
     for row in pq.read_table(into).to_pylist():
         contact_id, at = row.pop("contact_id"), row.pop("event_timestamp").astimezone(UTC).replace(tzinfo=None)
         assert (contact_id, at) not in rows
-        rows[contact_id, at] = row
+        rows[contact_id, at] = {name: row[stored_name(name)] for name in contract.names}
     return rows
