@@ -1,23 +1,28 @@
 """What do we know about a contact, at a point in time?
 
 ====================== ==========================================================================================
-``contract.py``        the one list of features: name, dtype, unit, null rule, window, source; its hash
 ``tables.py``          the contract tables: required and optional columns
-``ingest.py``          sources to contract tables
+``ingest.py``          sources to contract tables, all or none
 ``ingest_sql.py``      how a source becomes rows of one type
 ``ingest_checks.py``   what makes a row bad, and how the refusal says so
-``ingest_notes.py``    what a person should know about rows that are not wrong
-``ingest_write.py``    checked tables to files, all or none
-``audit.py``           what is odd in the contract tables
-``leakage.py``         attributes that know an outcome too well
+``ingest_notes.py``    what a person should know about tables that are not wrong
+``ingest_write.py``    checked tables to files, the manifest last
+``audit.py``           what looks odd in the contract tables
+``leakage.py``         an attribute that knows an outcome
+``contract.py``        the one list of features: name, dtype, unit, null rule, window, source; its hash
 ``sources.py``         the ingested tables as typed DuckDB views
 ``attributes.py``      features that are columns of contacts and accounts
-``streams.py``         timed facts (events, touches, outcomes, consents) as running totals
-``windows.py``         the standard window features over those streams
+``streams.py``         timed facts as running totals: any window at any as_of is two look-ups
+``shapes.py``          the few shapes that a window feature has
+``windows.py``         the standard windows: events, touches, responses, consents
+``purchases.py``       the standard windows over purchases: recency, frequency, money
+``firms.py``           what the contacts of one firm did together
 ``user_sql.py``        a workspace's own features/*.sql, with the leak check
 ``build.py``           the contract of a workspace, and one feature row per (contact, as_of)
+``built.py``           the builds on disk, of which one counts
 ``packing.py``         one contact's features as one byte string, and back
-``online.py``          reading one contact from the online store within microseconds
+``columns.py``         Arrow tables as columns, rows as distinct pairs
+``online.py``          reading one contact from the embedded online store within microseconds
 ``store.py``           FeatureDoor: the only door to Feast
 ``feast_repo/``        the Feast repository: configuration, definitions, packed online stores
 ====================== ==========================================================================================

@@ -119,6 +119,8 @@ def add_missing(workspace_dir: Path, built: Built, pairs: pa.Table) -> int:
 def _missing(built: Built, pairs: pa.Table) -> pa.Table:
     with connect() as connection:
         connection.register("pairs", pairs)
+        if not built.folder.is_dir():
+            raise Conflict("the features were built anew meanwhile", hint="run the command again")
         return connection.sql(
             f"""SELECT pairs.contact_id, pairs.as_of FROM pairs ANTI JOIN read_parquet({literal(built.files)}) rows
             ON pairs.contact_id = rows.contact_id AND pairs.as_of = CAST(rows.{TIMESTAMP_COLUMN} AS TIMESTAMP)"""

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from decisioning.errors import ContractMismatch, DataError, NotFound
-from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
+from decisioning.vocabulary import BoolArray, Columns, null_column
 from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
+from features.columns import Ids, Moments, as_column, same, unique_pairs
 from features.contract import FeatureContract
 from features.online import ONLINE_FILE, VECTOR, VIEW, SqliteVectors
 from features.packing import Packing, contract_hash_of
@@ -30,9 +30,6 @@ from features.packing import Packing, contract_hash_of
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
-
-Ids = npt.NDArray[np.object_]
-Moments = npt.NDArray[np.datetime64]
 
 ROWS_AT_ONCE = 200_000
 """Feast joins at most so many entity rows in one query: what bounds the memory of a retrieval."""
@@ -70,7 +67,8 @@ class FeatureDoor:
 
     def __init__(self, workspace_dir: Path, *, project: str, online: OnlineConfig) -> None:
         self._workspace = workspace_dir.absolute()
-        self._project = project.replace("-", "_")
+        # Feast takes every workspace's name but those that begin with a sign.
+        self._project = project if project[:1].isalnum() else f"nudge{project}"
         self._online = online
         self._built: Built | None = None
         self._feast: FeatureStore | None = None
@@ -115,9 +113,9 @@ class FeatureDoor:
         dtypes = self.contract.dtypes
         if not len(moments):
             return {name: null_column(dtype, 0) for name, dtype in dtypes.items()}
-        contacts, cuts, position = _unique_pairs(contact_ids, moments)
+        contacts, cuts, position = unique_pairs(contact_ids, moments)
         tables = list(self._retrieved(contacts, cuts))
-        return {name: _column([table.column(name) for table in tables], dtype)[position] for name, dtype in dtypes.items()}
+        return {name: as_column([table.column(name) for table in tables], dtype)[position] for name, dtype in dtypes.items()}
 
     def population(self, as_of: np.datetime64) -> tuple[Ids, Columns]:
         """Every contact known by `as_of`, in the order of their ids, and their features."""
@@ -176,7 +174,7 @@ class FeatureDoor:
             raise NotFound("there are no contacts to compare", hint="run nudge ingest")
         online, found = self.online(list(sample))
         offline = self.historical(sample, np.full(len(sample), built.as_of))
-        return {name: float(np.mean(~found | ~_same(online[name], offline[name]))) for name in built.contract.names}
+        return {name: float(np.mean(~found | ~same(online[name], offline[name]))) for name in built.contract.names}
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
 
@@ -258,30 +256,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _unique_pairs(contact_ids: Ids, as_of: Moments) -> tuple[Ids, Moments, npt.NDArray[np.intp]]:
-    """The distinct (contact, as_of) of rows, and the place of each row among them."""
-    contacts, contact = np.unique(contact_ids.astype(str), return_inverse=True)
-    moments, moment = np.unique(as_of, return_inverse=True)
-    pairs, position = np.unique(contact.astype(np.int64) * len(moments) + moment, return_inverse=True)
-    return contacts[pairs // len(moments)].astype(object), moments[pairs % len(moments)], position
-
-
-def _column(chunks: Sequence[pa.ChunkedArray], dtype: Dtype) -> npt.NDArray[np.generic]:
-    """Arrow's column as `Columns` has it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = pa.chunked_array([chunk for column in chunks for chunk in column.chunks], type=chunks[0].type)
-    if dtype == "string":
-        return np.array(column.to_pylist(), dtype=object)
-    if dtype in ("date", "timestamp"):
-        return np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy().astype("datetime64[us]"))
-    numbers = pc.cast(column, pa.int8()) if dtype == "bool" else column
-    return np.asarray(pc.cast(numbers, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-
-
-def _same(left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]) -> BoolArray:
-    both_null = (left != left) & (right != right)  # NaN and NaT differ from themselves
-    return np.asarray((left == right) | both_null, dtype=bool)

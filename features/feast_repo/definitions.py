@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.errors import FeastExtrasDependencyImportError, FeastModuleImportError, FeatureViewNotFoundException
 from feast.types import Bool, Float64, Int64, PrimitiveFeastType, String, UnixTimestamp
 
-from decisioning.errors import Unavailable
+from decisioning.errors import Conflict, Unavailable
 from decisioning.vocabulary import Dtype
 from features.build import TIMESTAMP_COLUMN
 from features.built import read_built
@@ -126,12 +127,21 @@ def apply(store: FeatureStore, contract: FeatureContract, rows: str) -> FeatureV
 
 
 def retrieve(store: FeatureStore, contract: FeatureContract, pairs: pa.Table) -> pa.Table:
-    """Feast's historical features of (contact_id, as_of) pairs, in their order, under our names."""
+    """Feast's historical features of (contact_id, as_of) pairs, in their order, under our names.
+
+    Raises
+    ------
+    Conflict
+        Where the rows went away because another process built them anew.
+    """
     entities = pairs.select(["contact_id"]).to_pandas()
     entities[TIMESTAMP_COLUMN] = pairs.column("as_of").cast(pa.timestamp("us", tz="UTC")).to_pandas()
     entities[_ROW] = range(pairs.num_rows)
     asked = [f"{VIEW}:{stored_name(name)}" for name in contract.names]
-    found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
+    try:
+        found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
+    except duckdb.IOException as error:
+        raise Conflict("the features were built anew meanwhile", hint="run the command again") from error
     return found.select([stored_name(name) for name in contract.names]).rename_columns(list(contract.names))
 
 

@@ -8,6 +8,7 @@ without a contract pass through unchanged.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStor
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from decisioning.errors import Unavailable
 from decisioning.vocabulary import Dtype
 from features.contract import FeatureContract, stored_name
 from features.feast_repo.definitions import CONTRACT_TAG
@@ -99,17 +101,26 @@ class PackedSqliteOnlineStore(PackedStore, SqliteOnlineStore):
     """Feast's SQLite online store with one packed vector a contact."""
 
     def replace_vectors(self, config: RepoConfig, table: FeatureView, vectors: Iterable[tuple[str, bytes]], as_of: datetime) -> None:
-        """Replace every contact's vector in one transaction: a reader sees the old ones or the new ones, never a mixture."""
+        """Replace every contact's vector in one transaction: a reader sees the old ones or the new ones, never a mixture.
+
+        Raises
+        ------
+        Unavailable
+            Where the database cannot be written.
+        """
         connection = self._get_conn(config)
-        connection.execute("PRAGMA journal_mode = WAL")
         name = f"{config.project}_{table.name}".replace('"', '""')
-        # Feast's writing commits what is open on its connection, or rolls it back.
-        connection.execute(f'DELETE FROM "{name}"')
         try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            self.update(config, [], [table], [], [], partial=True)
+            # Feast's writing commits what is open on its connection, or rolls it back.
+            connection.execute(f'DELETE FROM "{name}"')
             self.write_vectors(config, table, vectors, as_of)
-        except BaseException:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise Unavailable("the online store cannot be written", field="stores.online", got=str(error)) from error
+        finally:
             connection.rollback()
-            raise
 
 
 def packing_of(table: FeatureView) -> Packing | None:

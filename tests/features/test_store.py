@@ -6,7 +6,9 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from decisioning.errors import ContractMismatch, DataError, NotFound, Unavailable
+from decisioning.errors import Conflict, ContractMismatch, DataError, NotFound, Unavailable
 from decisioning.vocabulary import Columns
 from features.online import VIEW, bytes_value, entity_key
 from features.store import FeatureDoor, OnlineConfig
@@ -145,7 +147,7 @@ def test_a_feast_user_reads_and_writes_the_same_store(workspace: Path, monkeypat
     from feast import FeatureStore
 
     monkeypatch.setenv("NUDGE_WORKSPACE", str(workspace))
-    monkeypatch.setenv("NUDGE_PROJECT", "test_shop")
+    monkeypatch.setenv("NUDGE_PROJECT", "test-shop")
     store = FeatureStore(repo_path=str(ROOT / "features" / "feast_repo"))
     asked = [
         f"{VIEW}:{name}" for name in ("flag", "tiny", "big", "price", "text", "born", "opened", "nothing", "pay_y_", "rn_", "events_7d")
@@ -198,7 +200,7 @@ def test_the_layout_that_is_read_directly_is_feasts() -> None:
 
 
 def test_feast_applies_the_repository_of_a_workspace(workspace: Path) -> None:
-    environment = {**os.environ, "NUDGE_WORKSPACE": str(workspace), "NUDGE_PROJECT": "test_shop", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "NUDGE_WORKSPACE": str(workspace), "NUDGE_PROJECT": "test-shop", "PYTHONPATH": str(ROOT)}
     feast = [sys.executable, "-W", "ignore", "-c", "from feast.cli.cli import cli; cli()", "-c", str(ROOT / "features" / "feast_repo")]
     subprocess.run([*feast, "apply"], env=environment, capture_output=True, text=True, check=True)
     listed = subprocess.run([*feast, "feature-views", "list"], env=environment, capture_output=True, text=True, check=True)
@@ -232,6 +234,59 @@ def test_materialising_again_replaces_and_never_mixes_contracts(tmp_path: Path) 
     columns, found = door_of(tmp_path).online(["c0", "c1"])
     assert list(found) == [True, False]
     assert columns["grown"][0] == 1.5
+
+
+def test_a_reader_sees_the_old_vectors_or_the_new_ones_and_never_waits_in_vain(tmp_path: Path) -> None:
+    write_table(tmp_path, "contacts", [{"contact_id": str(number), "age": 1} for number in range(300)])
+    door, serving = door_of(tmp_path), door_of(tmp_path)
+    door.build(moment(AS_OF))
+    door.materialize()
+    asked, seen, done = [str(number) for number in range(300)], [], threading.Event()
+
+    def read_on() -> None:
+        while not done.is_set():
+            columns, found = serving.online(asked)
+            seen.append((found.all(), frozenset(columns["age"].tolist())))
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    for age in (2, 3, 4):
+        write_table(tmp_path, "contacts", [{"contact_id": contact, "age": age} for contact in asked])
+        door.build(moment(AS_OF))
+        door.materialize()
+    done.set()
+    reader.join()
+    assert set(seen) <= {(True, frozenset([float(age)])) for age in (1, 2, 3, 4)}
+    assert serving.online(["7"])[0]["age"][0] == 4
+
+
+def test_a_materialize_that_fails_halfway_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    door = door_of(tmp_path)
+    door.build(moment(AS_OF))
+    door.materialize()
+
+    def one_and_no_more(*_: object) -> Iterator[tuple[str, bytes]]:
+        yield "c0", b"half"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door, "_vectors", one_and_no_more)
+        with pytest.raises(KeyboardInterrupt):
+            door.materialize()
+    assert door_of(tmp_path).online(["c0", "c1"])[1].all()
+    (tmp_path / "state" / "online_store.db").unlink()
+    assert door.contract == door_of(tmp_path).contract
+    assert door_of(tmp_path).materialize() == 3
+
+
+def test_who_reads_while_another_builds_is_told_to_run_again(tmp_path: Path) -> None:
+    fill(tmp_path)
+    training = door_of(tmp_path)
+    training.build(moment(AS_OF))
+    door_of(tmp_path).build(moment(AS_OF))
+    with pytest.raises(Conflict, match="run the command again"):
+        training.population(moment(AS_OF))
 
 
 def test_a_moved_workspace_goes_on(tmp_path: Path) -> None:
