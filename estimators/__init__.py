@@ -7,10 +7,24 @@ What a model reads
     `encoding_categories.py`    its half for categories
 
 What is learned
+    `propensity.py`             ResponseModel: P(response | contacted)
+    `blending.py`               the weights of its members, by out-of-fold log loss
+    `calibration.py`            calibration error, two calibrators, the choice between them and none
+    `value.py`                  ValueModel: money of a response, given that there is one
+    `uplift.py`                 DoublyRobustUplift: what the contact changes, in three steps:
+    `nuisance.py`               what happens with and without it, out of fold
+    `stacking.py`               the weights of several learners, the average effect among them
+    `shrinkage.py`              partial pooling: actions towards each other, channels towards their action
+    `clv.py`                    customer lifetime value: buy-till-you-die, and a LightGBM model beside it
+    `clv_bg_nbd.py`             how often a buyer will buy again, and whether he still does
+    `clv_gamma_gamma.py`        how much he spends
+    `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
+    `parallel.py`               many small fits side by side
 
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
-    `heads.py`                  a fitted model per action, made of such parts
-    `bundle.py`                 `load_bundle`; the three bundles are in `bundle_propensity.py`, `bundle_uplift.py`, `bundle_clv.py`
+    `heads.py`, `clv_heads.py`  a fitted model per action, made of such parts
+    `bundle.py`                 `load_bundle` and the three bundles:
+    `bundle_propensity.py`, `bundle_uplift.py`, `bundle_clv.py`
     `bundle_files.py`           a bundle as a directory of JSON and LightGBM text, never a pickle
 """

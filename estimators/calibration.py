@@ -69,12 +69,13 @@ class PlattCalibrator:
     slope: float
 
     @classmethod
-    def fit(cls, y: FloatArray, p: FloatArray) -> PlattCalibrator:
+    def fit(cls, y: FloatArray, p: FloatArray, sample_weight: FloatArray | None = None) -> PlattCalibrator:
         """Fit on out-of-fold probabilities p, shape (n,), and what happened, y in {0, 1}."""
-        model = LogisticRegression(C=1e3).fit(logit(clip_probability(p))[:, None], y)
+        model = LogisticRegression(C=1e3).fit(logit(clip_probability(p))[:, None], y, sample_weight=sample_weight)
         slope = float(model.coef_[0, 0])
         if slope <= 0:
-            return cls(float(logit(clip_probability(np.array([y.mean()])))[0]), 0.0)
+            mean = np.average(y, weights=sample_weight, keepdims=True)
+            return cls(float(logit(clip_probability(mean))[0]), 0.0)
         return cls(float(model.intercept_[0]), slope)
 
     def apply(self, p: FloatArray) -> FloatArray:
@@ -100,9 +101,9 @@ class IsotonicCalibrator:
     values: FloatArray
 
     @classmethod
-    def fit(cls, y: FloatArray, p: FloatArray) -> IsotonicCalibrator:
+    def fit(cls, y: FloatArray, p: FloatArray, sample_weight: FloatArray | None = None) -> IsotonicCalibrator:
         """Fit on out-of-fold probabilities p, shape (n,), and what happened, y in {0, 1}."""
-        model = IsotonicRegression(y_min=SMALLEST, y_max=1.0 - SMALLEST, out_of_bounds="clip").fit(p, y)
+        model = IsotonicRegression(y_min=SMALLEST, y_max=1.0 - SMALLEST).fit(p, y, sample_weight=sample_weight)
         return cls(np.asarray(model.X_thresholds_, dtype=np.float64), np.asarray(model.y_thresholds_, dtype=np.float64))
 
     def apply(self, p: FloatArray) -> FloatArray:
@@ -116,6 +117,8 @@ class IsotonicCalibrator:
 
 Calibrator: TypeAlias = PlattCalibrator | IsotonicCalibrator
 
+_FITS: tuple[Callable[[FloatArray, FloatArray, FloatArray], Calibrator], ...] = (PlattCalibrator.fit, IsotonicCalibrator.fit)
+
 
 def calibrator_from_dict(data: Mapping[str, Any] | None) -> Calibrator | None:
     """The calibrator that its `to_dict` wrote; None for none."""
@@ -128,8 +131,10 @@ def calibrator_from_dict(data: Mapping[str, Any] | None) -> Calibrator | None:
     raise ValueError(f"a calibrator has an unknown type; got {data.get('type')!r}; allowed: platt, isotonic")
 
 
-def choose_calibrator(y: FloatArray, p: FloatArray, *, cv: int = 5, random_state: int = 0) -> Calibrator | None:
-    """The calibrator with the lowest cross-validated log loss, or None unless it beats no calibration by more than a standard error.
+def choose_calibrator(
+    y: FloatArray, p: FloatArray, *, sample_weight: FloatArray | None = None, cv: int = 5, random_state: int = 0
+) -> Calibrator | None:
+    """The calibrator that lowers the cross-validated log loss most surely, or None where neither does so by more than a standard error.
 
     Parameters
     ----------
@@ -137,6 +142,7 @@ def choose_calibrator(y: FloatArray, p: FloatArray, *, cv: int = 5, random_state
         0 or 1.
     p : array, shape (n,)
         Out-of-fold probabilities of the model to calibrate.
+    sample_weight : array, shape (n,), optional
     cv : int
         Folds.
     random_state : int
@@ -144,16 +150,15 @@ def choose_calibrator(y: FloatArray, p: FloatArray, *, cv: int = 5, random_state
     """
     if min(float(y.sum()), float(len(y) - y.sum())) < 2 * cv:
         return None
-    fits: list[Callable[[FloatArray, FloatArray], Calibrator]] = [PlattCalibrator.fit, IsotonicCalibrator.fit]
-    folds = list(StratifiedKFold(cv, shuffle=True, random_state=random_state).split(p[:, None], y))
-    gains = [log_losses(y, p) - log_losses(y, _out_of_fold(fit, y, p, folds)) for fit in fits]
-    best = int(np.argmax([gain.mean() for gain in gains]))
-    standard_error = float(gains[best].std(ddof=1)) / np.sqrt(len(y))
-    return fits[best](y, p) if gains[best].mean() > standard_error else None
-
-
-def _out_of_fold(fit: Callable[[FloatArray, FloatArray], Calibrator], y: FloatArray, p: FloatArray, folds: list[Any]) -> FloatArray:
-    calibrated = np.empty(len(p))
-    for train, test in folds:
-        calibrated[test] = fit(y[train], p[train]).apply(p[test])
-    return calibrated
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    folds: Any = list(StratifiedKFold(cv, shuffle=True, random_state=random_state).split(p[:, None], y))
+    best, best_t = None, 1.0
+    for fit in _FITS:
+        calibrated = np.empty(len(p))
+        for train, test in folds:
+            calibrated[test] = fit(y[train], p[train], weight[train]).apply(p[test])
+        gain = weight * (log_losses(y, p) - log_losses(y, calibrated))
+        t = float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(y)), 1e-12))
+        if t > best_t:
+            best, best_t = fit, t
+    return None if best is None else best(y, p, weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from estimators.arrays import FloatArray
@@ -23,6 +24,8 @@ def fit_logistic(matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: 
         The inverse strength of the penalty, as scikit-learn has it.
     sample_weight : array, shape (n,), optional
     """
+    if matrix.shape[1] == 0:
+        return LinearScore(float(logit(np.average(y, weights=sample_weight))), np.empty(0))
     model = LogisticRegression(C=C, max_iter=200).fit(matrix, y, sample_weight=sample_weight)
     return LinearScore(float(model.intercept_[0]), np.asarray(model.coef_[0], dtype=np.float64))
 

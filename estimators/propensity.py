@@ -147,7 +147,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         members = [np.full(len(y), base_rate), held_out.linear[penalty], held_out.trees[rounds]]
         weights = best_blend(y, members, sample_weight=weight)
         blended = np.array(weights) @ np.stack(members)
-        calibrator = choose_calibrator(y, blended, random_state=self.random_state)
+        calibrator = choose_calibrator(y, blended, sample_weight=weight, random_state=self.random_state)
         everything = np.arange(len(y))
         booster = binned.fit(settings, "binary", everything, y, weight) if weights[2] > 0 else None
         self.head_ = ResponseHead(

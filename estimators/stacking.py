@@ -12,6 +12,9 @@ from scipy.optimize import nnls
 
 from estimators.arrays import FloatArray
 
+LEAST_WEIGHT = 0.01
+"""Smaller weights are dropped."""
+
 _FIRMNESS = 1e3  # how hard the weights' sum is held at 1, relative to the members' own scale
 
 
@@ -46,7 +49,8 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     """Weights that minimise the weighted squared distance to the pseudo-outcomes, then shrunk by their own evidence.
 
     The doubly robust loss is noisy: where contacts do not differ, some weights come out positive by chance. With the t-statistic t of the
-    combination all weights are multiplied by max(0, 1 - 1 / t^2), the positive-part shrinkage of James and Stein.
+    combination all weights are multiplied by t^2 / (1 + t^2), the share of signal in signal plus noise; below t = 0 by 0. A weight
+    under LEAST_WEIGHT is dropped: its member would cost more to serve than it adds.
 
     Parameters
     ----------
@@ -66,8 +70,8 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     centred = members - share @ members
     weights = _simplex_least_squares(centred, residual, share)
     evidence = _t_statistic(centred @ weights, residual, share)
-    kept = max(0.0, 1.0 - 1.0 / evidence**2) if evidence > 0 else 0.0
-    return Stack(average, standard_error, weights * kept, evidence)
+    shrunk = weights * (evidence**2 / (1.0 + evidence**2) if evidence > 0 else 0.0)
+    return Stack(average, standard_error, np.where(shrunk < LEAST_WEIGHT, 0.0, shrunk), evidence)
 
 
 def _simplex_least_squares(x: FloatArray, y: FloatArray, share: FloatArray) -> FloatArray:

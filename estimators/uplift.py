@@ -84,7 +84,7 @@ class DoublyRobustUplift(BaseEstimator):
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = REGULARISED,
         C: float = 0.1,
-        cv: int = 5,
+        cv: int = 4,
         n_jobs: int = 1,
         random_state: int = 0,
     ) -> None:
