@@ -67,8 +67,8 @@ class FeatureDoor:
 
     def __init__(self, workspace_dir: Path, *, project: str, online: OnlineConfig) -> None:
         self._workspace = workspace_dir.absolute()
-        # Feast takes every workspace's name but those that begin with a sign.
-        self._project = project if project[:1].isalnum() else f"nudge{project}"
+        # Feast's SQLite store takes no hyphen, its tools no name that begins with a sign.
+        self._project = (project if project[:1].isalnum() else f"nudge{project}").replace("-", "_")
         self._online = online
         self._built: Built | None = None
         self._feast: FeatureStore | None = None

@@ -147,7 +147,7 @@ def test_a_feast_user_reads_and_writes_the_same_store(workspace: Path, monkeypat
     from feast import FeatureStore
 
     monkeypatch.setenv("NUDGE_WORKSPACE", str(workspace))
-    monkeypatch.setenv("NUDGE_PROJECT", "test-shop")
+    monkeypatch.setenv("NUDGE_PROJECT", "test_shop")
     store = FeatureStore(repo_path=str(ROOT / "features" / "feast_repo"))
     asked = [
         f"{VIEW}:{name}" for name in ("flag", "tiny", "big", "price", "text", "born", "opened", "nothing", "pay_y_", "rn_", "events_7d")
@@ -200,7 +200,7 @@ def test_the_layout_that_is_read_directly_is_feasts() -> None:
 
 
 def test_feast_applies_the_repository_of_a_workspace(workspace: Path) -> None:
-    environment = {**os.environ, "NUDGE_WORKSPACE": str(workspace), "NUDGE_PROJECT": "test-shop", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "NUDGE_WORKSPACE": str(workspace), "NUDGE_PROJECT": "test_shop", "PYTHONPATH": str(ROOT)}
     feast = [sys.executable, "-W", "ignore", "-c", "from feast.cli.cli import cli; cli()", "-c", str(ROOT / "features" / "feast_repo")]
     subprocess.run([*feast, "apply"], env=environment, capture_output=True, text=True, check=True)
     listed = subprocess.run([*feast, "feature-views", "list"], env=environment, capture_output=True, text=True, check=True)
