@@ -215,7 +215,7 @@ class FeatureDoor:
     def _open_online(self) -> _OnlineReader:
         packing = Packing(self.contract)
         if self._online.type == "redis":
-            return _OnlineReader(packing, self._read_through_feast)
+            return _OnlineReader(packing, self._through_feast())
         vectors = SqliteVectors(self._workspace / ONLINE_FILE, f"{self._project}_{VIEW}", VECTOR)
         sample = vectors.any()
         if sample is None:
@@ -229,11 +229,12 @@ class FeatureDoor:
             )
         return _OnlineReader(packing, vectors.read)
 
-    def _read_through_feast(self, contact_ids: Sequence[str]) -> list[bytes | None]:
+    def _through_feast(self) -> Callable[[Sequence[str]], list[bytes | None]]:
+        """How Feast's own client reads vectors; opened once, for a server's life."""
         with _quiet():
             store, view = self._store()
             online_store: Any = store._get_provider().online_store
-            return list(online_store.read_vectors(store.config, view, contact_ids))
+        return lambda contact_ids: list(online_store.read_vectors(store.config, view, contact_ids))
 
 
 @dataclass(frozen=True)
