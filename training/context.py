@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from features.store import FeatureDoor
-
 from decisioning.catalog import Catalog
+from features.store import FeatureDoor
 from training.tracking import Tracker
 
 ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]

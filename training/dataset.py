@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from decisioning.catalog import Catalog
+from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray, IntArray
-from features.contract import IDENTITY_UNIT, FeatureContract
+from features.contract import IDENTITY_UNIT, TIMELESS, FeatureContract
 from features.store import FeatureDoor
-from training.labels import Labels, LoggedRows, read_labelled
+from training.labels import Labels, LoggedRows, read_labelled, window_end
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,34 @@ def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.
     rows, labels = read_labelled(data_dir, label_windows(catalog), as_of)
     opted_out = _opted_out(labels, catalog)
     return Dataset(rows, labels, opted_out, door.historical(rows.contact_id, rows.features_at))
+
+
+def as_known_at(data: Dataset, catalog: Catalog, cut: np.datetime64) -> Dataset:
+    """The same rows with only the labels whose windows had closed before `cut`."""
+    happened, value = dict(data.labels.happened), dict(data.labels.value)
+    for name, days in label_windows(catalog).items():
+        still_open = window_end(data.rows.occurred_at, days) >= cut
+        happened[name], value[name] = (np.where(still_open, np.nan, column[name]) for column in (happened, value))
+    labels = Labels(happened, value)
+    return Dataset(data.rows, labels, _opted_out(labels, catalog), data.features)
+
+
+def default_as_of(data_dir: Path) -> np.datetime64:
+    """Just after the newest row that was ingested, so that everything counts; `TIMELESS` where nothing has a time.
+
+    Raises
+    ------
+    NotFound
+        Nothing was ingested.
+    """
+    path = data_dir / "manifest.json"
+    if not path.is_file():
+        raise NotFound("there is no ingested data", got=str(path), hint="run nudge ingest, or give as_of")
+    newest = json.loads(path.read_text(encoding="utf-8"))["newest_at"]
+    if newest is None:
+        return TIMELESS
+    moment = datetime.fromisoformat(newest.replace("Z", "+00:00")).astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(moment, "us") + np.timedelta64(1, "us")
 
 
 def data_hashes(data_dir: Path) -> dict[str, str]:

@@ -110,6 +110,11 @@ def read_labelled(data_dir: Path, windows: Mapping[str, float], as_of: np.dateti
     return rows, _labels(rows, windows, as_of, found)
 
 
+def window_end(occurred_at: TimeArray, window_days: float) -> TimeArray:
+    """When the window of each row closes; NaT (a one-shot experiment) is never later than anything, so such windows count as closed."""
+    return occurred_at + np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")
+
+
 def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64) -> LoggedRows:
     present = _columns(db, path)
     channel = "channel" if "channel" in present else "NULL::VARCHAR"
@@ -164,7 +169,7 @@ def _read_outcomes(
         SELECT row, outcome, sum(value) AS value FROM pairs GROUP BY row, outcome
         """,
         {"path": str(path), "as_of": str(as_of)},
-    ).fetchnumpy()
+    ).fetchnumpy()  # type: ignore[return-value]
 
 
 def _labels(
@@ -173,8 +178,7 @@ def _labels(
     happened: dict[str, FloatArray] = {}
     value: dict[str, FloatArray] = {}
     for name, days in windows.items():
-        # NaT (a one-shot experiment) is never later than anything: its windows are closed.
-        still_open = rows.occurred_at + np.timedelta64(round(days * _MICROSECONDS_A_DAY), "us") >= as_of
+        still_open = window_end(rows.occurred_at, days) >= as_of
         y, money = np.zeros(len(rows)), np.full(len(rows), np.nan)
         if found is not None:
             here = np.asarray(found["outcome"] == name)

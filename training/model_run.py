@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from decisioning.vocabulary import Columns, Dtype
+from decisioning.vocabulary import Columns
 
 Arm: TypeAlias = tuple[str, str | None]
 """(action_id, channel): what a served model answers for; channel is None where the log knew none."""
@@ -23,10 +23,10 @@ class Bundle(Protocol):
         """The feature contract it was trained on."""
 
     @property
-    def feature_dtypes(self) -> Mapping[str, Dtype]:
+    def feature_dtypes(self) -> Mapping[str, str]:
         """The features it reads."""
 
-    def save(self, folder: Path) -> None:
+    def save(self, directory: Path) -> None:
         """Write bundle.json and the LightGBM texts."""
 
 

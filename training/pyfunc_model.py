@@ -96,4 +96,4 @@ def _column(series: pd.Series, dtype: str) -> Array:
         return texts
     if dtype in TIMES:
         return pd.to_datetime(series, utc=True).dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return pd.to_numeric(series.astype(object).where(series.notna(), None)).to_numpy(dtype=np.float64)
+    return pd.Series(pd.to_numeric(series.astype(object).mask(series.isna(), np.nan))).to_numpy(dtype=np.float64)

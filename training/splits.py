@@ -1,6 +1,7 @@
 """Train and test rows: the last part in time where there is time, else some of the contacts.
 
-A split in time leaves a gap of the longest window before the test part: no training label may look into it.
+A split in time is what training at the cut would have been: only labels whose windows had closed by then are known to it
+(`training.dataset.as_known_at`), so no training label looks into the test part.
 """
 
 from __future__ import annotations
@@ -15,61 +16,63 @@ import numpy.typing as npt
 from decisioning.vocabulary import BoolArray
 
 TRAIN_SHARE = 0.75
-SMALLEST_TRAIN_SHARE = 0.3
-"""Where the gap leaves less than this for training, contacts are split instead."""
+SMALLEST_TRAIN_SHARE = 0.2
+"""Where fewer rows than this would have a known label by the cut, contacts are split instead."""
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Masks over rows, shape (n,); rows in the gap are in neither.
+    """Masks over rows, shape (n,); every row is in one part.
 
     Attributes
     ----------
     kind : "time" or "contact"
     cut : datetime64 or None
         The first instant of the test part.
-    gap_days : float
-        Days before the cut that are in neither part.
     """
 
     train: BoolArray
     test: BoolArray
     kind: Literal["time", "contact"]
     cut: np.datetime64 | None
-    gap_days: float
 
     @property
     def description(self) -> str:
         """The split in one sentence."""
-        sizes = f"{int(self.train.sum())} rows to train, {int(self.test.sum())} to test"
+        sizes = f"{int(self.train.sum())} interactions to train, {int(self.test.sum())} to test"
         if self.kind == "contact":
             return f"by contact (hash): {sizes}"
-        return f"in time at {str(self.cut)[:10]}, with a gap of {self.gap_days:g} days: {sizes}"
+        return f"in time at {str(self.cut)[:10]}, with the labels that were known then: {sizes}"
 
 
-def split_rows(contact_id: npt.NDArray[np.object_], occurred_at: npt.NDArray[np.datetime64], *, window_days: float, seed: int) -> Split:
+def split_rows(
+    contact_id: npt.NDArray[np.object_], occurred_at: npt.NDArray[np.datetime64], *, as_of: np.datetime64, window_days: float, seed: int
+) -> Split:
     """Split logged rows in time, or by contact where there is no time or too little of it.
+
+    Three quarters of the rows whose windows have closed by as_of lie before the cut.
 
     Parameters
     ----------
     contact_id : object array, shape (n,)
     occurred_at : datetime64[us] array, shape (n,)
         NaT in a one-shot experiment.
+    as_of : datetime64[us]
     window_days : float
         The longest window of a label.
     seed : int
         Of the split by contact.
     """
-    if len(occurred_at) and not np.isnat(occurred_at).any():
-        cut = np.sort(occurred_at)[int(TRAIN_SHARE * (len(occurred_at) - 1))]
-        gap = np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")
-        train, test = occurred_at + gap < cut, occurred_at >= cut
-        if train.mean() >= SMALLEST_TRAIN_SHARE and test.any():
-            return Split(train, test, "time", cut, window_days)
+    window = np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")
+    closed = np.sort(occurred_at[occurred_at + window < as_of])
+    if len(closed) and not np.isnat(occurred_at).any():
+        cut = closed[int(TRAIN_SHARE * (len(closed) - 1))]
+        if np.mean(closed + window < cut) >= SMALLEST_TRAIN_SHARE:
+            return Split(occurred_at < cut, occurred_at >= cut, "time", cut)
     test = contact_share(contact_id, salt=f"{seed}:test") >= TRAIN_SHARE
-    return Split(~test, test, "contact", None, 0.0)
+    return Split(~test, test, "contact", None)
 
 
 def contact_share(contact_id: npt.NDArray[np.object_], *, salt: str) -> npt.NDArray[np.float64]:

@@ -19,7 +19,6 @@ from types import ModuleType
 from typing import Any
 
 from decisioning.errors import NotFound, Unavailable
-from decisioning.vocabulary import Dtype
 from training.model_run import ChampionBundle, ModelRun, ModelVersion, Published
 from training.packaging import LOADER_MODULE, answers, example_frame, staged
 
@@ -267,8 +266,8 @@ def _signature(run: ModelRun) -> Any:
     from mlflow.types import DataType
     from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
-    kinds: dict[Dtype, Any] = {"string": DataType.string, "date": DataType.datetime, "timestamp": DataType.datetime}
-    inputs = [ColSpec(kinds.get(dtype, AnyType()), name, required=False) for name, dtype in run.bundle.feature_dtypes.items()]
-    outputs = [ColSpec(DataType.double, name) for name in answers(run)]
+    kinds: dict[str, Any] = {"string": DataType.string, "date": DataType.datetime, "timestamp": DataType.datetime}
+    inputs: list[Any] = [ColSpec(kinds.get(dtype, AnyType()), name, required=False) for name, dtype in run.bundle.feature_dtypes.items()]
+    outputs: list[Any] = [ColSpec(DataType.double, name) for name in answers(run)]
     params = ParamSchema([ParamSpec("as_of", DataType.string, str(run.as_of))])
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decisioning.vocabulary import Dtype
 from training.model_run import ModelRun
 from training.tracking import Tracker
 
@@ -22,11 +21,11 @@ class EmptyBundle:
     """A bundle that saves and answers nothing."""
 
     contract_hash: str = "0123456789ab"
-    feature_dtypes: Mapping[str, Dtype] = field(default_factory=lambda: {"age": "int", "city": "string", "vip": "bool", "joined": "date"})
+    feature_dtypes: Mapping[str, str] = field(default_factory=lambda: {"age": "int", "city": "string", "vip": "bool", "joined": "date"})
 
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        (folder / "bundle.json").write_text(json.dumps({"kind": "empty"}))
+    def save(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "bundle.json").write_text(json.dumps({"kind": "empty"}))
 
 
 def a_run(model: str = "uplift", **changes: object) -> ModelRun:

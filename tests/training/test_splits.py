@@ -15,21 +15,25 @@ def some_contacts(n: int, seed: int = 0) -> np.ndarray:
     return np.array([f"c{i}" for i in np.random.default_rng(seed).integers(0, max(1, n // 3), n)], dtype=object)
 
 
-def test_no_label_of_the_train_part_looks_into_the_test_part() -> None:
-    at = START + np.arange(1000) % 200 * DAY
+NEVER = np.datetime64("2100-01-01", "us")
 
-    split = split_rows(some_contacts(1000), at, window_days=30, seed=7)
+
+def test_three_quarters_of_the_rows_with_known_labels_are_before_the_cut() -> None:
+    at = START + np.arange(1000) % 200 * DAY
+    as_of = START + 200 * DAY
+
+    split = split_rows(some_contacts(1000), at, as_of=as_of, window_days=30, seed=7)
 
     assert split.kind == "time"
-    assert (at[split.train] + 30 * DAY).max() < at[split.test].min()
-    assert at[split.test].min() == split.cut
-    assert split.test.mean() == pytest.approx(0.25, abs=0.02)
+    assert at[split.train].max() < split.cut <= at[split.test].min()
+    known = at + 30 * DAY < as_of
+    assert split.test[known].mean() == pytest.approx(0.25, abs=0.02)
 
 
 def test_without_time_no_contact_is_in_both_parts() -> None:
     contacts = some_contacts(3000)
 
-    split = split_rows(contacts, np.full(3000, np.datetime64("NaT", "us")), window_days=30, seed=7)
+    split = split_rows(contacts, np.full(3000, np.datetime64("NaT", "us")), as_of=NEVER, window_days=30, seed=7)
 
     assert split.kind == "contact"
     assert set(contacts[split.train]) & set(contacts[split.test]) == set()
@@ -37,27 +41,27 @@ def test_without_time_no_contact_is_in_both_parts() -> None:
     assert split.test.mean() == pytest.approx(0.25, abs=0.05)
 
 
-def test_a_campaign_of_one_week_is_split_by_contact() -> None:
+def test_a_campaign_shorter_than_its_window_is_split_by_contact() -> None:
     at = START + np.arange(1000) % 7 * DAY
 
-    assert split_rows(some_contacts(1000), at, window_days=30, seed=7).kind == "contact"
+    assert split_rows(some_contacts(1000), at, as_of=NEVER, window_days=30, seed=7).kind == "contact"
 
 
 def test_another_seed_gives_another_split_and_the_same_seed_the_same() -> None:
     contacts, at = some_contacts(500), np.full(500, np.datetime64("NaT", "us"))
-    first, again, other = (split_rows(contacts, at, window_days=1, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (split_rows(contacts, at, as_of=NEVER, window_days=1, seed=seed) for seed in (1, 1, 2))
 
     assert (first.test == again.test).all()
     assert (first.test != other.test).any()
 
 
 @given(days=st.lists(st.integers(0, 400), min_size=1, max_size=60), window_days=st.integers(1, 90))
-def test_a_row_is_never_in_both_parts(days: list[int], window_days: int) -> None:
+def test_every_row_is_in_one_part(days: list[int], window_days: int) -> None:
     at = START + np.array(days) * DAY
 
-    split = split_rows(some_contacts(len(days)), at, window_days=window_days, seed=7)
+    split = split_rows(some_contacts(len(days)), at, as_of=NEVER, window_days=window_days, seed=7)
 
-    assert not (split.train & split.test).any()
+    assert (split.train ^ split.test).all()
     if split.kind == "time":
         assert split.train.any()
         assert split.test.any()

@@ -1,0 +1,160 @@
+"""How good are the models on rows they have not seen? Numbers by name, for MLflow and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from decisioning.catalog import Catalog
+from decisioning.vocabulary import FloatArray
+from estimators.bundle import PropensityBundle, UpliftBundle
+from estimators.calibration import expected_calibration_error, log_losses
+from measurement.uplift_curves import Experiment, UpliftCurve, qini_curve, qini_interval, uplift_at
+from training.fit_clv import FittedClv
+from training.fit_propensity import labelled_rows, touched_rows
+from training.fit_uplift import uplift_pair
+from training.prepared import Prepared
+
+RESAMPLES = 100
+TOP_SHARE = 0.3
+FEWEST_TEST_ROWS = 30
+DRIFT_ERRORS = 4.0
+"""Predicted and observed shares that differ by so many standard errors, and by a fifth, are said to have drifted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a model says of the test rows, by action, and how good that is.
+
+    Attributes
+    ----------
+    by_action : mapping of action_id to (label, prediction), each of shape (n,)
+        Propensity only.
+    curves : mapping of action_id to UpliftCurve
+        Uplift only.
+    metrics : mapping of name to number
+    warnings : tuple of str
+    """
+
+    by_action: Mapping[str, tuple[FloatArray, FloatArray]]
+    curves: Mapping[str, UpliftCurve]
+    metrics: Mapping[str, float]
+    warnings: tuple[str, ...]
+
+
+def evaluate_propensity(bundle: PropensityBundle, test: Prepared, catalog: Catalog) -> Scored:
+    """AUC, log loss, expected calibration error and Brier score: of all actions together, of each, and of opt-outs."""
+    by_action: dict[str, tuple[FloatArray, FloatArray]] = {}
+    for action in catalog.actions:
+        rows = labelled_rows(test, action)
+        if action.id in bundle.heads and len(rows):
+            by_action[action.id] = (test.data.labels.happened[str(action.goal)][rows], propensity_at(bundle, test.take(rows), action.id))
+    metrics: dict[str, float] = {}
+    if by_action:
+        y, p = (np.concatenate([pair[k] for pair in by_action.values()]) for k in (0, 1))
+        metrics |= _probability_metrics("", y, p)
+    for action_id, (y, p) in by_action.items():
+        metrics |= _probability_metrics(f".{action_id}", y, p)
+    rows = touched_rows(test)
+    if bundle.opt_out is not None and len(rows):
+        part = test.take(rows)
+        metrics |= _probability_metrics(".opt_out", part.data.opted_out, opt_out_risk_at(bundle, part))
+    drifts = [_drift(action_id, y, p) for action_id, (y, p) in by_action.items()]
+    return Scored(by_action, {}, metrics, tuple(drift for drift in drifts if drift is not None))
+
+
+def evaluate_uplift(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> Scored:
+    """Qini coefficient with its interval, and the measured uplift of the best-ranked 30 %, for each action.
+
+    `qini` is the mean over actions, weighted by their contacted test rows.
+    """
+    curves: dict[str, UpliftCurve] = {}
+    metrics: dict[str, float] = {}
+    found: list[tuple[float, float]] = []
+    for number, action in enumerate(catalog.actions):
+        rows = uplift_pair(test, action)
+        exposed = test.of_action(action.id)[rows].astype(np.float64)
+        if action.id not in bundle.heads or min(exposed.sum(), len(exposed) - exposed.sum()) < FEWEST_TEST_ROWS:
+            continue
+        part = test.take(rows)
+        y = part.data.labels.happened[str(action.goal)]
+        experiment = Experiment(y, bundle.heads[action.id].effect(part.encoded), exposed, 1.0 / part.selection.prob)
+        curves[action.id] = qini_curve(experiment)
+        qini = qini_interval(experiment, np.random.default_rng([seed, number]), resamples=RESAMPLES)
+        top, everyone = uplift_at(experiment, TOP_SHARE), uplift_at(experiment, 1.0)
+        values = {"qini": qini.value, "qini_low": qini.low, "qini_high": qini.high}
+        values |= {"uplift_top_30": top.value, "uplift_all": everyone.value, "uplift_all_se": everyone.standard_error}
+        metrics |= {f"{name}.{action.id}": value for name, value in values.items()}
+        found.append((float(exposed.sum()), qini.value))
+    known = [(size, value) for size, value in found if np.isfinite(value)]
+    if known:
+        metrics["qini"] = float(np.average([value for _, value in known], weights=[size for size, _ in known]))
+    return Scored({}, curves, metrics, ())
+
+
+def clv_metrics(fitted: FittedClv) -> dict[str, float]:
+    """Mean absolute error, root mean squared error, bias, rank correlation and normalised Gini of each model on the test window."""
+    metrics = {"window_days": fitted.window_days, "mean_money": float(fitted.money.mean())}
+    for method, predicted in fitted.predicted.items():
+        name = "btyd" if method.startswith("bg_nbd") else method
+        error = predicted - fitted.money
+        metrics[f"mae.{name}"] = float(np.abs(error).mean())
+        metrics[f"rmse.{name}"] = float(np.sqrt((error**2).mean()))
+        metrics[f"bias.{name}"] = float(error.mean() / fitted.money.mean()) if fitted.money.mean() > 0 else float("nan")
+        metrics[f"rank_correlation.{name}"] = float(spearmanr(predicted, fitted.money).statistic)
+        metrics[f"gini.{name}"] = normalised_gini(fitted.money, predicted)
+    return metrics
+
+
+def normalised_gini(money: FloatArray, predicted: FloatArray) -> float:
+    """Area between the share of money and the share of contacts, best predicted first, over that of the perfect order.
+
+    Examples
+    --------
+    >>> normalised_gini(np.array([0.0, 1.0, 5.0]), np.array([0.1, 0.2, 0.3]))
+    1.0
+    """
+
+    def area(order: FloatArray) -> float:
+        rows = np.argsort(-order, kind="stable")
+        return float((np.cumsum(money[rows]) / money.sum()).mean()) - (len(money) + 1) / (2 * len(money))
+
+    best = area(money) if money.sum() > 0 else 0.0
+    return area(predicted) / best if best > 0 else float("nan")
+
+
+def propensity_at(bundle: PropensityBundle, part: Prepared, action_id: str) -> FloatArray:
+    """Propensity of an action on each row's own channel, shape (n,)."""
+    return _on_own_channel(part, lambda channels: bundle.propensity({}, 0, [(action_id, c) for c in channels], encoded=part.encoded))
+
+
+def opt_out_risk_at(bundle: PropensityBundle, part: Prepared) -> FloatArray:
+    """Opt-out risk on each row's own channel, shape (n,)."""
+    return _on_own_channel(part, lambda channels: bundle.opt_out_risk({}, 0, channels, encoded=part.encoded))
+
+
+def _on_own_channel(part: Prepared, predict: Callable[[list[str | None]], FloatArray]) -> FloatArray:
+    channels = part.data.rows.channel.tolist()
+    levels = sorted(set(channels), key=str)
+    place = {channel: k for k, channel in enumerate(levels)}
+    return predict(levels)[np.arange(len(channels)), [place[channel] for channel in channels]]
+
+
+def _probability_metrics(suffix: str, y: FloatArray, p: FloatArray) -> dict[str, float]:
+    metrics = {"log_loss": float(log_losses(y, p).mean()), "brier": float(((y - p) ** 2).mean()), "ece": expected_calibration_error(y, p)}
+    if 0 < y.sum() < len(y):
+        metrics["auc"] = float(roc_auc_score(y, p))
+    return {f"{name}{suffix}": value for name, value in metrics.items()}
+
+
+def _drift(action_id: str, y: FloatArray, p: FloatArray) -> str | None:
+    error = float(np.sqrt((p * (1.0 - p)).sum())) / len(p)
+    gap = float(y.mean() - p.mean())
+    if abs(gap) <= max(DRIFT_ERRORS * error, 0.2 * float(p.mean())):
+        return None
+    shares = f"{y.mean():.3f} on the test rows, {p.mean():.3f} predicted from the rows before"
+    return f"{action_id}: the share of responses drifted: {shares}. Retrain often"

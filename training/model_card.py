@@ -1,0 +1,77 @@
+"""What a person must know before relying on a model: one page of markdown a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+REFIT = "The figures come from models that saw only the train part. The registered model was then fitted again on all rows."
+
+PURPOSE = {
+    "propensity": "P(response within the goal's window | contacted) for each action and channel, the risk of an opt-out after a touch, "
+    "and the mean money of a response where the catalogue asks for `observed` values.",
+    "uplift": "What an action changes in the probability of its goal: P(goal | contacted) - P(goal | not contacted), for each action.",
+    "clv": "Discounted expected margin of a contact over the horizon.",
+}
+
+METHOD = {
+    "propensity": "A blend of the base rate, a logistic regression and LightGBM for each action, weighted by out-of-fold log loss and "
+    "calibrated only where that pays; channels shift the log odds, drawn towards no shift where rows are few.",
+    "uplift": "Cross-fitted doubly robust pseudo-outcomes, weighted by 1 / selection_prob; a non-negative stack of regularised learners "
+    "with the average effect in the library; channels shift the effect. Rows for whom the action is not eligible are left out.",
+    "clv": "BG/NBD with Gamma-Gamma against LightGBM (Tweedie) on a split in time; LightGBM is served only if its squared error is lower "
+    "by more than a standard error.",
+}
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beyond the model's kind.
+
+    Attributes
+    ----------
+    data : mapping
+        Facts about the rows, one line each.
+    metrics : mapping
+        The figures on the test part.
+    warnings : sequence of str
+        What limits the model.
+    """
+
+    title: str
+    model: str
+    data: Mapping[str, object]
+    metrics: Mapping[str, float]
+    warnings: Sequence[str]
+
+
+def model_card(facts: CardFacts) -> str:
+    """The card as markdown.
+
+    Examples
+    --------
+    >>> card = model_card(CardFacts("demo-clv", "clv", {"contacts": 100}, {"rmse.btyd": 12.5}, ["short history"]))
+    >>> print(card.splitlines()[0])
+    # demo-clv
+    """
+    parts = [
+        f"# {facts.title}",
+        PURPOSE[facts.model],
+        "## Method",
+        METHOD[facts.model],
+        "## Data",
+        "\n".join(f"- {name}: {value}" for name, value in facts.data.items()),
+        "## Evaluation",
+        REFIT,
+        _table(facts.metrics),
+        "## Limits",
+        "\n".join(f"- {warning}" for warning in facts.warnings) or "- none noticed",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(metrics: Mapping[str, float]) -> str:
+    if not metrics:
+        return "There were no test rows to judge the model by."
+    rows = [f"| {name} | {value:.5g} |" for name, value in sorted(metrics.items())]
+    return "\n".join(["| metric | value |", "|---|---|", *rows])

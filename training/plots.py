@@ -1,0 +1,82 @@
+"""The evaluation as pictures: PNG bytes, drawn without a screen and without matplotlib's global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from decisioning.vocabulary import FloatArray
+
+Interval = tuple[float, float, float]
+"""(low, estimate, high)."""
+
+
+def calibration_plot(y: FloatArray, p: FloatArray, *, title: str, bins: int = 15) -> bytes:
+    """Predicted against observed share, in bins of equal size."""
+    figure, axes = _figure(title)
+    parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
+    predicted, observed = (np.array([values[part].mean() for part in parts]) for values in (p, y))
+    error = np.sqrt(np.array([y[part].var() / len(part) for part in parts]))
+    top = float(max(predicted.max(), (observed + error).max(), 1e-6)) * 1.05
+    axes.plot([0, top], [0, top], color="#bbbbbb", linewidth=1)
+    axes.errorbar(predicted, observed, yerr=1.96 * error, fmt="o", markersize=4, color="#1f5fa8", ecolor="#9bb8d9")
+    axes.set(xlabel="predicted", ylabel="observed", xlim=(0, top), ylim=(0, top))
+    return _png(figure)
+
+
+def interval_plot(rows: Mapping[str, Interval], *, title: str, axis: str) -> bytes:
+    """Estimates with their intervals, one a line; zero is marked."""
+    figure, axes = _figure(title, height=1.2 + 0.32 * len(rows))
+    names = list(rows)[::-1]
+    low, estimate, high = (np.array([rows[name][k] for name in names], dtype=float) for k in range(3))
+    axes.errorbar(
+        estimate, np.arange(len(names)), xerr=np.abs([estimate - low, high - estimate]), fmt="o", color="#1f5fa8", ecolor="#9bb8d9"
+    )
+    axes.axvline(0, color="#bbbbbb", linewidth=1)
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_xlabel(axis)
+    return _png(figure)
+
+
+def curves_plot(curves: Mapping[str, tuple[FloatArray, FloatArray]], *, title: str, axes_names: tuple[str, str]) -> bytes:
+    """One line a name through its (x, y) points, with the straight line to the end of the first."""
+    figure, axes = _figure(title)
+    for name, (x, y) in curves.items():
+        axes.plot(x, y, label=name, linewidth=1.3)
+    axes.axhline(0, color="#bbbbbb", linewidth=1)
+    axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
+    if 1 < len(curves) <= 20:
+        axes.legend(fontsize=7, frameon=False)
+    return _png(figure)
+
+
+def groups_plot(predicted: FloatArray, actual: Mapping[str, FloatArray], *, title: str, axis: str, groups: int = 10) -> bytes:
+    """Mean of the prediction and of each series by group of the prediction, from low to high."""
+    figure, axes = _figure(title)
+    parts: Sequence[FloatArray] = np.array_split(np.argsort(predicted, kind="stable"), min(groups, len(predicted)))
+    places = np.arange(1, len(parts) + 1)
+    axes.plot(places, [predicted[part].mean() for part in parts], color="#1f5fa8", marker="o", label="predicted")
+    for name, values in actual.items():
+        axes.plot(places, [values[part].mean() for part in parts], marker="s", linestyle="--", label=name)
+    axes.set(xlabel="group of contacts by prediction, low to high", ylabel=axis)
+    axes.legend(fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def _figure(title: str, height: float = 4.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

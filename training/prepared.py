@@ -1,0 +1,71 @@
+"""The dataset encoded once, with selection probabilities: what every fit on interactions starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from decisioning.vocabulary import NO_ACTION, BoolArray, Dtype, IntArray
+from estimators.encoding import Encoded, FeatureEncoder
+from training.dataset import Dataset
+from training.selection import Selection, selection_probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Logged interactions as matrices; every array has one row an interaction, shape (n,) or (n, d).
+
+    Attributes
+    ----------
+    data : Dataset
+    encoder : FeatureEncoder
+        Fitted on all rows; it sees no label.
+    encoded : Encoded
+        Both matrices, at each row's own cut in time.
+    selection : Selection
+        The probability with which the log chose the row's action.
+    dtypes : mapping
+        Every feature of the contract, for conditions; models read `encoder.dtypes`.
+    contract_hash : str
+    """
+
+    data: Dataset
+    encoder: FeatureEncoder
+    encoded: Encoded
+    selection: Selection
+    dtypes: Mapping[str, Dtype]
+    contract_hash: str
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def take(self, rows: BoolArray | IntArray) -> Prepared:
+        """Some of the rows, with the same encoder."""
+        selection = Selection(self.selection.prob[rows], self.selection.estimated[rows])
+        return Prepared(self.data.take(rows), self.encoder, self.encoded.take(rows), selection, self.dtypes, self.contract_hash)
+
+    def of_action(self, action_id: str) -> BoolArray:
+        """True for the rows of an action, shape (n,)."""
+        return np.asarray(self.data.rows.action_id == action_id, dtype=np.bool_)
+
+    @property
+    def controls(self) -> BoolArray:
+        """True for the logged controls, shape (n,)."""
+        return self.of_action(NO_ACTION)
+
+
+def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[str, Dtype], contract_hash: str, *, seed: int) -> Prepared:
+    """Encode a dataset and complete its selection probabilities.
+
+    Parameters
+    ----------
+    dtypes, model_dtypes : mapping
+        All features, and those that models read.
+    """
+    encoder = FeatureEncoder.fit(data.features, model_dtypes, data.rows.features_at)
+    encoded = encoder.encode(data.features, data.rows.features_at)
+    rows = data.rows
+    selection = selection_probabilities(rows.selection_prob, rows.action_id, rows.contact_id, encoded.linear, seed=seed)
+    return Prepared(data, encoder, encoded, selection, dtypes, contract_hash)

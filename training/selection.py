@@ -1,0 +1,95 @@
+"""The probability with which the log chose each action: as it was logged, else estimated from the features, and said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from decisioning.vocabulary import BoolArray, FloatArray
+from training.splits import contact_share
+
+SMALLEST = 0.01
+"""Probabilities are clipped from below: no row may stand for more than a hundred."""
+
+FOLDS = 3
+MOST_ROWS = 50_000
+"""A fold's model is fitted on so many rows at most: more would not change a dozen probabilities."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """P(the log chose the row's action | what was known), and where it comes from.
+
+    Attributes
+    ----------
+    prob : float array, shape (n,)
+    estimated : bool array, shape (n,)
+        True where the log did not keep the probability.
+    """
+
+    prob: FloatArray
+    estimated: BoolArray
+
+    @property
+    def clipped_share(self) -> float:
+        """Share of rows at the lower bound."""
+        return float(np.mean(self.prob <= SMALLEST)) if len(self.prob) else 0.0
+
+    @property
+    def effective_share(self) -> float:
+        """Kish's effective sample size of the weights 1 / prob, as a share of the rows: 1 where all were chosen alike."""
+        weight = 1.0 / self.prob
+        return float(weight.sum() ** 2 / (weight**2).sum() / len(weight)) if len(weight) else 1.0
+
+
+def selection_probabilities(
+    logged: FloatArray, action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], linear: FloatArray, *, seed: int
+) -> Selection:
+    """The logged probabilities, with the missing ones from a cross-fitted multinomial logistic regression.
+
+    Contacts, not rows, are spread over the folds, so no model has seen the contact whom it judges. Clipped to [0.01, 1].
+
+    Parameters
+    ----------
+    logged : float array, shape (n,)
+        NaN where the log did not keep the probability.
+    action_id, contact_id : object arrays, shape (n,)
+    linear : float array, shape (n, m)
+        The standardised features.
+    seed : int
+    """
+    missing = np.isnan(logged)
+    prob = np.array(logged, dtype=np.float64)
+    if missing.any():
+        prob[missing] = _estimated(action_id, contact_id, linear, seed)[missing]
+    return Selection(np.clip(prob, SMALLEST, 1.0), missing)
+
+
+def _estimated(action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], linear: FloatArray, seed: int) -> FloatArray:
+    names, action = np.unique(action_id.astype(str), return_inverse=True)
+    if len(names) == 1:
+        return np.ones(len(action))
+    prob = np.zeros(len(action))
+    fold = (contact_share(contact_id, salt=f"{seed}:selection") * FOLDS).astype(np.int64)
+    rng = np.random.default_rng([seed, 0x5E1EC7])
+    for k in range(FOLDS):
+        others, here = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        if len(here) == 0:
+            continue
+        chosen = rng.permutation(others)[:MOST_ROWS] if len(others) > 0 else here
+        prob[here] = _fold(action, linear, chosen, here)
+    return prob
+
+
+def _fold(action: npt.NDArray[np.int64], linear: FloatArray, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> FloatArray:
+    seen = np.unique(action[train])
+    if len(seen) == 1:
+        return (action[test] == seen[0]).astype(np.float64)
+    model = LogisticRegression(C=0.1, max_iter=200, tol=1e-3).fit(linear[train], action[train])
+    column = np.searchsorted(model.classes_, action[test])
+    known = (column < len(seen)) & (model.classes_[np.minimum(column, len(seen) - 1)] == action[test])
+    probabilities = model.predict_proba(linear[test])
+    return np.where(known, probabilities[np.arange(len(test)), np.minimum(column, len(seen) - 1)], 0.0)
