@@ -23,6 +23,7 @@ def pytest_configure() -> None:
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["FEAST_USAGE"] = "False"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the Makefile: waiting threads sleep
 
 
 @pytest.fixture(scope="session")
