@@ -5,6 +5,8 @@ The bank's books do not know why a loan was taken: whether a touch caused it is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pyarrow as pa
 from decisioning.vocabulary import FloatArray, IntArray
 from simulation.actions import ACTIONS
 from simulation.pilot import Bank, Log
-from simulation.tables import interaction_names, pick, times
+from simulation.tables import numbered, pick, times
 
 REACTIONS: tuple[tuple[str, str, str], ...] = (
     ("click", "positive", "clicked_at"),
@@ -25,43 +27,51 @@ MONEY_NOISE = 0.25
 """Standard deviation of the log of a response's money about its expectation."""
 
 
+KINDS: tuple[str, ...] = (*(outcome for outcome, _, _ in REACTIONS), *(action.goal for action in ACTIONS))
+BEHAVIOURS: tuple[str, ...] = (*(behaviour for _, behaviour, _ in REACTIONS), *("positive" for _ in ACTIONS))
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Outcomes of one kind or of all: kind, interaction (-1: none) and contact as codes, days from the start, PLN (NaN: none)."""
+
+    kind: IntArray
+    interaction: IntArray
+    contact: IntArray
+    at: FloatArray
+    value: FloatArray
+
+
 def outcomes_table(rng: np.random.Generator, bank: Bank, log: Log, ids: npt.NDArray[np.str_]) -> pa.Table:
     """Every reaction and every goal reached before the end of the period, in time order."""
-    parts = [_reaction(bank, log, ids, reaction) for reaction in REACTIONS]
-    parts += [_goal(rng, bank, ids, place) for place in range(len(ACTIONS))]
-    table = pa.concat_tables(parts).sort_by([("occurred_at", "ascending"), ("contact_id", "ascending"), ("outcome", "ascending")])
-    numbers = np.char.add("o-", np.char.zfill(np.arange(1, table.num_rows + 1).astype(str), 9))
-    return table.append_column("event_id", pa.array(numbers.tolist(), type=pa.string()))
+    parts = [_reaction(bank, log, kind) for kind in range(len(REACTIONS))]
+    parts += [_goal(rng, bank, place) for place in range(len(ACTIONS))]
+    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Happened)}
+    order = np.argsort(columns["at"], kind="stable")
+    all_of_them = Happened(**{name: values[order] for name, values in columns.items()})
+    return pa.table(
+        {
+            "event_id": numbered("o-", np.arange(len(order)), width=9),
+            "interaction_id": numbered("i-", all_of_them.interaction, width=8),
+            "contact_id": pick(ids, all_of_them.contact),
+            "outcome": pick(KINDS, all_of_them.kind),
+            "occurred_at": times(bank.start, all_of_them.at),
+            "value": pa.array(all_of_them.value, from_pandas=True),
+            "behaviour": pick(BEHAVIOURS, all_of_them.kind),
+        }
+    )
 
 
-def _reaction(bank: Bank, log: Log, ids: npt.NDArray[np.str_], reaction: tuple[str, str, str]) -> pa.Table:
-    outcome, behaviour, column = reaction
-    at = getattr(log, column)
+def _reaction(bank: Bank, log: Log, kind: int) -> Happened:
+    at = getattr(log, REACTIONS[kind][2])
     rows = np.nonzero(at < bank.days)[0]
-    return pa.table(
-        {
-            "interaction_id": interaction_names(len(at)).take(pa.array(rows)),
-            "contact_id": pick(ids, log.contact[rows]),
-            "outcome": pa.array([outcome] * len(rows), type=pa.string()),
-            "occurred_at": times(bank.start, at[rows]),
-            "value": pa.nulls(len(rows), pa.float64()),
-            "behaviour": pa.array([behaviour] * len(rows), type=pa.string()),
-        }
-    )
+    return Happened(np.full(len(rows), kind), rows, log.contact[rows], at[rows], np.full(len(rows), np.nan))
 
 
-def _goal(rng: np.random.Generator, bank: Bank, ids: npt.NDArray[np.str_], action: int) -> pa.Table:
+def _goal(rng: np.random.Generator, bank: Bank, action: int) -> Happened:
     contact, at = bank.responses.rows(action, bank.people.leaves, float(bank.days))
-    return pa.table(
-        {
-            "interaction_id": pa.nulls(len(contact), pa.string()),
-            "contact_id": pick(ids, contact),
-            "outcome": pa.array([ACTIONS[action].goal] * len(contact), type=pa.string()),
-            "occurred_at": times(bank.start, at),
-            "value": pa.array(_money(rng, bank, action, contact, at), from_pandas=True),
-            "behaviour": pa.array(["positive"] * len(contact), type=pa.string()),
-        }
-    )
+    kind = np.full(len(contact), len(REACTIONS) + action)
+    return Happened(kind, np.full(len(contact), -1), contact, at, _money(rng, bank, action, contact, at))
 
 
 def _money(rng: np.random.Generator, bank: Bank, action: int, contact: IntArray, at: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from simulation.permissions import Permissions
 from simulation.population import Population
 from simulation.responses import WINDOW_DAYS, Responses
 from simulation.rules import Rules
-from simulation.state import History, snapshot
+from simulation.state import History, Snapshot, snapshot
 
 NO_ACTION_SHARE = 0.3
 WAVE_EVERY_DAYS = 3
@@ -110,42 +110,49 @@ def recent_touches(logs: list[Log], contacts: int, at: float, window_days: float
 
 
 def _wave(rng: np.random.Generator, bank: Bank, in_scope: BoolArray, at: float, touches: FloatArray) -> Log:
-    people = bank.people
-    now = snapshot(people, bank.responses, bank.history, touches, at)
-    allowed, _ = bank.rules.evaluate(now.columns)
-    open_now = available(allowed, bank.permissions.allowed(at)) & np.array([ACTIONS[a].in_pilot for a in ACTION_OF])
-    in_scope = in_scope & (people.joined < at) & (bank.permissions.opted_out_at > at) & open_now.any(axis=1)
-    contact = np.nonzero(in_scope)[0]
-    treatment, action_prob, treatment_prob, actions_open = _choose(rng, open_now[contact])
+    """Decide, deliver and see what follows, for the contacts in scope at the time `at`."""
+    now = snapshot(bank.people, bank.responses, bank.history, touches, at)
+    contact, open_now = _in_scope(bank, now, in_scope, at)
+    treatment, action_prob, treatment_prob, actions_open = _choose(rng, open_now)
     delivered_at = at + rng.uniform(*DELIVERY_HOURS, len(contact)) / 24
-    risk = bank.weights.opt_out_risk(now.signals[contact])
-    alive = people.leaves[contact] > delivered_at
-    baseline, uplift, chosen_risk = np.zeros(len(contact)), np.zeros(len(contact)), np.zeros(len(contact))
+    alive = bank.people.leaves[contact] > delivered_at
+    baseline, uplift, risk = np.zeros(len(contact)), np.zeros(len(contact)), np.zeros(len(contact))
     for k in np.unique(treatment[treatment >= 0]):
         rows = np.nonzero(treatment == k)[0]
+        who, when, signals = contact[rows], delivered_at[rows], now.signals[contact[rows]]
         a, c = int(ACTION_OF[k]), int(CHANNEL_OF[k])
-        baseline[rows] = bank.responses.baseline(a, contact[rows], delivered_at[rows], people.leaves[contact[rows]])
-        uplift[rows] = bounded(alive[rows] * bank.weights.uplift(now.signals[contact[rows]], a, c), baseline[rows])
-        chosen_risk[rows] = alive[rows] * risk[rows, c]
-        _respond(rng, bank, Touches(a, contact[rows], delivered_at[rows], baseline[rows], uplift[rows]))
-    clicked, rejected, opted_out = _reactions(rng, treatment, delivered_at, chosen_risk, uplift, alive)
+        baseline[rows] = bank.responses.baseline(a, who, when, bank.people.leaves[who])
+        uplift[rows] = bounded(alive[rows] * bank.weights.uplift(signals, a, c), baseline[rows])
+        risk[rows] = alive[rows] * bank.weights.opt_out_risk(signals)[:, c]
+        _respond(rng, bank, Touches(a, who, when, baseline[rows], uplift[rows]))
+    clicked, rejected, opted_out = _reactions(rng, treatment, delivered_at, alive=alive, risk=risk, uplift=uplift)
     bank.permissions.opted_out_at[contact] = np.minimum(bank.permissions.opted_out_at[contact], opted_out)
-    people.leaves[contact] = np.minimum(people.leaves[contact], opted_out + LEAVING_DAYS)
+    bank.people.leaves[contact] = np.minimum(bank.people.leaves[contact], opted_out + LEAVING_DAYS)
     return Log(
-        contact,
-        treatment,
-        np.full(len(contact), at),
-        delivered_at,
-        action_prob,
-        treatment_prob,
-        baseline,
-        uplift,
-        chosen_risk,
-        actions_open,
-        clicked,
-        rejected,
-        opted_out,
+        contact=contact,
+        treatment=treatment,
+        decided_at=np.full(len(contact), at),
+        delivered_at=delivered_at,
+        selection_prob=action_prob,
+        treatment_prob=treatment_prob,
+        baseline=baseline,
+        uplift=uplift,
+        opt_out_risk=risk,
+        allowed=actions_open,
+        clicked_at=clicked,
+        rejected_at=rejected,
+        opted_out_at=opted_out,
     )
+
+
+def _in_scope(bank: Bank, now: Snapshot, drawn: BoolArray, at: float) -> tuple[IntArray, BoolArray]:
+    """The drawn contacts for whom something is open, as rows, and their open treatments (rows, treatments)."""
+    known = drawn & (bank.people.joined < at) & (bank.permissions.opted_out_at > at)
+    contact = np.nonzero(known)[0]
+    allowed, _ = bank.rules.evaluate({name: values[contact] for name, values in now.columns.items()})
+    open_now = available(allowed, bank.permissions.allowed(at)[contact]) & np.array([ACTIONS[a].in_pilot for a in ACTION_OF])
+    some = open_now.any(axis=1)
+    return contact[some], open_now[some]
 
 
 def available(allowed: BoolArray, consented: BoolArray) -> BoolArray:
@@ -189,7 +196,7 @@ def _respond(rng: np.random.Generator, bank: Bank, touches: Touches) -> None:
 
 
 def _reactions(
-    rng: np.random.Generator, treatment: IntArray, at: FloatArray, risk: FloatArray, uplift: FloatArray, alive: BoolArray
+    rng: np.random.Generator, treatment: IntArray, at: FloatArray, *, alive: BoolArray, risk: FloatArray, uplift: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """When each touch was clicked, rejected and answered by an opt-out (inf: not)."""
     n = len(treatment)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from decisioning.vocabulary import NO_ACTION, FloatArray, IntArray
 from simulation.actions import ACTIONS, CHANNEL_OF, CHANNELS, PURPOSES, TREATMENTS
@@ -19,6 +20,18 @@ from simulation.responses import Responses
 from simulation.state import FLAGS, flags_at
 
 
+def numbered(prefix: str, codes: IntArray, *, width: int) -> pa.Array:
+    """The ids of rows 0, 1, ...: the prefix and the number from 1, padded; NULL for a negative code.
+
+    Examples
+    --------
+    >>> numbered("i-", np.array([0, -1, 41]), width=4).to_pylist()
+    ['i-0001', None, 'i-0042']
+    """
+    digits = pc.utf8_lpad(pa.array(codes + 1, mask=codes < 0).cast(pa.string()), width=width, padding="0")
+    return pc.binary_join_element_wise(pa.scalar(prefix), digits, "")
+
+
 def contact_names(count: int) -> npt.NDArray[np.str_]:
     """The ids of `count` contacts.
 
@@ -27,7 +40,7 @@ def contact_names(count: int) -> npt.NDArray[np.str_]:
     >>> contact_names(2).tolist()
     ['c-0000001', 'c-0000002']
     """
-    return np.char.add("c-", np.char.zfill(np.arange(1, count + 1).astype(str), 7))
+    return np.array(numbered("c-", np.arange(count), width=7).to_pylist())
 
 
 def times(start: np.datetime64, at: FloatArray) -> pa.Array:
@@ -95,7 +108,7 @@ def _states(people: Population, responses: Responses, days: int) -> tuple[IntArr
 
 def _firm_names(people: Population) -> npt.NDArray[np.str_]:
     count = len(people.firms["employees"])
-    return np.char.add("f-", np.char.zfill(np.arange(1, count + 1).astype(str), 6))
+    return np.array(numbered("f-", np.arange(count), width=6).to_pylist())
 
 
 def accounts_table(people: Population, *, start: np.datetime64) -> pa.Table:
@@ -134,7 +147,7 @@ def interactions_table(log: Log, ids: npt.NDArray[np.str_], *, start: np.datetim
     costs = np.array([treatment.cost for treatment in TREATMENTS])[places]
     return pa.table(
         {
-            "interaction_id": interaction_names(len(log.contact)),
+            "interaction_id": numbered("i-", np.arange(len(log.contact)), width=8),
             "contact_id": pick(ids, log.contact),
             "action_id": pick((*(action.id for action in ACTIONS), NO_ACTION), np.where(touched, actions, len(ACTIONS))),
             "treatment_id": pick(tuple(treatment.id for treatment in TREATMENTS), log.treatment),
@@ -146,11 +159,6 @@ def interactions_table(log: Log, ids: npt.NDArray[np.str_], *, start: np.datetim
             "cost": pa.array(np.where(touched, costs, 0.0)),
         }
     )
-
-
-def interaction_names(count: int) -> pa.Array:
-    """The ids of the pilot's rows."""
-    return pa.array(np.char.add("i-", np.char.zfill(np.arange(1, count + 1).astype(str), 8)).tolist(), type=pa.string())
 
 
 def consents_table(permissions: Permissions, ids: npt.NDArray[np.str_], *, start: np.datetime64, days: int) -> pa.Table:
