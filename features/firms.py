@@ -24,7 +24,7 @@ def firms(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     streams = [Stream("account_contacts", "account_id", _JOINING, (Measure("all", "sum(joined)"),), clock="known_at")]
     made = [counted("account_contacts", ("account_contacts", "all"), None, "contacts.account_id", "Contacts of the firm known by as_of")]
     if exists(connection, "events", "occurred_at IS NOT NULL"):
-        spent = Measure("money", f"sum(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT)) FILTER (value > 0)")
+        spent = Measure("money", f"sum(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT)) FILTER (value > 0)", "sum")
         facts = _of_firm("SELECT contact_id, occurred_at, value FROM events")
         streams.append(Stream("account_events", "account_id", facts, (Measure("all", "count(*)"), spent)))
         made.append(counted("account_events_90d", ("account_events", "all"), 90, "events", "Events of the firm's contacts"))

@@ -30,8 +30,8 @@ _STREAM = Stream(
               FROM events WHERE value > 0 AND occurred_at IS NOT NULL)""",
     (
         Measure("days", "count(*) FILTER (starts_day)"),
-        Measure("money", "sum(money)"),
-        Measure("first_day_money", "sum(money) FILTER (on_first_day)"),
+        Measure("money", "sum(money)", "sum"),
+        Measure("first_day_money", "sum(money) FILTER (on_first_day)", "sum"),
         Measure("first_day", "min(day)", "min"),
         Measure("last_day", "max(day)", "max"),
     ),

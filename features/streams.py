@@ -30,19 +30,21 @@ class Measure:
         Column of the running totals.
     sql : str
         Aggregate over the facts of one moment.
-    over : {"sum", "min", "max", "last"}
-        How moments accumulate; "last" keeps the newest that is not NULL.
+    over : {"count", "sum", "min", "max", "last"}
+        How moments accumulate: "count" adds small whole numbers, "last" keeps the newest that is not NULL.
     """
 
     name: str
     sql: str
-    over: Literal["sum", "min", "max", "last"] = "sum"
+    over: Literal["count", "sum", "min", "max", "last"] = "count"
 
     def running(self) -> str:
         """SQL of the accumulated value at a moment."""
-        if self.over == "last":
-            return f"last_value({quoted(self.name)} IGNORE NULLS) OVER moments AS {quoted(self.name)}"
-        return f"{self.over}({quoted(self.name)}) OVER moments AS {quoted(self.name)}"
+        name = quoted(self.name)
+        if self.over == "count":  # DuckDB's sum has 16 bytes; a count needs 4
+            return f"CAST(sum({name}) OVER moments AS INTEGER) AS {name}"
+        function = f"last_value({name} IGNORE NULLS)" if self.over == "last" else f"{self.over}({name})"
+        return f"{function} OVER moments AS {name}"
 
 
 @dataclass(frozen=True)
