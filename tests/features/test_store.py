@@ -201,9 +201,14 @@ def test_the_layout_that_is_read_directly_is_feasts() -> None:
 
 def test_feast_applies_the_repository_of_a_workspace(workspace: Path) -> None:
     environment = {**os.environ, "NUDGE_WORKSPACE": str(workspace), "NUDGE_PROJECT": "test_shop", "PYTHONPATH": str(ROOT)}
-    feast = [sys.executable, "-W", "ignore", "-c", "from feast.cli.cli import cli; cli()", "-c", str(ROOT / "features" / "feast_repo")]
-    subprocess.run([*feast, "apply"], env=environment, capture_output=True, text=True, check=True)
-    listed = subprocess.run([*feast, "feature-views", "list"], env=environment, capture_output=True, text=True, check=True)
+    commands = """
+import sys
+from feast.cli.cli import cli
+for command in (["apply"], ["feature-views", "list"]):
+    cli(["-c", sys.argv[1], *command], standalone_mode=False)
+"""
+    run = [sys.executable, "-W", "ignore", "-c", commands, str(ROOT / "features" / "feast_repo")]
+    listed = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
     assert VIEW in listed.stdout
     assert door_of(workspace).online(["c0"])[1].all()
 
