@@ -47,7 +47,7 @@ def _read(folder: Path, name: str) -> Bundle:
 
 
 class WorkspaceSnapshots:
-    """Loads snapshots of a workspace; models are read again only when their champion changed."""
+    """Loads snapshots of a workspace; models are read again only when their champion changed, the feature store is opened anew."""
 
     def __init__(self, workspace: Workspace, ledger: Ledger) -> None:
         self._workspace = workspace
@@ -71,7 +71,8 @@ class WorkspaceSnapshots:
         ContractMismatch
             A champion was trained on another feature contract.
         """
-        contract = self._workspace.door.contract
+        door = self._workspace.open_door()
+        contract = door.contract
         catalog = compile_catalog(self._workspace.read_catalog(), contract.dtypes)
         champions = self._champions()
         if self._models is None or self._models[0] != champions:
@@ -82,6 +83,7 @@ class WorkspaceSnapshots:
         return Snapshot(
             catalog=catalog,
             scorer=Scorer(models, catalog, self._workspace.feature_as_of),
+            online=door,
             dtypes=contract.dtypes,
             contract_hash=contract.hash,
             price_id=book.get("id"),

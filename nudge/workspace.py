@@ -85,6 +85,10 @@ class Workspace:
     @cached_property
     def door(self) -> FeatureDoor:
         """The feature store."""
+        return self.open_door()
+
+    def open_door(self) -> FeatureDoor:
+        """The feature store as it is now: an open door keeps to the contract that it has read."""
         from features.store import FeatureDoor, OnlineConfig
 
         online = self.config.stores.online
@@ -125,7 +129,7 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        return Service(holder, self.door, ledger)
+        return Service(holder, ledger)
 
     @cached_property
     def feature_as_of(self) -> np.datetime64 | None:

@@ -14,14 +14,14 @@ from decisioning.explanation import segment_name, segments
 from decisioning.stages import House, appraise_candidates
 from ledger.store import Ledger
 from serving.answers import iso, number
-from serving.situations import OnlineFeatures, granted, past_of, to_datetime64
+from serving.situations import granted, past_of, to_datetime64
 from serving.snapshot import Snapshot
 
 _SHOWN = 50
 _TOUCHES_DAYS = 365
 
 
-def contact_view(contact_id: str, snapshot: Snapshot, online: OnlineFeatures, ledger: Ledger, now: datetime) -> dict[str, Any]:
+def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datetime) -> dict[str, Any]:
     """Features, segment, CLV, touches, decisions, outcomes and consents of a contact.
 
     Raises
@@ -29,7 +29,7 @@ def contact_view(contact_id: str, snapshot: Snapshot, online: OnlineFeatures, le
     NotFound
         Nothing is held about it.
     """
-    columns, found = online.online([contact_id])
+    columns, found = snapshot.online.online([contact_id])
     decisions = ledger.decisions_of(contact_id, _SHOWN)
     outcomes = ledger.outcomes_of(contact_id, _SHOWN)
     if not found[0] and not decisions and not outcomes:

@@ -20,7 +20,7 @@ from serving.decision_ids import new_decision_id
 from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_record, response_body
 from serving.outcome_intake import intake
 from serving.schemas import DecisionRequest, OutcomeIn
-from serving.situations import Asked, Gathered, OnlineFeatures, gather
+from serving.situations import Asked, Gathered, gather
 from serving.snapshot import Snapshot, SnapshotHolder
 
 LOG = logging.getLogger(__name__)
@@ -41,17 +41,13 @@ class Service:
     Parameters
     ----------
     snapshots : SnapshotHolder
-    online : OnlineFeatures
     ledger : Ledger
     clock : callable
         Returns the present as an aware datetime.
     """
 
-    def __init__(
-        self, snapshots: SnapshotHolder, online: OnlineFeatures, ledger: Ledger, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, snapshots: SnapshotHolder, ledger: Ledger, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._snapshots = snapshots
-        self._online = online
         self._ledger = ledger
         self._clock = clock
 
@@ -108,7 +104,7 @@ class Service:
         now = self._clock()
         asked = _asked(request, snapshot)
         catalog = snapshot.catalog.catalog
-        gathered = gather(asked, now, catalog=catalog, dtypes=snapshot.dtypes, online=self._online, ledger=self._ledger)
+        gathered = gather(asked, now, catalog=catalog, dtypes=snapshot.dtypes, online=snapshot.online, ledger=self._ledger)
         features_ms = _ms_since(started)
         timer = _ScoreTimer(snapshot)
         decision, degraded = self._choose(timer, snapshot, gathered, _limit(request))
@@ -175,12 +171,12 @@ class Service:
         NotFound
             Nothing is.
         """
-        return contact_view(contact_id, self._snapshots.current, self._online, self._ledger, self._clock())
+        return contact_view(contact_id, self._snapshots.current, self._ledger, self._clock())
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {ok, detail}."""
-        versions = self._snapshots.current.versions
-        checks: dict[str, Callable[[], object]] = {"ledger": self._ledger.check, "features": lambda: self._online.online(["readiness"])}
+        versions, online = self._snapshots.current.versions, self._snapshots.current.online
+        checks: dict[str, Callable[[], object]] = {"ledger": self._ledger.check, "features": lambda: online.online(["readiness"])}
         state = {name: _checked(check) for name, check in checks.items()}
         problem = self._snapshots.problem
         state["catalog"] = {"ok": True, "detail": f"{versions['catalog']}" if problem is None else f"serving the old version: {problem}"}

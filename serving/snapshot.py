@@ -13,16 +13,18 @@ from decisioning.errors import NudgeError
 from decisioning.stages import House
 from decisioning.vocabulary import Dtype
 from serving.scorer import Scorer
+from serving.situations import OnlineFeatures
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A catalogue, its scorer, the price book and the versions of all three."""
+    """A catalogue, its scorer, the features it reads, the price book, and the versions of them all."""
 
     catalog: CompiledCatalog
     scorer: Scorer
+    online: OnlineFeatures
     dtypes: dict[str, Dtype]
     contract_hash: str
     price_id: str | None = None

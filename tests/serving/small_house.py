@@ -86,8 +86,9 @@ class Known:
 class Fixed:
     """A source of one snapshot, that a test may exchange."""
 
-    def __init__(self, catalog: Mapping[str, Any]) -> None:
+    def __init__(self, catalog: Mapping[str, Any], known: Known) -> None:
         self.catalog = catalog
+        self.known = known
         self.number = 0
 
     def fingerprint(self) -> int:
@@ -98,7 +99,7 @@ class Fixed:
 
     def load(self) -> Snapshot:
         compiled = compile_catalog(parse_catalog(self.catalog), DTYPES)  # type: ignore[arg-type]
-        return Snapshot(compiled, Scorer(Models(None, None, None, {}), compiled), dict(DTYPES), "abc")  # type: ignore[arg-type]
+        return Snapshot(compiled, Scorer(Models(None, None, None, {}), compiled), self.known, dict(DTYPES), "abc")  # type: ignore[arg-type]
 
 
 class Clock:
@@ -119,11 +120,11 @@ class House:
 
     def __init__(self, ledger: Ledger, catalog: Mapping[str, Any]) -> None:
         self.ledger = ledger
-        self.source = Fixed(catalog)
         self.known = Known({"adult": {"age": 40.0, "city": "Łódź"}, "child": {"age": 12.0}})
+        self.source = Fixed(catalog, self.known)
         self.clock = Clock()
         self.snapshots = SnapshotHolder(self.source)
-        self.service = Service(self.snapshots, self.known, ledger, self.clock)
+        self.service = Service(self.snapshots, ledger, self.clock)
 
     def consent(self, contact_id: str, purpose: str = "email_marketing") -> None:
         texts = {"contact_id": contact_id, "purpose": purpose}

@@ -159,7 +159,7 @@ def test_a_shadow_price_can_make_silence_worth_more(house: House, monkeypatch: p
         object.__setattr__(snapshot, "prices", {"heroes": 11.0})
         monkeypatch.setattr(scarce.snapshots, "_current", snapshot)
         answer = ask(scarce, "adult", channel="web", placements=["home_hero"])
-        assert (chosen(answer), answer["no_action"]["reason"]) == ([], "not_worth_it")
+        assert (chosen(answer), answer["no_action"]["reason"]) == ([], "limits")
 
 
 @pytest.mark.parametrize(
