@@ -51,8 +51,8 @@ class BuyingHistory:
             return as_numbers(columns.get(name), length)
 
         age, purchases = read("days_since_first_purchase"), read("purchase_count")
-        is_buyer = (age > 0) & ~(purchases == 0)
-        span = np.where(is_buyer, age, 1.0)
+        is_buyer = (age >= 0) & ~(purchases == 0)
+        span = np.where(is_buyer, np.maximum(age, 1.0), 1.0)  # a first purchase today is a day old: an age of 0 says nothing
         repeat = np.where(is_buyer, np.maximum(np.nan_to_num(read("repeat_purchase_days")), 0.0), 0.0)
         last_gap = np.where(repeat > 0, np.clip(np.nan_to_num(read("last_gap_days")), 0.0, span), 0.0)
         return cls(repeat, last_gap, span, read("repeat_purchase_value_mean"), is_buyer)

@@ -42,7 +42,8 @@ class NumberEncoding:
     @classmethod
     def fit(cls, names: Sequence[str], matrix: FloatArray, *, min_count: int) -> NumberEncoding:
         """Learn the scales from a matrix of shape (n, k) with NaN for NULL."""
-        columns = [_fit_column(matrix[:, j], min_count) for j in range(len(names))]
+        with np.errstate(over="ignore", invalid="ignore"):  # a column whose spread overflows counts as constant
+            columns = [_fit_column(matrix[:, j], min_count) for j in range(len(names))]
         fitted = np.array(columns, dtype=np.float64).reshape(len(names), 4).T
         return cls(tuple(names), *fitted)
 
@@ -64,7 +65,8 @@ class NumberEncoding:
     def transform(self, matrix: FloatArray) -> FloatArray:
         """Standardised values of the columns that vary, then the indicators; shape (n, kept + indicated)."""
         kept, indicated = self.kept, self.indicated
-        scaled = (on_scale(matrix[:, kept], self.log_unit[kept]) - self.mean[kept]) / self.scale[kept]
+        with np.errstate(over="ignore"):  # what overflows is clipped next
+            scaled = (on_scale(matrix[:, kept], self.log_unit[kept]) - self.mean[kept]) / self.scale[kept]
         values = np.clip(np.where(np.isnan(scaled), 0.0, scaled), -CLIP, CLIP)
         # Times two: a balanced indicator then has the standard deviation 1 of the other columns.
         missing = 2.0 * (np.isnan(matrix[:, indicated]) - self.null_share[indicated])

@@ -11,7 +11,7 @@ from estimators.arrays import BoolArray, FloatArray, IntArray
 from estimators.encoding import Encoded
 from estimators.linear import fit_logistic
 from estimators.scores import ContrastScore, LinearScore
-from estimators.trees import BinnedRows, TreeSettings, effect_settings
+from estimators.trees import BinnedRows, TreeSettings, nuisance_settings
 
 INTERACTION_SCALES = {"s_logistic": 0.5, "s_logistic_firm": 0.1}
 """Interactions with the exposure are scaled by this before the penalty. At 0.5 a unit of interaction costs four times a unit of main
@@ -68,7 +68,7 @@ def cross_fit_nuisances(data: Experiment, folds: list[tuple[IntArray, IntArray]]
         linear = data.rows.linear[test]
         for arm, score, mu in ((True, t_learner.exposed, out.exposed), (False, t_learner.unexposed, out.unexposed)):
             members = train[data.exposed[train] == arm]
-            booster = data.binned.fit(effect_settings(settings, len(members)), "binary", members, data.y)
+            booster = data.binned.fit(nuisance_settings(settings, len(members)), "binary", members, data.y)
             mu[test] = (expit(linear @ score.coef + score.intercept) + data.binned.predict(booster, test)) / 2
         rows = data.rows.take(test)
         out.uplifts["t_logistic"][test] = t_learner.of(rows)
@@ -124,7 +124,7 @@ def pseudo_outcomes(data: Experiment, nuisances: Nuisances) -> FloatArray:
 
 
 def balanced_weights(exposed: BoolArray, assignment_weight: FloatArray, max_ratio: float) -> FloatArray:
-    """Hajek weights: capped at max_ratio times the arm's mean, then scaled to n / 2 in each arm.
+    """Hajek weights: capped at max_ratio times the arm's mean after capping, then scaled to n / 2 in each arm.
 
     Parameters
     ----------
@@ -136,7 +136,17 @@ def balanced_weights(exposed: BoolArray, assignment_weight: FloatArray, max_rati
     """
     weight = np.empty(len(exposed))
     for arm in (exposed, ~exposed):
-        raw = assignment_weight[arm]
-        capped = np.minimum(raw, max_ratio * raw.mean())
+        capped = _capped(assignment_weight[arm], max_ratio)
         weight[arm] = capped * (len(exposed) / 2 / capped.sum())
     return weight
+
+
+def _capped(raw: FloatArray, max_ratio: float) -> FloatArray:
+    # The cap lowers the mean and so the cap itself: repeated until it holds, or until the arm is too small for it.
+    capped = raw
+    for _ in range(100):
+        cap = max_ratio * float(capped.mean())
+        if capped.max() <= cap * (1 + 1e-9):
+            break
+        capped = np.minimum(raw, cap)
+    return capped

@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
 from estimators.calibration import clip_probability
+from estimators.heads import UpliftHead
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -124,6 +125,19 @@ def shrink_offsets(offsets: Mapping[Key, tuple[float, float]]) -> dict[Key, floa
     """
     values = shrink_to_pool([offset for offset, _ in offsets.values()], [error for _, error in offsets.values()], mean=0.0)
     return dict(zip(offsets, values.tolist(), strict=True))
+
+
+def pool_average_effects(heads: Mapping[Key, UpliftHead]) -> dict[Key, UpliftHead]:
+    """The same heads with their average effects shrunk towards each other: a thin action leans on the others.
+
+    Examples
+    --------
+    >>> heads = {"loan": UpliftHead(0.03, 0.001, (), 9000), "card": UpliftHead(0.01, 0.001, (), 9000), "new": UpliftHead(0.1, 0.1, (), 40)}
+    >>> {action: round(head.average_effect, 3) for action, head in pool_average_effects(heads).items()}
+    {'loan': 0.03, 'card': 0.01, 'new': 0.022}
+    """
+    effects = shrink_to_pool([head.average_effect for head in heads.values()], [head.standard_error for head in heads.values()])
+    return {action: head.with_average(effect) for (action, head), effect in zip(heads.items(), effects.tolist(), strict=True)}
 
 
 def log_odds_offsets(y: FloatArray, p: FloatArray, groups: Sequence[Any]) -> dict[Any, tuple[float, float]]:

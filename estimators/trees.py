@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import lightgbm
@@ -53,7 +54,7 @@ _ALWAYS = {
 
 
 class BinnedRows:
-    """A tree matrix whose values are binned once, to fit many models on subsets of its rows.
+    """A tree matrix whose values are binned once, when first needed, to fit many models on subsets of its rows.
 
     Parameters
     ----------
@@ -68,10 +69,14 @@ class BinnedRows:
     def __init__(self, matrix: FloatArray, *, categorical: Sequence[int], n_jobs: int, random_state: int) -> None:
         self.matrix = matrix
         self._parameters = {**_ALWAYS, "num_threads": n_jobs, "seed": random_state}
-        kinds = [int(position) for position in categorical]
-        zeros = np.zeros(len(matrix), dtype=np.float32)
+        self._categorical = [int(position) for position in categorical]
+
+    @cached_property
+    def _data(self) -> lightgbm.Dataset:
+        zeros = np.zeros(len(self.matrix), dtype=np.float32)  # every subset brings its own labels
         parameters = {**self._parameters, "feature_pre_filter": False}
-        self._data = lightgbm.Dataset(matrix, zeros, categorical_feature=kinds, params=parameters, free_raw_data=False).construct()
+        data = lightgbm.Dataset(self.matrix, zeros, categorical_feature=self._categorical, params=parameters, free_raw_data=False)
+        return data.construct()
 
     def fit(
         self, settings: TreeSettings, objective: str, rows: IntArray, y: FloatArray, sample_weight: FloatArray | None = None
@@ -110,6 +115,12 @@ def response_settings(settings: TreeSettings, rows: int, events: int) -> TreeSet
     leaves = round(4 + (settings.num_leaves - 4) * min(1.0, events / 2000))
     smallest = int(np.clip(3 * rows / max(events, 1), settings.min_child_samples, max(settings.min_child_samples, rows // 10)))
     return replace(settings, num_leaves=max(2, leaves), min_child_samples=smallest)
+
+
+def nuisance_settings(settings: TreeSettings, rows: int) -> TreeSettings:
+    """The settings scaled to the data, with half the trees at twice the rate: a nuisance need not be served, and is fitted often."""
+    faster = replace(settings, n_estimators=max(1, settings.n_estimators // 2), learning_rate=2 * settings.learning_rate)
+    return effect_settings(faster, rows)
 
 
 def effect_settings(settings: TreeSettings, rows: int) -> TreeSettings:

@@ -102,7 +102,7 @@ def test_a_skewed_column_is_read_on_a_logarithmic_scale() -> None:
 
 def test_a_constant_or_empty_column_does_not_enter_the_linear_matrix() -> None:
     columns = {"constant": np.full(100, 3.0), "empty": np.full(100, np.nan), "x": np.arange(100.0)}
-    encoder = FeatureEncoder.fit(columns, {name: "float" for name in columns}, NOW)
+    encoder = FeatureEncoder.fit(columns, dict.fromkeys(columns, "float"), NOW)
     assert encoder.linear_names == ("x",)
     assert encoder.trees(columns, NOW).shape == (100, 3)
 
