@@ -5,7 +5,7 @@ SEED ?= 7
 SERVE ?= 1
 WORKSPACE ?= demo
 ROOMS := decisioning estimators measurement features ledger training serving simulation nudge
-CODE := $(ROOMS) benchmarks docs tests
+CODE := $(ROOMS) benchmarks docs scripts tests
 
 # Threads that wait for each other sleep instead of spinning: on a busy machine LightGBM is several times faster so.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -30,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "Installing the locked dependencies into $(VENV): about two minutes the first time." >&2
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { echo "LightGBM cannot be loaded: it needs the OpenMP runtime of the system. Hint: apt-get install libgomp1 on Debian and Ubuntu, brew install libomp on macOS; then make setup again" >&2; exit 1; }
+	@$(BIN)/python scripts/openmp_runtime.py
 	@touch $@
 
 demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0.1:8000 (SERVE=0 stops before; SEED=7)
