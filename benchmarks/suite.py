@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import small_effects
+from benchmarks import demo_banks, hillstrom_plan, small_effects
 from benchmarks.results import Figure
 
 Benchmark = Callable[[], Sequence[Figure]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "small_effects": small_effects.measure,
+    "demo_banks": demo_banks.measure,
+    "hillstrom_plan": hillstrom_plan.measure,
 }

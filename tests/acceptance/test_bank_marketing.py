@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from tests.acceptance.commands import run
+from benchmarks.commands import run
 
 TIMELESS = "NULL AS occurred_at"
 

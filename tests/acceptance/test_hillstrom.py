@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.acceptance.hillstrom import play
+from benchmarks.hillstrom_plan import play
 
 
 def test_the_plan_is_not_below_the_best_single_e_mail_within_noise(tmp_path: Path, data_dir: Path) -> None:

@@ -8,13 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*arguments: object) -> dict[str, Any]:
-    """Run `nudge ARGUMENTS --json --quiet` from the project's root; returns its document, or fails with what it said."""
+    """Run `nudge ARGUMENTS --json --quiet` from the project's root; returns its document.
+
+    Raises
+    ------
+    RuntimeError
+        The command failed; the message is what it said.
+    """
     command = [sys.executable, "-m", "nudge", *map(str, arguments), "--json", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        raise RuntimeError(done.stderr)
     document: dict[str, Any] = json.loads(done.stdout)
     return document
