@@ -6,7 +6,8 @@ For contact i and treatment k, in money (design.md section 3)::
     profit   = worth - cost                                       expected incremental profit
     priority = context_weight * lever * worth - cost - shadow_cost
 
-`effect` is the uplift; where no uplift is known it is the propensity, and the answer says so. `no_action` has priority 0.
+`effect` is the uplift; where no uplift is known it is the propensity, and the answer says so. `no_action` has priority 0. An opt-out
+risk or a CLV that is not known takes nothing off; the gain of a mandatory action of which nothing is known counts 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.candidates import Candidates, Scores, Situation
+from decisioning.candidates import Candidates, Removal, Scores, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
@@ -42,8 +43,10 @@ def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, pri
     `prices` is the price book: the shadow price of each constraint, money for one more unit of it.
     """
     effect = np.where(np.isnan(scores.uplift), scores.propensity, scores.uplift)
-    risk = np.nan_to_num(scores.opt_out_risk) * np.nan_to_num(scores.clv)[:, None]
-    worth = effect * scores.value - risk
+    risk = _or_zero(scores.opt_out_risk) * _or_zero(scores.clv)[:, None]
+    gain = effect * scores.value
+    worth = np.where(np.isnan(gain) & catalog.mandatory, 0.0, gain) - risk
+    worth = np.where(np.isfinite(worth), worth, np.nan)
     cost = np.broadcast_to(catalog.cost, worth.shape)
     weight = context_weights(catalog, situation)
     shadow_cost = np.zeros_like(worth)
@@ -61,6 +64,10 @@ def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, pri
     )
 
 
+def _or_zero(a: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(a), a, 0.0)
+
+
 def context_weights(catalog: CompiledCatalog, situation: Situation) -> FloatArray:
     """The product of the context weights whose condition holds, shape (n_contacts, n_treatments)."""
     rows = situation.rows
@@ -68,25 +75,28 @@ def context_weights(catalog: CompiledCatalog, situation: Situation) -> FloatArra
     for compiled in catalog.actions:
         for conditions, weight in compiled.context_weights:
             holds = np.all([condition.holds(rows) for condition in conditions], axis=0)
-            weights[np.ix_(np.flatnonzero(holds), compiled.columns)] *= weight
+            weights[np.ix_(np.flatnonzero(holds), np.array(compiled.columns))] *= weight
     return weights
 
 
 def use_of(constraint: Constraint, catalog: CompiledCatalog, situation: Situation) -> FloatArray:
     """How much of `constraint` each candidate uses, shape (n_contacts, n_treatments): money, or 1 a contact."""
-    per_treatment = np.where(catalog.selected_by(constraint), catalog.cost if constraint.measure == "cost" else 1.0, 0.0)
+    per_treatment = catalog.use_per_contact[constraint.id]
     in_market = np.ones(len(situation.contact_ids))
     if constraint.market is not None:
         market = situation.columns.get("market")
-        in_market = np.zeros_like(in_market) if market is None else np.asarray(market == constraint.market, dtype=float)
+        in_market = np.zeros_like(in_market) if market is None else np.asarray(market == constraint.market, dtype=np.float64)
     return in_market[:, None] * per_treatment
 
 
-def drop_unscored(candidates: Candidates, scores: Scores) -> None:
-    """Take out candidates of which nothing is known: no model and no cold_start, or a value that is NULL."""
+def drop_unscored(candidates: Candidates, catalog: CompiledCatalog, scores: Scores, economics: Economics) -> None:
+    """Take out candidates whose worth nobody knows: no model and no cold_start, or a value that is NULL. Mandatory ones need none."""
+    ranked = ~catalog.mandatory
     nothing = np.isnan(scores.propensity) & np.isnan(scores.uplift)
-    candidates.remove(nothing, "score", "no model", lambda row: "no model has learned this action and it has no cold_start")
-    candidates.remove(np.isnan(scores.value), "score", "value", lambda row: "its value is NULL for this contact")
+    candidates.remove_where(nothing & ranked, Removal("score", "no model", "no model has learned this action and it has no cold_start"))
+    candidates.remove_where(np.isnan(scores.value) & ranked, Removal("score", "value", "its value is NULL for this contact"))
+    no_number = ~np.isfinite(economics.priority)
+    candidates.remove_where(no_number & ranked, Removal("score", "priority", "its worth is not a finite number"))
 
 
 def segment_of(scores: Scores, economics: Economics) -> IntArray:
@@ -105,7 +115,7 @@ def segment_of(scores: Scores, economics: Economics) -> IntArray:
 def drop_unprofitable(candidates: Candidates, catalog: CompiledCatalog, economics: Economics) -> None:
     """Take out what does not beat no_action, whose priority is 0; mandatory actions skip arbitration."""
     loses = ~(economics.priority > 0) & ~catalog.mandatory
-    candidates.remove(loses, "arbitrate", "no_action", lambda row: "doing nothing is worth more")
+    candidates.remove_where(loses, Removal("arbitrate", "no_action", "doing nothing is worth more"))
 
 
 def ranking(alive: BoolArray, mandatory: BoolArray, priority: FloatArray) -> IntArray:

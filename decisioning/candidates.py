@@ -5,24 +5,28 @@ A stage never deletes: it records which rule took a candidate out, so that any a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from decisioning.rules import Rows
-from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, Stage
+from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, Stage, TextArray
 
 _ALIVE = -1
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A rule that took candidates out. `detail` says of one contact what the rule saw."""
+    """A rule that took candidates out. `saw` says what the rule saw: one text for all contacts, or a function of the contact's row."""
 
     stage: Stage
     rule: str
-    detail: Callable[[int], str] = field(repr=False, compare=False)
+    saw: str | Callable[[int], str] = field(repr=False, compare=False)
+
+    def detail(self, row: int) -> str:
+        """What the rule saw of the contact in `row`."""
+        return self.saw if isinstance(self.saw, str) else self.saw(row)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Situation:
     channel, placements : the request's, None and empty where any will do.
     """
 
-    contact_ids: np.ndarray
+    contact_ids: TextArray
     columns: Columns
     now: np.datetime64
     granted: Mapping[str, BoolArray]
@@ -70,14 +74,26 @@ class Candidates:
     @property
     def alive(self) -> BoolArray:
         """True where no rule has taken the candidate out."""
-        return self.removed_by == _ALIVE
+        return np.asarray(self.removed_by == _ALIVE, dtype=np.bool_)
 
-    def remove(self, gone: BoolArray, stage: Stage, rule: str, detail: Callable[[int], str] | None = None) -> None:
-        """Take out the candidates that are `gone` (any shape that broadcasts) and still alive, in the name of `rule`."""
+    def remove(self, rows: BoolArray, columns: Sequence[int] | IntArray, removal: Removal) -> None:
+        """Take out what is still alive of the contacts `rows` (shape (n_contacts,)) in the treatments `columns` (their places)."""
+        place = np.ix_(np.flatnonzero(rows), np.asarray(columns, dtype=np.int64))
+        block = self.removed_by[place]
+        newly = block == _ALIVE
+        if newly.any():
+            block[newly] = self._named(removal)
+            self.removed_by[place] = block
+
+    def remove_where(self, gone: BoolArray, removal: Removal) -> None:
+        """Take out the candidates that are `gone` (any shape that broadcasts) and still alive."""
         newly = self.alive & gone
         if newly.any():
-            self.removals.append(Removal(stage, rule, detail or (lambda row: rule)))
-            self.removed_by[newly] = len(self.removals) - 1
+            self.removed_by[newly] = self._named(removal)
+
+    def _named(self, removal: Removal) -> int:
+        self.removals.append(removal)
+        return len(self.removals) - 1
 
     def removal(self, row: int, column: int) -> Removal | None:
         """The rule that took this candidate out, or None."""

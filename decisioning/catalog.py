@@ -1,8 +1,8 @@
 """catalog.yaml as typed, frozen values: what may be proposed to whom, at what worth, within which limits.
 
-`parse_catalog` takes the plain mapping that a YAML reader returns (files are read elsewhere) and either returns a whole `Catalog` or raises
-one `ConfigError` that names the path of each wrong key. What this version of Nudge does not do yet is refused by `NotSupportedYet`: a policy
-that is silently ignored would be worse than none.
+`parse_catalog` takes the plain mapping that a YAML reader returns (files are read elsewhere) and either returns a whole `Catalog` or
+raises one `ConfigError` that names the path of each wrong key. What this version of Nudge does not do yet is refused by
+`NotSupportedYet`: a policy that is silently ignored would be worse than none.
 """
 
 from __future__ import annotations
@@ -10,39 +10,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import date, time
 from functools import cached_property
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from decisioning.errors import ConfigError, NotSupportedYet, nearest
+from decisioning.catalog_checks import check_references, refuse_what_is_not_done
+from decisioning.catalog_values import (
+    Clock,
+    Condition,
+    Count,
+    Day,
+    Days,
+    Difference,
+    Fraction,
+    Money,
+    Number,
+    Text,
+    Weight,
+    Worth,
+)
+from decisioning.errors import ConfigError
 from decisioning.schema_errors import explain_validation_error
-from decisioning.vocabulary import NO_ACTION
-
-
-def _text(value: object) -> object:
-    """YAML reads `2026-11-22` as a date and `7` as a number where a text is meant."""
-    return str(value) if isinstance(value, date | int | float) and not isinstance(value, bool) else value
-
-
-def _condition(value: object) -> object:
-    """YAML reads the condition `true` as a boolean."""
-    return str(value).lower() if isinstance(value, bool) else _text(value)
-
-
-def _clock(value: object) -> object:
-    """YAML 1.1 reads an unquoted 21:00 as the number 1260: minutes, which is what was meant."""
-    return time(value // 60, value % 60) if isinstance(value, int) and 0 <= value < 1440 else value
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Condition = Annotated[str, BeforeValidator(_condition), Field(min_length=1)]
-Clock = Annotated[time, BeforeValidator(_clock)]
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Days = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
@@ -60,7 +49,10 @@ class Channel(_Frozen):
 
 
 class Outcome(_Frozen):
-    """What can happen after a touch, within `window_days` of it."""
+    """What can happen after a touch, within `window_days` of it.
+
+    An outcome is positive unless it says otherwise; an opt-out is negative, a delivery and an impression are neutral.
+    """
 
     kind: Literal["conversion", "response", "opt_out", "delivery", "impression"]
     behaviour: Literal["positive", "negative", "neutral"] = "positive"
@@ -68,9 +60,10 @@ class Outcome(_Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _opt_outs_are_negative(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("kind") == "opt_out" and "behaviour" not in data:
-            return {**data, "behaviour": "negative"}
+    def _behaviour_by_kind(cls, data: Any) -> Any:
+        by_kind = {"opt_out": "negative", "delivery": "neutral", "impression": "neutral"}
+        if isinstance(data, Mapping) and "behaviour" not in data and str(data.get("kind")) in by_kind:
+            return {**data, "behaviour": by_kind[str(data["kind"])]}
         return data
 
 
@@ -87,15 +80,21 @@ class ContextWeight(_Frozen):
     """Raises or lowers the priority while `when` holds."""
 
     when: Condition
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight: Weight
 
 
 class ColdStart(_Frozen):
     """A Beta prior: `propensity` and `uplift` as if seen on `evidence` contacts, until the action has a model of its own."""
 
     propensity: Fraction
-    uplift: Annotated[float, Field(ge=-1, le=1)]
-    evidence: Annotated[float, Field(gt=0)] = 100.0
+    uplift: Difference
+    evidence: Annotated[Number, Field(gt=0)] = 100.0
+
+    @model_validator(mode="after")
+    def _baseline_is_a_probability(self) -> ColdStart:
+        if not 0 <= self.propensity - self.uplift <= 1:
+            raise ValueError("`propensity` less `uplift` is the response without contact, and must lie between 0 and 1")
+        return self
 
 
 class Action(_Frozen):
@@ -106,35 +105,31 @@ class Action(_Frozen):
     group: Text = "default"
     kind: Literal["default", "mandatory", "transactional"] = "default"
     goal: Text | None = None
-    value: Annotated[float | str, Field(union_mode="left_to_right")] = 0.0
+    value: Worth = 0.0
     cost: Money = 0.0
-    valid: tuple[date, date] | None = None
+    valid: tuple[Day, Day] | None = None
     eligibility: Condition | None = None
     applicability: Condition | None = None
     suitability: Condition | None = None
-    lever: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    lever: Weight = 1.0
     context_weights: tuple[ContextWeight, ...] = ()
     cold_start: ColdStart | None = None
     treatments: tuple[Treatment, ...] = Field(min_length=1)
 
-    @field_validator("value")
+    @field_validator("valid")
     @classmethod
-    def _finite(cls, value: float | str) -> float | str:
-        if isinstance(value, float) and not abs(value) < float("inf"):
-            raise ValueError("a value is a finite number, an SQL expression or `observed`")
+    def _begins_before_it_ends(cls, value: tuple[Day, Day] | None) -> tuple[Day, Day] | None:
+        if value and value[0] > value[1]:
+            raise ValueError(f"ends before it begins: {value[0]} to {value[1]}")
         return value
-
-    @model_validator(mode="after")
-    def _needs_a_goal(self) -> Action:
-        if self.kind == "default" and self.goal is None:
-            raise ValueError("a default action needs a `goal`: the outcome it is there to cause")
-        if self.valid and self.valid[0] > self.valid[1]:
-            raise ValueError("`valid` ends before it begins")
-        return self
 
 
 class Policy(_Frozen):
-    """A contact policy: at most `max` touches per rolling `per_days`, or silence for `suppress_days` `after` an outcome."""
+    """A contact policy: at most `max` touches per rolling `per_days`, or silence for `suppress_days` `after` an outcome.
+
+    `channel`, `action`, `group` and `issue` say what it holds back; a cap counts the touches of just these. `action: "*"` is every action
+    on its own: its own touches, its own outcomes.
+    """
 
     id: Text
     scope: Literal["contact", "account"] = "contact"
@@ -142,7 +137,7 @@ class Policy(_Frozen):
     action: Text | None = None
     group: Text | None = None
     issue: Text | None = None
-    max: Annotated[int, Field(ge=0)] | None = None
+    max: Count | None = None
     per_days: Days | None = None
     after: Text | None = None
     suppress_days: Days | None = None
@@ -160,8 +155,8 @@ class Constraint(_Frozen):
 
     id: Text
     measure: Literal["cost", "contacts"]
-    max: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    min: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    max: Money | None = None
+    min: Money | None = None
     channel: Text | None = None
     action: Text | None = None
     group: Text | None = None
@@ -197,8 +192,8 @@ class Exploration(_Frozen):
 class ClvSettings(_Frozen):
     """How customer lifetime value reads purchases: `margin` is the fraction of an event's value that is profit."""
 
-    margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    annual_discount_rate: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    margin: Annotated[Fraction, Field(gt=0)] = 1.0
+    annual_discount_rate: Annotated[Fraction, Field(lt=1)] = 0.1
 
 
 class Catalog(_Frozen):
@@ -220,6 +215,15 @@ class Catalog(_Frozen):
     fallback: dict[Text, dict[Text, Text]] = {}
     lead: dict[str, Any] | None = None
     clv: ClvSettings = ClvSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_empty_section_is_left_out(cls, data: Any) -> Any:
+        """`constraints:` with nothing under it, or with every line a comment, is None to YAML."""
+        if not isinstance(data, Mapping):
+            return data
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {key: value for key, value in data.items() if value is not None or key not in optional}
 
     @cached_property
     def action_by_id(self) -> dict[str, Action]:
@@ -264,84 +268,9 @@ def parse_catalog(data: object) -> Catalog:
     if not isinstance(data, Mapping):
         raise ConfigError("is not a mapping of keys", field="catalog.yaml", got=type(data).__name__, hint="is the file empty?")
     try:
-        catalog = Catalog.model_validate(data)
+        catalog = Catalog.model_validate(dict(data))
     except ValidationError as error:
         raise ConfigError(explain_validation_error(error, Catalog)) from None
-    _check_references(catalog)
-    _refuse_what_is_not_done(catalog)
+    check_references(catalog)
+    refuse_what_is_not_done(catalog)
     return catalog
-
-
-def _check_references(catalog: Catalog) -> None:
-    try:
-        ZoneInfo(catalog.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError("unknown time zone", field="time_zone", got=catalog.time_zone, allowed="an IANA name such as Europe/Warsaw") from None
-    _refuse_duplicates("actions", [action.id for action in catalog.actions])
-    _refuse_duplicates("treatments", [treatment.id for _, treatment in catalog.treatments])
-    _refuse_duplicates("contact_policy", [policy.id for policy in catalog.contact_policy])
-    _refuse_duplicates("constraints", [constraint.id for constraint in catalog.constraints])
-    if NO_ACTION in catalog.action_by_id:
-        raise ConfigError("`no_action` is Nudge's own word for doing nothing and cannot be an action", field="actions")
-    for index, action in enumerate(catalog.actions):
-        if action.goal is not None:
-            _known(f"actions[{index}].goal", action.goal, catalog.outcomes)
-        for place, treatment in enumerate(action.treatments):
-            path = f"actions[{index}].treatments[{place}]"
-            _known(f"{path}.channel", treatment.channel, catalog.channels)
-            channel = catalog.channels[treatment.channel]
-            if treatment.placement is not None:
-                _known(f"{path}.placement", treatment.placement, channel.placements)
-    _check_policies(catalog)
-    _check_fallback(catalog)
-
-
-def _check_policies(catalog: Catalog) -> None:
-    known = {
-        "channel": set(catalog.channels),
-        "action": set(catalog.action_by_id),
-        "group": {action.group for action in catalog.actions},
-        "issue": {action.issue for action in catalog.actions},
-        "treatment": {treatment.id for _, treatment in catalog.treatments},
-        "after": set(catalog.outcomes),
-    }
-    for name, entries in (("contact_policy", catalog.contact_policy), ("constraints", catalog.constraints)):
-        for index, entry in enumerate(entries):
-            for key, names in known.items():
-                value = getattr(entry, key, None)
-                if value is not None and not (value == "*" and key == "action"):
-                    _known(f"{name}[{index}].{key}", value, names)
-
-
-def _check_fallback(catalog: Catalog) -> None:
-    for channel, placements in catalog.fallback.items():
-        _known("fallback", channel, catalog.channels)
-        for placement in placements:
-            _known(f"fallback.{channel}", placement, catalog.channels[channel].placements)
-
-
-def _known(path: str, name: str, names: Any) -> None:
-    if name not in names:
-        listed = ", ".join(sorted(names)) or "none is declared"
-        raise ConfigError("is not declared", field=path, got=f"'{name}'", allowed=listed, hint=nearest(name, names))
-
-
-def _refuse_duplicates(path: str, ids: list[str]) -> None:
-    twice = sorted({one for one in ids if ids.count(one) > 1}) if len(set(ids)) < len(ids) else []
-    if twice:
-        raise ConfigError("ids must be unique", field=path, got=f"twice: {', '.join(twice)}")
-
-
-def _refuse_what_is_not_done(catalog: Catalog) -> None:
-    not_done = {
-        "exploration": catalog.exploration.budget > 0,
-        "triggers": bool(catalog.triggers),
-        "triggers_webhook": catalog.triggers_webhook is not None,
-        "lead": catalog.lead is not None,
-        **{f"controls.{name}": getattr(catalog.controls, name) > 0 for name in ("random", "propensity_only", "no_levers", "eligible_only")},
-        **{f"contact_policy[{i}].scope": policy.scope == "account" for i, policy in enumerate(catalog.contact_policy)},
-        **{f"constraints[{i}].min": constraint.min is not None for i, constraint in enumerate(catalog.constraints)},
-    }
-    for path, used in not_done.items():
-        if used:
-            raise NotSupportedYet("not supported yet", field=path, hint="leave this key out for now; it comes in a later version")

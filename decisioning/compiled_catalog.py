@@ -5,30 +5,19 @@ Column k of every candidate array is `catalog.treatments[k]`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 
-from decisioning.catalog import Action, Catalog, Treatment
+from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
 from decisioning.rules import Expression, compile_condition, compile_value
 from decisioning.vocabulary import BoolArray, Dtype, FloatArray, Stage
 
+Treatments: TypeAlias = tuple[tuple[Action, Treatment], ...]
+
 CONDITION_STAGES: tuple[Stage, ...] = ("eligibility", "applicability", "suitability")
-
-
-class Selector(Protocol):
-    """What names a part of the catalogue: a contact policy or a constraint; None selects everything."""
-
-    @property
-    def channel(self) -> str | None: ...
-    @property
-    def action(self) -> str | None: ...
-    @property
-    def group(self) -> str | None: ...
-    @property
-    def issue(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +33,16 @@ class CompiledAction:
 
 @dataclass(frozen=True)
 class CompiledCatalog:
-    """A catalogue, its compiled actions and its treatments as arrays of shape (n_treatments,)."""
+    """A catalogue, its compiled actions, and what the stages ask of it worked out once.
+
+    Attributes
+    ----------
+    cost, lever, bound_by_limits, mandatory, outbound : arrays of shape (n_treatments,)
+    column_of : the column of each treatment id.
+    on_channel : the columns of each channel.
+    held_back_by : which treatments each contact policy binds, shape (n_treatments,), by its id; mandatory and transactional ones never are.
+    use_per_contact : what each treatment uses of each constraint, shape (n_treatments,), by its id: money, or 1 a contact.
+    """
 
     catalog: Catalog
     actions: tuple[CompiledAction, ...]
@@ -55,21 +53,9 @@ class CompiledCatalog:
     mandatory: BoolArray
     outbound: BoolArray
     column_of: dict[str, int]
-
-    def selected_by(self, selector: Selector) -> BoolArray:
-        """Which treatments `selector` names, shape (n_treatments,)."""
-        treatment_id = getattr(selector, "treatment", None)
-        return np.array(
-            [
-                (selector.channel in (None, treatment.channel))
-                and (selector.action in (None, "*", action.id))
-                and (selector.group in (None, action.group))
-                and (selector.issue in (None, action.issue))
-                and (treatment_id in (None, treatment.id))
-                for action, treatment in self.treatments
-            ],
-            dtype=np.bool_,
-        )
+    on_channel: dict[str, tuple[int, ...]]
+    held_back_by: dict[str, BoolArray]
+    use_per_contact: dict[str, FloatArray]
 
 
 def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCatalog:
@@ -80,18 +66,42 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     RuleError
         A condition or value expression that does not fit the contract, with its path in the catalogue.
     """
-    place = {treatment.id: column for column, (_, treatment) in enumerate(catalog.treatments)}
     treatments = catalog.treatments
+    place = {treatment.id: column for column, (_, treatment) in enumerate(treatments)}
+    cost = np.array([catalog.cost_of(action, treatment) for action, treatment in treatments])
+    bound = _each(treatments, lambda action, _: action.kind == "default")
     return CompiledCatalog(
         catalog=catalog,
         actions=tuple(_compile_action(index, action, dtypes, place) for index, action in enumerate(catalog.actions)),
         treatments=treatments,
-        cost=np.array([catalog.cost_of(action, treatment) for action, treatment in treatments]),
+        cost=cost,
         lever=np.array([action.lever for action, _ in treatments]),
-        bound_by_limits=np.array([action.kind == "default" for action, _ in treatments], dtype=np.bool_),
-        mandatory=np.array([action.kind == "mandatory" for action, _ in treatments], dtype=np.bool_),
-        outbound=np.array([catalog.channels[treatment.channel].direction == "outbound" for _, treatment in treatments], dtype=np.bool_),
+        bound_by_limits=bound,
+        mandatory=_each(treatments, lambda action, _: action.kind == "mandatory"),
+        outbound=_each(treatments, lambda _, treatment: catalog.channels[treatment.channel].direction == "outbound"),
         column_of=place,
+        on_channel={name: tuple(k for k, (_, one) in enumerate(treatments) if one.channel == name) for name in catalog.channels},
+        held_back_by={policy.id: _selected(treatments, policy) & bound for policy in catalog.contact_policy},
+        use_per_contact={one.id: _selected(treatments, one) * (cost if one.measure == "cost" else 1.0) for one in catalog.constraints},
+    )
+
+
+def _each(treatments: Treatments, holds: Callable[[Action, Treatment], bool]) -> BoolArray:
+    return np.array([holds(action, treatment) for action, treatment in treatments], dtype=np.bool_)
+
+
+def _selected(treatments: Treatments, selector: Policy | Constraint) -> BoolArray:
+    """Which treatments a policy or a constraint is about; a key that it leaves out selects all."""
+    treatment_id = selector.treatment if isinstance(selector, Constraint) else None
+    return _each(
+        treatments,
+        lambda action, treatment: (
+            selector.channel in (None, treatment.channel)
+            and selector.action in (None, "*", action.id)
+            and selector.group in (None, action.group)
+            and selector.issue in (None, action.issue)
+            and treatment_id in (None, treatment.id)
+        ),
     )
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.arbitration import SEGMENTS, segment_of
-from decisioning.candidates import Scores
+from decisioning.arbitration import SEGMENTS, ranking, segment_of
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import HOLDOUT
 from decisioning.stages import Appraisal
+from decisioning.vocabulary import IntArray, Stage
 
 _TRAFFIC = {
     "propensity": "no uplift is known (no control arm was logged): ranked by response, so this profit is not incremental",
@@ -24,6 +24,11 @@ class NoAction:
 
     reason: str
     detail: str
+
+
+_HELD_OUT = NoAction(HOLDOUT, "this contact is in the universal control group and receives no action")
+_NOT_WORTH_IT = ("not_worth_it", "doing nothing is worth more than any action that may be proposed")
+LIMITED = ("limits", "what it would use of the budgets and capacities is worth more elsewhere")
 
 
 @dataclass(frozen=True)
@@ -41,48 +46,82 @@ def segment_name(index: int) -> str | None:
     return None if index < 0 else SEGMENTS[index]
 
 
-def segments(appraisal: Appraisal) -> np.ndarray:
+def segments(appraisal: Appraisal) -> IntArray:
     """The segment index of every candidate, see `segment_of`."""
     return segment_of(appraisal.scores, appraisal.economics)
 
 
 def explain_choice(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> list[str]:
-    """Why this treatment: the arithmetic of its profit, where it stands in for knowledge, and what came second."""
+    """Why this treatment: the arithmetic of its profit and priority, where it stands in for knowledge, and what comes next."""
     scores, economics = appraisal.scores, appraisal.economics
-    money = catalog.catalog.currency
-    effect_name = "propensity" if np.isnan(scores.uplift[row, column]) else "uplift"
-    risk = float(np.nan_to_num(scores.opt_out_risk[row, column])) * float(np.nan_to_num(scores.clv[row]))
-    sum_text = f"{effect_name} {economics.effect[row, column]:.4f} x value {scores.value[row, column]:.2f}"
-    sum_text += f" - opt-out risk x CLV {risk:.2f} - cost {economics.cost[row, column]:.2f}"
-    reasons = [f"{sum_text} = {economics.profit[row, column]:.2f} {money} expected"]
+    reasons = [_profit(appraisal, catalog, row, column)]
+    weight, shadow_cost = economics.context_weight[row, column], economics.shadow_cost[row, column]
+    if catalog.lever[column] != 1 or weight != 1 or shadow_cost != 0:
+        factors = f"lever {catalog.lever[column]:g}, context weight {weight:g}, shadow cost {shadow_cost:.2f}"
+        reasons.append(f"priority {economics.priority[row, column]:.2f}: {factors}")
     if catalog.mandatory[column]:
         reasons.append("mandatory: it is sent whatever its worth")
     if scores.traffic[column] in _TRAFFIC:
         reasons.append(_TRAFFIC[scores.traffic[column]])
-    second = _runner_up(appraisal, row, column)
+    second = _runner_up(appraisal, catalog, row, column)
     if second is not None:
         name = catalog.treatments[second][1].id
-        lead = economics.priority[row, column] - economics.priority[row, second]
-        reasons.append(f"ahead of {name} by {lead:.2f} {money} of priority")
+        if catalog.mandatory[column] and not catalog.mandatory[second]:
+            reasons.append(f"ahead of {name}, which is not mandatory")
+        else:
+            lead = economics.priority[row, column] - economics.priority[row, second]
+            reasons.append(f"ahead of {name} by {lead:.2f} {catalog.catalog.currency} of priority")
     return reasons
 
 
-def _runner_up(appraisal: Appraisal, row: int, column: int) -> int | None:
-    others = appraisal.candidates.alive[row].copy()
-    others[column] = False
-    if not others.any():
-        return None
-    return int(np.argmax(np.where(others, appraisal.economics.priority[row], -np.inf)))
+def _profit(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> str:
+    scores, economics, money = appraisal.scores, appraisal.economics, catalog.catalog.currency
+    profit, cost = economics.profit[row, column], economics.cost[row, column]
+    effect, value = economics.effect[row, column], scores.value[row, column]
+    if np.isnan(effect * value):
+        return f"its gain is not known; cost {cost:.2f} {money}"
+    name = "propensity" if np.isnan(scores.uplift[row, column]) else "uplift"
+    risk = effect * value - cost - profit
+    return f"{name} {effect:.4f} x value {value:.2f} - opt-out risk x CLV {risk:.2f} - cost {cost:.2f} = {profit:.2f} {money} expected"
+
+
+def _runner_up(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> int | None:
+    """The next of the living after `column`, None where it is the last."""
+    ranked = ranking(appraisal.candidates.alive[row], catalog.mandatory, appraisal.economics.priority[row]).tolist()
+    after = ranked[ranked.index(column) + 1 :] if column in ranked else []
+    return after[0] if after else None
 
 
 def explain_no_action(appraisal: Appraisal, catalog: CompiledCatalog, row: int) -> NoAction:
     """Why nothing is proposed to this contact."""
-    if appraisal.held_out[row]:
-        return NoAction(HOLDOUT, "this contact is in the universal control group and receives no action")
-    stages = [removal.stage for column in range(len(catalog.treatments)) if (removal := appraisal.candidates.removal(row, column))]
-    if "arbitrate" in stages:
-        best = float(np.nanmax(appraisal.economics.priority[row]))
-        return NoAction("not_worth_it", f"doing nothing is worth more than any action that may be proposed; the best has priority {best:.2f}")
+    return explain_no_actions(appraisal, catalog, np.array([row], dtype=np.int64))[0]
+
+
+def explain_no_actions(appraisal: Appraisal, catalog: CompiledCatalog, rows: IntArray) -> list[NoAction]:
+    """Why nothing is proposed to each of the contacts `rows`."""
+    removed_by, removals = appraisal.candidates.removed_by[rows], appraisal.candidates.removals
+    losers = np.array([*(removal.stage == "arbitrate" for removal in removals), False])[removed_by]
+    priority, shadow_cost = appraisal.economics.priority[rows], appraisal.economics.shadow_cost[rows]
+    best = np.where(losers, priority, -np.inf).max(axis=1, initial=-np.inf)
+    free = np.where(losers, priority + shadow_cost, -np.inf).max(axis=1, initial=-np.inf)
+    money = catalog.catalog.currency
+    counted: dict[bytes, NoAction] = {}
+    answers = []
+    for place, row in enumerate(rows.tolist()):
+        if appraisal.held_out[row]:
+            answers.append(_HELD_OUT)
+        elif losers[place].any():
+            reason, detail = LIMITED if free[place] > 0 else _NOT_WORTH_IT
+            answers.append(NoAction(reason, f"{detail}; the best has priority {best[place]:.2f} {money}"))
+        else:
+            pattern = removed_by[place].tobytes()
+            if pattern not in counted:
+                counted[pattern] = _all_filtered([removals[index].stage for index in removed_by[place].tolist() if index >= 0])
+            answers.append(counted[pattern])
+    return answers
+
+
+def _all_filtered(stages: list[Stage]) -> NoAction:
     named = [stage for stage in stages if stage != "placement"]
     if not named:
         return NoAction("no_candidate", "no treatment is rendered for this channel and placement")
@@ -98,8 +137,3 @@ def explain_filtered(appraisal: Appraisal, catalog: CompiledCatalog, row: int) -
         if removal is not None and removal.stage != "placement":
             found.append(Filtered(treatment.id, removal.stage, removal.rule, removal.detail(row)))
     return found
-
-
-def traffic_of(scores: Scores, column: int) -> str:
-    """What stands behind the scores of a treatment: `model`, `propensity` or `cold_start`."""
-    return scores.traffic[column]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from decisioning.allocation import NONE, Allocation, Offers, allocate
 from decisioning.arbitration import use_of
 from decisioning.candidates import Situation
 from decisioning.contact_policy import History
-from decisioning.control import HOLDOUT, TREATED
-from decisioning.explanation import explain_no_action, segment_name, segments
+from decisioning.control import HOLDOUT, TREATED, hash_to_unit
+from decisioning.explanation import LIMITED, explain_no_actions, segment_name, segments
 from decisioning.stages import Appraisal, House, appraise_candidates
-from decisioning.vocabulary import FloatArray, IntArray
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
-_FACTORS = ("propensity", "baseline", "uplift", "value", "cost", "opt_out_risk", "context_weight", "profit")
+_OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")
+_OF_ECONOMICS = ("cost", "context_weight", "profit")
+_ORDER = "the order in which a plan serves equals"
 
 
 @dataclass
@@ -27,11 +30,11 @@ class _Collected:
     treatment: list[IntArray] = field(default_factory=list)
     priority: list[FloatArray] = field(default_factory=list)
     use: list[FloatArray] = field(default_factory=list)
-    factors: dict[str, list[FloatArray]] = field(default_factory=lambda: {name: [] for name in _FACTORS})
+    factors: dict[str, list[FloatArray]] = field(default_factory=lambda: {name: [] for name in (*_OF_SCORES, *_OF_ECONOMICS)})
     offer_segment: list[IntArray] = field(default_factory=list)
-    contact_ids: list[np.ndarray] = field(default_factory=list)
+    contact_ids: list[TextArray] = field(default_factory=list)
     clv: list[FloatArray] = field(default_factory=list)
-    control_group: list[np.ndarray] = field(default_factory=list)
+    control_group: list[TextArray] = field(default_factory=list)
     contact_segment: list[IntArray] = field(default_factory=list)
     reason: list[str] = field(default_factory=list)
 
@@ -53,9 +56,9 @@ class Plan:
     allocation : Allocation
     """
 
-    contact_ids: np.ndarray
+    contact_ids: TextArray
     clv: FloatArray
-    control_group: np.ndarray
+    control_group: TextArray
     segment: tuple[str | None, ...]
     reason: tuple[str, ...]
     treatment: IntArray
@@ -68,16 +71,17 @@ class Plan:
 def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
     """The plan for the contacts of all `chunks`, within the catalogue's constraints.
 
-    `house.prices` must be empty: a plan finds its own.
+    A plan finds its own prices: those of `house` do not count. Equals are served in the order of a hash of their contact ids, so that the
+    plan does not depend on the order in which contacts come.
     """
+    unpriced = replace(house, prices={})
     kept = _Collected()
     for situation, history in chunks:
-        _collect(kept, house, appraise_candidates(house, situation, history))
-    n_contacts = sum(len(ids) for ids in kept.contact_ids)
+        _collect(kept, unpriced, appraise_candidates(unpriced, situation, history))
+    contact_ids = _join(kept.contact_ids, np.object_)
     limits = np.array([constraint.max for constraint in house.catalog.catalog.constraints], dtype=np.float64)
     offers = _offers(kept, house, len(limits))
-    allocation = allocate(offers, limits, n_contacts)
-    return _rows(kept, offers, allocation)
+    return _rows(kept, contact_ids, offers, _allocate_in_hash_order(offers, limits, contact_ids))
 
 
 def _collect(kept: _Collected, house: House, appraisal: Appraisal) -> None:
@@ -91,22 +95,26 @@ def _collect(kept: _Collected, house: House, appraisal: Appraisal) -> None:
     kept.priority.append(economics.priority[row, column])
     uses = [use_of(constraint, house.catalog, appraisal.situation)[row, column] for constraint in house.catalog.catalog.constraints]
     kept.use.append(np.column_stack(uses) if uses else np.zeros((len(row), 0)))
-    for name in _FACTORS:
-        source = getattr(scores if hasattr(scores, name) else economics, name)
-        kept.factors[name].append(source[row, column])
+    for name in _OF_SCORES:
+        kept.factors[name].append(getattr(scores, name)[row, column])
+    for name in _OF_ECONOMICS:
+        kept.factors[name].append(getattr(economics, name)[row, column])
     kept.offer_segment.append(segment[row, column])
-    kept.contact_ids.append(appraisal.situation.contact_ids)
+    kept.contact_ids.append(np.asarray(appraisal.situation.contact_ids, dtype=np.object_))
     kept.clv.append(scores.clv)
     kept.control_group.append(np.where(appraisal.held_out, HOLDOUT, TREATED))
-    best = np.nan_to_num(economics.priority, nan=-np.inf).argmax(axis=1) if segment.shape[1] else np.zeros(len(segment), dtype=np.int64)
+    best = np.where(np.isnan(economics.priority), -np.inf, economics.priority).argmax(axis=1)
     kept.contact_segment.append(segment[np.arange(len(segment)), best])
-    nothing = ~alive.any(axis=1)
-    kept.reason += [_why_not(appraisal, house, i) if nothing[i] else "" for i in range(len(nothing))]
+    kept.reason += _reasons(appraisal, house, alive)
 
 
-def _why_not(appraisal: Appraisal, house: House, row: int) -> str:
-    answer = explain_no_action(appraisal, house.catalog, row)
-    return f"{answer.reason}: {answer.detail}"
+def _reasons(appraisal: Appraisal, house: House, alive: BoolArray) -> list[str]:
+    """Why each contact of a chunk gets nothing; empty where something may still come of it."""
+    nothing = np.flatnonzero(~alive.any(axis=1))
+    reasons = [""] * len(alive)
+    for row, answer in zip(nothing.tolist(), explain_no_actions(appraisal, house.catalog, nothing), strict=True):
+        reasons[row] = f"{answer.reason}: {answer.detail}"
+    return reasons
 
 
 def _offers(kept: _Collected, house: House, n_limits: int) -> Offers:
@@ -120,16 +128,26 @@ def _offers(kept: _Collected, house: House, n_limits: int) -> Offers:
     )
 
 
-def _join(parts: list, dtype: type) -> np.ndarray:  # type: ignore[type-arg]
+def _allocate_in_hash_order(offers: Offers, limits: FloatArray, contact_ids: TextArray) -> Allocation:
+    """The allocation of `offers`, in the same order whatever the order of the contacts."""
+    turn = hash_to_unit(contact_ids, _ORDER).argsort(kind="stable").argsort()
+    order = np.argsort(turn[offers.contact], kind="stable")
+    turned = Offers(turn[offers.contact[order]], offers.treatment[order], offers.value[order], offers.use[order], offers.first[order])
+    allocation = allocate(turned, limits, len(contact_ids))
+    choice = allocation.choice[turn]
+    return replace(allocation, choice=np.where(choice == NONE, NONE, order[choice] if len(order) else NONE))
+
+
+def _join(parts: list[Any], dtype: type[Any]) -> Any:
     return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
 
 
-def _rows(kept: _Collected, offers: Offers, allocation: Allocation) -> Plan:
-    chosen = allocation.choice
-    has = chosen != NONE
+def _rows(kept: _Collected, contact_ids: TextArray, offers: Offers, allocation: Allocation) -> Plan:
+    chosen: IntArray = allocation.choice
+    has = np.asarray(chosen != NONE, dtype=np.bool_)
     safe = np.where(has, chosen, 0)
 
-    def of_choice(per_offer: np.ndarray, otherwise: float) -> np.ndarray:
+    def of_choice(per_offer: Any, otherwise: float) -> Any:
         return np.where(has, per_offer[safe], otherwise) if len(per_offer) else np.full(len(chosen), otherwise)
 
     shadow_cost = offers.use @ allocation.shadow_prices
@@ -137,11 +155,11 @@ def _rows(kept: _Collected, offers: Offers, allocation: Allocation) -> Plan:
     segment = np.where(has, segment, _join(kept.contact_segment, np.int64))
     wanted = np.zeros(len(chosen), dtype=np.bool_)
     wanted[offers.contact] = True
-    limited = "limits: what it would use of the budgets and capacities is worth more elsewhere"
+    limited = ": ".join(LIMITED)
     return Plan(
-        contact_ids=np.concatenate(kept.contact_ids) if kept.contact_ids else np.zeros(0, dtype=object),
+        contact_ids=contact_ids,
         clv=_join(kept.clv, np.float64),
-        control_group=np.concatenate(kept.control_group) if kept.control_group else np.zeros(0, dtype=object),
+        control_group=_join(kept.control_group, np.object_),
         segment=tuple(segment_name(int(one)) for one in segment),
         reason=tuple("" if h else (limited if w else r) for h, w, r in zip(has, wanted, kept.reason, strict=True)),
         treatment=of_choice(offers.treatment, NONE).astype(np.int64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -30,6 +30,15 @@ def local_date(moment: np.datetime64, time_zone: str) -> date:
     return to_local(moment, time_zone).date()
 
 
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo | None:
+    """The time zone of an IANA name; None where there is none. A name may be any text: `Europe` is a folder of the zone data."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
 @lru_cache(maxsize=4096)
 def next_allowed(moment: datetime, quiet: tuple[time, time] | None, time_zone: str | None, default_zone: str) -> datetime:
     """The first moment at or after `moment` outside the quiet hours, in UTC.
@@ -39,7 +48,7 @@ def next_allowed(moment: datetime, quiet: tuple[time, time] | None, time_zone: s
     moment : datetime
         Aware.
     quiet : (begin, end) or None
-        On local clocks; `begin` > `end` spans midnight.
+        On local clocks, `begin` included and `end` not; `begin` > `end` spans midnight.
     time_zone, default_zone : str
         The contact's zone; where it is missing or unknown, the catalogue's.
 
@@ -48,20 +57,27 @@ def next_allowed(moment: datetime, quiet: tuple[time, time] | None, time_zone: s
     >>> next_allowed(datetime(2026, 1, 1, 21, tzinfo=UTC), (time(21), time(8)), "Europe/Warsaw", "UTC").isoformat()
     '2026-01-02T07:00:00+00:00'
     """
-    if quiet is None or quiet[0] == quiet[1]:
-        return moment
-    local = moment.astimezone(_zone(time_zone, default_zone))
+    at = moment.astimezone(UTC)
+    if quiet is None:
+        return at
+    zone = (zone_of(time_zone) if time_zone else None) or zone_of(default_zone) or ZoneInfo("UTC")
+    local = at.astimezone(zone)
+    if not _is_quiet(local.time(), quiet):
+        return at
     begin, end = quiet
-    clock = local.time().replace(tzinfo=None)
-    spans_midnight = begin > end
-    if not ((clock >= begin or clock < end) if spans_midnight else (begin <= clock < end)):
-        return moment
-    day = local.date() + timedelta(days=1 if spans_midnight and clock >= begin else 0)
-    return datetime.combine(day, end, tzinfo=local.tzinfo).astimezone(UTC)
+    day = local.date() + timedelta(days=1 if begin > end and local.time() >= begin else 0)
+    return _first_at_clock(datetime.combine(day, end, tzinfo=zone), at)
 
 
-def _zone(name: str | None, default: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or default)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo(default)
+def _is_quiet(clock: time, quiet: tuple[time, time]) -> bool:
+    begin, end = quiet
+    return begin <= clock < end if begin <= end else (clock >= begin or clock < end)
+
+
+def _first_at_clock(end: datetime, after: datetime) -> datetime:
+    """The first moment not before `after` at which local clocks show `end`, in UTC.
+
+    Clocks that go back show it twice, and the second time may be meant. An end that they skip when they go forward counts on the old time.
+    """
+    first, again = (end.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first if first >= after else again

@@ -25,8 +25,11 @@ def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> 
     width: is missing; widht: unknown key. Hint: did you mean 'width'?
     """
     findings: dict[str, str] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
         location = tuple(detail["loc"])
+        if detail["type"] == "too_short" and any(_is_below(other["loc"], location) for other in details):
+            continue  # pydantic counts only the entries that are right
         text = _plain(detail["type"], detail["msg"], detail.get("input"))
         if detail["type"] == "extra_forbidden":
             hint = nearest(str(location[-1]), _fields_at(model, location[:-1]))
@@ -37,20 +40,36 @@ def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> 
     return "; ".join(lines[:_SHOWN_AT_MOST]) + more
 
 
+_IN_PLAIN_WORDS = {
+    "missing": "is missing",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "dict_type": "should be a mapping of keys",
+    "model_type": "should be a mapping of keys",
+    "model_attributes_type": "should be a mapping of keys",
+    "too_short": "is empty: it needs at least one entry",
+    "string_too_short": "is empty",
+}
+_UNION_BRANCHES = ("float", "str", "int", "bool")
+
+
 def _plain(kind: str, message: str, got: object) -> str:
-    if kind == "missing":
-        return "is missing"
-    text = message.removeprefix("Value error, ")
-    return text if isinstance(got, dict | list) else f"{text}; got {got!r}"
+    text = _IN_PLAIN_WORDS.get(kind) or message.removeprefix("Value error, ")
+    return text if kind == "missing" or isinstance(got, dict | list) else f"{text}; got {got!r}"
+
+
+def _is_below(location: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:
+    return len(location) > len(above) and location[: len(above)] == above
 
 
 def _path(location: tuple[int | str, ...]) -> str:
+    """`actions[2].goal`; pydantic adds the branch of a union it tried, and `[key]` where the key itself is meant."""
+    parts = [part for part in location if part != "[key]"]
+    if len(parts) > 1 and parts[-1] in _UNION_BRANCHES:
+        parts.pop()
     text = ""
-    for part in location:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif "[" not in part and part not in ("float", "str", "int"):  # pydantic names the branch of a union here
-            text += f".{part}" if text else part
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) and not isinstance(part, bool) else f".{part}" if text else str(part)
     return text
 
 

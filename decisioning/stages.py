@@ -48,9 +48,9 @@ def appraise_candidates(house: House, situation: Situation, history: History) ->
     apply_validity(candidates, catalog, situation)
     apply_contact_policy(candidates, catalog, situation, history)
     scores = house.score(situation, candidates.alive)
-    drop_unscored(candidates, scores)
     economics = appraise(catalog, situation, scores, house.prices)
-    held_out = in_holdout(situation.contact_ids, catalog.catalog.controls)  # type: ignore[arg-type]
+    drop_unscored(candidates, catalog, scores, economics)
+    held_out = in_holdout(situation.contact_ids, catalog.catalog.controls)
     apply_holdout(candidates, catalog, held_out)
     drop_unprofitable(candidates, catalog, economics)
     return Appraisal(situation, candidates, scores, economics, held_out)

@@ -24,6 +24,7 @@ Columns: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+TextArray: TypeAlias = npt.NDArray[np.object_]
 
 DTYPES: tuple[Dtype, ...] = ("bool", "int", "float", "string", "date", "timestamp")
 

@@ -1,0 +1,110 @@
+"""What a catalogue must hold to beyond its types: names that are declared, ids that are unique, and only what this version does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from decisioning.errors import ConfigError, NotSupportedYet, nearest
+from decisioning.quiet_hours import zone_of
+from decisioning.vocabulary import NO_ACTION
+
+if TYPE_CHECKING:
+    from decisioning.catalog import Action, Catalog, Constraint, Policy
+
+_CONTROL_GROUPS_TO_COME = ("random", "propensity_only", "no_levers", "eligible_only")
+
+
+def check_references(catalog: Catalog) -> None:
+    """Raise a `ConfigError` with the path of the first name that is unknown, missing or declared twice."""
+    if zone_of(catalog.time_zone) is None:
+        allowed = "an IANA name such as Europe/Warsaw"
+        raise ConfigError("unknown time zone", field="time_zone", got=f"'{catalog.time_zone}'", allowed=allowed)
+    _check_ids(catalog)
+    for index, action in enumerate(catalog.actions):
+        _check_action(catalog, action, f"actions[{index}]")
+    names = _names_by_key(catalog)
+    for index, policy in enumerate(catalog.contact_policy):
+        own = {**names, "action": {*names["action"], "*"}, "after": set(catalog.outcomes)}
+        _check_selector(policy, own, f"contact_policy[{index}]")
+    for index, constraint in enumerate(catalog.constraints):
+        _check_selector(constraint, names, f"constraints[{index}]")
+    for name, placements in catalog.fallback.items():
+        _known("fallback", name, catalog.channels)
+        for placement in placements:
+            _known(f"fallback.{name}", placement, catalog.channels[name].placements)
+
+
+def refuse_what_is_not_done(catalog: Catalog) -> None:
+    """Raise `NotSupportedYet` for the first key of the contract that this version would have to ignore."""
+    not_done = {
+        "exploration": catalog.exploration.budget > 0,
+        "triggers": bool(catalog.triggers),
+        "triggers_webhook": catalog.triggers_webhook is not None,
+        "lead": catalog.lead is not None,
+        **{f"controls.{name}": getattr(catalog.controls, name) > 0 for name in _CONTROL_GROUPS_TO_COME},
+        **{f"contact_policy[{i}].scope": policy.scope == "account" for i, policy in enumerate(catalog.contact_policy)},
+        **{f"constraints[{i}].min": constraint.min is not None for i, constraint in enumerate(catalog.constraints)},
+    }
+    for path, used in not_done.items():
+        if used:
+            raise NotSupportedYet("not supported yet", field=path, hint="leave this key out for now; it comes in a later version")
+
+
+def _check_ids(catalog: Catalog) -> None:
+    actions = [(f"actions[{i}]", action.id) for i, action in enumerate(catalog.actions)]
+    for path, action_id in actions:
+        if action_id == NO_ACTION:
+            raise ConfigError("`no_action` is Nudge's own word for doing nothing and cannot be an action", field=f"{path}.id")
+    _refuse_duplicates(actions)
+    _refuse_duplicates(
+        (f"actions[{i}].treatments[{j}]", treatment.id)
+        for i, action in enumerate(catalog.actions)
+        for j, treatment in enumerate(action.treatments)
+    )
+    _refuse_duplicates((f"contact_policy[{i}]", policy.id) for i, policy in enumerate(catalog.contact_policy))
+    _refuse_duplicates((f"constraints[{i}]", constraint.id) for i, constraint in enumerate(catalog.constraints))
+
+
+def _check_action(catalog: Catalog, action: Action, path: str) -> None:
+    if action.goal is not None:
+        _known(f"{path}.goal", action.goal, catalog.outcomes)
+    elif action.kind == "default":
+        raise ConfigError("is missing: a default action names the outcome it is there to cause", field=f"{path}.goal")
+    for place, treatment in enumerate(action.treatments):
+        _known(f"{path}.treatments[{place}].channel", treatment.channel, catalog.channels)
+        if treatment.placement is not None:
+            _known(f"{path}.treatments[{place}].placement", treatment.placement, catalog.channels[treatment.channel].placements)
+
+
+def _names_by_key(catalog: Catalog) -> dict[str, set[str]]:
+    """What each key of a policy or a constraint may name."""
+    return {
+        "channel": set(catalog.channels),
+        "action": set(catalog.action_by_id),
+        "group": {action.group for action in catalog.actions},
+        "issue": {action.issue for action in catalog.actions},
+        "treatment": {treatment.id for _, treatment in catalog.treatments},
+    }
+
+
+def _check_selector(entry: Policy | Constraint, names: dict[str, set[str]], path: str) -> None:
+    for key, known in names.items():
+        value = getattr(entry, key, None)
+        if value is not None:
+            _known(f"{path}.{key}", value, known)
+
+
+def _known(path: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        listed = ", ".join(sorted(names)) or "none is declared"
+        raise ConfigError("is not declared", field=path, got=f"'{name}'", allowed=listed, hint=nearest(name, names))
+
+
+def _refuse_duplicates(ids: Iterable[tuple[str, str]]) -> None:
+    """Raise for the second of two equal ids; `ids` are pairs of path and id."""
+    seen: dict[str, str] = {}
+    for path, one in ids:
+        if one in seen:
+            raise ConfigError(f"ids must be unique, and this is also that of {seen[one]}", field=f"{path}.id", got=f"'{one}'")
+        seen[one] = path
