@@ -1,6 +1,6 @@
 """What is each candidate worth, and which comes first?
 
-For contact i and treatment k, in money (design.md section 3)::
+For contact i and treatment k, in money (docs/decisions.md)::
 
     worth    = effect * value - opt_out_risk * clv
     profit   = worth - cost                                       expected incremental profit

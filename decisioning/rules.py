@@ -1,6 +1,6 @@
 """The catalogue's conditions and value expressions: SQL scalar expressions, checked when the catalogue loads, compiled once.
 
-The subset (contract.md section 2) is DuckDB's: literals, columns, `context.*`, arithmetic, comparison, AND/OR/NOT, IN, BETWEEN, IS NULL,
+The subset (docs/workspace.md) is DuckDB's: literals, columns, `context.*`, arithmetic, comparison, AND/OR/NOT, IN, BETWEEN, IS NULL,
 CASE, coalesce, least, greatest, abs, round, lower, upper, LIKE and date parts, with SQL's three-valued logic: NULL is not true. One row
 and a million go through the same code. Every number is a DOUBLE, and what has no finite answer, such as a division by zero, is NULL.
 """

@@ -1,7 +1,9 @@
 """How is it started? The command line and the composition root: the only place that builds stores and hands them down.
 
-- `config.py`: nudge.yaml as typed values; `yaml_files.py` reads the files
-- `workspace.py`: a workspace with its stores; `snapshot_source.py`: what serving swaps without a restart
-- `examples.py`: `nudge init`; `planning.py`: `nudge plan`; `demo.py`: `nudge demo`; `server.py`: `nudge serve`
-- `cli.py`: the commands; `terminal.py`: how they speak
+- `cli.py`: the commands; `terminal.py` and `show.py`: how they speak
+- `config.py`: nudge.yaml as typed values; `yaml_files.py` reads the files; `data_state.py`: what was ingested and built
+- `workspace.py`: a workspace with its stores; `features_ready.py`: features built and materialised when they are needed
+- one file a command: `examples.py` (init), `ingesting.py`, `training_command.py`, `deciding.py`, `planning.py`, `server.py` (serve)
+- `snapshot_source.py`: what serving swaps without a restart
+- `demo.py`: the whole job once through; `judging.py`: what each policy truly earned
 """

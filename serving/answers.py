@@ -1,4 +1,4 @@
-"""A decision as the JSON of contract.md section 4."""
+"""A decision as the JSON of the API."""
 
 from __future__ import annotations
 

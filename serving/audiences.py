@@ -1,4 +1,4 @@
-"""A plan as files: `plan.parquet`, one audience a channel, and a manifest (contract.md section 3). All of them appear at once, or none."""
+"""A plan as files: `plan.parquet`, one audience a channel, and a manifest. All of them appear at once, or none."""
 
 from __future__ import annotations
 

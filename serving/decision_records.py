@@ -37,7 +37,7 @@ class Decided:
 
 
 def response_body(decided: Decided) -> dict[str, Any]:
-    """The answer of contract.md section 4, but for `took_ms`."""
+    """The JSON that answers a caller, but for `took_ms`."""
     decision, catalog, request = decided.decision, decided.catalog, decided.request
     held_out = decision is not None and bool(decision.appraisal.held_out[0])
     if decision is None:

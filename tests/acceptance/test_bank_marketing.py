@@ -1,4 +1,4 @@
-"""A workspace written from contract.md alone, on data without a control arm: what is not known is said, in every output."""
+"""A workspace written from scratch, on data without a control arm: what is not known is said, in every output."""
 
 from __future__ import annotations
 
