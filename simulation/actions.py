@@ -24,7 +24,6 @@ class Channel:
     direction: str
     cost: float
     purpose: str | None
-    placement: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class Action:
 
 
 CHANNELS: tuple[Channel, ...] = (
-    Channel("web", "inbound", 0.0, None, "home_hero"),
-    Channel("app", "inbound", 0.0, "app_marketing", "start_banner"),
+    Channel("web", "inbound", 0.0, None),
+    Channel("app", "inbound", 0.0, "app_marketing"),
     Channel("email", "outbound", 0.02, "email_marketing"),
     Channel("sms", "outbound", 0.12, "sms_marketing"),
     Channel("call", "outbound", 18.0, "phone_marketing"),
@@ -67,7 +66,7 @@ ACTIONS: tuple[Action, ...] = (
         group="lending",
         goal="loan_taken",
         window_days=30,
-        value="0.02 * preapproved_limit",
+        value="0.012 * preapproved_limit",
         channels=("web", "app", "email", "sms", "call"),
         eligibility="age BETWEEN 18 AND 70 AND preapproved_limit > 0 AND NOT coalesce(has_loan, false)",
         suitability="debt_ratio < 0.6",
@@ -79,7 +78,7 @@ ACTIONS: tuple[Action, ...] = (
         group="cards",
         goal="card_opened",
         window_days=30,
-        value="160",
+        value="220",
         channels=("web", "app", "email", "sms"),
         eligibility="age >= 18 AND NOT coalesce(has_credit_card, false)",
         suitability="debt_ratio < 0.5",
@@ -91,7 +90,7 @@ ACTIONS: tuple[Action, ...] = (
         group="cards",
         goal="limit_raised",
         window_days=14,
-        value="least(15 + 0.005 * income, 90)",
+        value="least(20 + 0.008 * income, 140)",
         channels=("web", "app", "sms"),
         eligibility="has_credit_card AND income > 0",
         suitability="debt_ratio < 0.45",
@@ -102,7 +101,7 @@ ACTIONS: tuple[Action, ...] = (
         group="savings",
         goal="savings_opened",
         window_days=30,
-        value="least(0.012 * balance, 400)",
+        value="least(0.02 * balance, 400)",
         channels=("web", "app", "email"),
         eligibility="balance >= 1000 AND NOT coalesce(has_savings, false)",
         once="has_savings",
@@ -134,7 +133,7 @@ ACTIONS: tuple[Action, ...] = (
         group="lending",
         goal="credit_line_opened",
         window_days=30,
-        value="least(0.0002 * account_annual_turnover, 900)",
+        value="least(0.00015 * account_annual_turnover, 700)",
         channels=("web", "email", "call"),
         eligibility="account_employees >= 2 AND account_annual_turnover > 0",
     ),
@@ -167,7 +166,7 @@ ACTIONS: tuple[Action, ...] = (
         group="main_bank",
         goal="salary_paid_in",
         window_days=30,
-        value="110",
+        value="140",
         channels=("web", "app", "email", "call"),
         cost=0.2,
         eligibility="income >= 2500",
@@ -178,7 +177,7 @@ ACTIONS: tuple[Action, ...] = (
         group="reactivation",
         goal="standing_order_set",
         window_days=30,
-        value="95",
+        value="160",
         channels=("email", "sms", "call"),
         applicability="days_since_last_login > 10",
     ),
@@ -188,7 +187,7 @@ ACTIONS: tuple[Action, ...] = (
         group="loyalty",
         goal="cashback_activated",
         window_days=30,
-        value="30",
+        value="40",
         channels=("web", "app", "email"),
         cost=0.5,
         applicability="days_since_last_login <= 45",
@@ -199,7 +198,7 @@ ACTIONS: tuple[Action, ...] = (
         group="digital",
         goal="app_activated",
         window_days=21,
-        value="55",
+        value="90",
         channels=("web", "email", "sms", "call"),
         eligibility="NOT coalesce(has_mobile_app, false)",
         once="has_mobile_app",
@@ -210,7 +209,7 @@ ACTIONS: tuple[Action, ...] = (
         group="digital",
         goal="e_statement_on",
         window_days=21,
-        value="18",
+        value="30",
         channels=("web", "app", "email"),
         eligibility="NOT coalesce(has_e_statement, false)",
         once="has_e_statement",

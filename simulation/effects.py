@@ -60,7 +60,7 @@ class Effect:
 
 EFFECTS: dict[str, Effect] = {
     "personal_loan": Effect(
-        -3.0, {"credit": 1.1}, 0.55, 0.22, -1.6, {"loans": 1.4, "credit": -0.9, "deal": 0.5, "unhappy": -0.6}, Season(0.2, 335)
+        -3.1, {"credit": 1.1}, 0.62, 0.22, -1.6, {"loans": 1.4, "credit": -0.9, "deal": 0.5, "unhappy": -0.6}, Season(0.2, 335)
     ),
     "credit_card": Effect(
         -2.7, {"deal": 0.8, "young": 0.3}, 0.5, 0.22, -1.4, {"cards": 1.4, "deal": -0.8, "young": 0.4, "unhappy": -0.5}, Season(0.1, 340)
@@ -75,7 +75,7 @@ EFFECTS: dict[str, Effect] = {
         -2.6, {"wealth": 0.7, "young": -0.4}, 0.5, 0.24, -1.4, {"savings": 1.3, "young": 0.7, "wealth": -0.4, "loyal": 0.4}, Season(0.2, 15)
     ),
     "travel_insurance": Effect(-2.4, {"wealth": 0.6}, 0.5, 0.26, -1.0, {"fresh": 0.9, "young": 0.7, "wealth": -0.5}, Season(0.5, 190)),
-    "business_credit_line": Effect(-2.4, {"credit": 0.8}, 0.6, 0.22, -1.2, {"loans": 1.4, "credit": -0.7, "unhappy": -0.5}),
+    "business_credit_line": Effect(-2.4, {"credit": 0.8}, 0.6, 0.22, -0.9, {"loans": 1.4, "credit": -0.7, "unhappy": -0.5}),
     "investment_plan": Effect(-3.2, {"wealth": 0.6}, 0.20, 0.24, -1.0, {"savings": 0.6, "young": 0.4, "digital": 0.4}, Season(0.1, 20)),
     "loyalty_bonus": Effect(-0.2, {"loyal": 0.9, "deal": 0.5}, 0.5, 0.42, -1.1, {"loyal": -1.1, "unhappy": 0.5}, Season(0.1, 350)),
     "salary_keeper": Effect(0.9, {"loyal": 0.9}, 0.5, 0.5, -1.0, {"loyal": -0.8, "unhappy": 1.1}),

@@ -11,7 +11,7 @@ import pyarrow as pa
 from decisioning.vocabulary import BoolArray, FloatArray
 from simulation.actions import ACTIONS, OBSERVED
 
-OBSERVED_VALUE = "45 + 0.6 * coalesce(age, 40)"
+OBSERVED_VALUE = "70 + 0.8 * coalesce(age, 40)"
 """PLN per response of an action whose value the catalogue leaves to be learned."""
 
 

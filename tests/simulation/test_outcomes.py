@@ -64,7 +64,7 @@ def test_nobody_who_has_the_product_is_offered_it_again(world: World) -> None:
 
 def test_money_of_a_response_averages_to_its_value(world: World) -> None:
     cards = world.tables["outcomes"].filter(pc.field("outcome") == "card_opened")["value"].to_numpy()
-    assert abs(cards.mean() - 160) < 4 * cards.std() / np.sqrt(len(cards))
+    assert abs(cards.mean() - 220) < 4 * cards.std() / np.sqrt(len(cards))
 
 
 def test_contacts_convert_on_their_own_before_any_pilot(world: World) -> None:
