@@ -6,21 +6,33 @@ publishes them to MLflow. A shell room: it may import `features` and the pure ro
 =================== ==============================================================================================
 file                holds
 =================== ==============================================================================================
+run.py              all of it, in order: `train`
 context.py          what a training run needs (`TrainingContext`) and what it returns (`TrainingReport`)
+
 labels.py           outcomes -> labels within each outcome's window, in DuckDB
 dataset.py          logged interactions with their labels and point-in-time features
 selection.py        the probability with which the log chose each action, estimated where it was not logged
-eligible_rows.py    which logged rows an action's eligibility condition holds for
+prepared.py         the dataset as matrices, encoded once
 splits.py           train and test rows: by time where there is time, else by contact
+interactions.py     all of these together: the rows whole and split, and what limits them
+eligible_rows.py    which logged rows an action's eligibility condition holds for
+
 fit_propensity.py   responses, opt-outs and observed values per action -> PropensityBundle
 fit_uplift.py       each action against no_action -> UpliftBundle
 fit_clv.py          BG/NBD x Gamma-Gamma against LightGBM on a split in time -> ClvBundle
-evaluation.py       metrics on the test rows, policy values with intervals
-plots.py            the same as pictures
+spending.py         money that contacts spent: what CLV learns from and is judged by
+
+evaluation.py       metrics on the test rows: calibration, ranking, Qini, errors in money
+policies.py         what the best constant action, ranking by propensity and by uplift would earn
+plots.py            pictures as PNG
+pictures.py         which picture goes with which model
 model_card.py       what a person must know before relying on a model
-tracking.py         the only door to MLflow: runs, registered models, aliases
+
+publishing.py       a judged model -> one MLflow run and a registered version
+model_run.py        what a run shows and what the registry knows, as plain values
+packaging.py        a bundle laid out so that the logged model answers by itself
 pyfunc_model.py     what MLflow loads when anybody asks for models:/NAME@champion
+tracking.py         the only door to MLflow: runs, registered models, aliases
 promote.py          the rules by which a version becomes champion
-run.py              all of it, in order: `train`
 =================== ==============================================================================================
 """

@@ -19,30 +19,46 @@ from training.prepared import Prepared
 
 OBSERVED = "observed"
 WORKERS = 2
+SERVED_CV, TESTED_CV = 4, 3
+"""Folds inside a model that is served, and inside one that is only judged."""
+
+_OPT_OUT = ""  # no action has an empty id
 
 
-def fit_propensity(prepared: Prepared, catalog: Catalog, *, seed: int) -> PropensityBundle:
+def fit_propensity(prepared: Prepared, catalog: Catalog, *, seed: int, cv: int = SERVED_CV) -> PropensityBundle:
     """One response head for each action with a goal and logged rows, one opt-out head, one value head for each observed value.
 
     Channels move the log odds of a response and of an opt-out by an offset, drawn towards none where the rows are few.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    catalog : Catalog
+    seed : int
+    cv : int
+        Folds by which a head chooses its blend and its calibration.
     """
-    rows_of = {action.id: labelled_rows(prepared, action) for action in catalog.actions}
     labels = {action.id: prepared.data.labels.happened[action.goal] for action in catalog.actions if action.goal is not None}
+    rows = {action.id: labelled_rows(prepared, action) for action in catalog.actions}
+    labels[_OPT_OUT], rows[_OPT_OUT] = prepared.data.opted_out, touched_rows(prepared)
+    wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
+    # The largest first: the others fit beside it.
+    wanted.sort(key=lambda key: -len(rows[key]))
     jobs: dict[str, Callable[[], ResponseModel]] = {
-        action_id: partial(_fit, prepared, rows, labels[action_id][rows], seed) for action_id, rows in rows_of.items() if len(rows)
+        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], seed, cv) for key in wanted
     }
     models = fit_each(jobs, workers=WORKERS)
-    offsets: dict[Arm, tuple[float, float]] = {}
-    for action_id, model in models.items():
-        rows = rows_of[action_id]
-        by_channel = log_odds_offsets(labels[action_id][rows], model.oof_probability_, prepared.data.rows.channel[rows].tolist())
-        offsets |= {(action_id, channel): offset for channel, offset in by_channel.items()}
+    offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model) for key, model in models.items()}
+    by_arm: dict[Arm, tuple[float, float]] = {
+        (action.id, channel): offset for action in catalog.actions for channel, offset in offsets.get(action.id, {}).items()
+    }
+    opt_out = models.get(_OPT_OUT)
     return PropensityBundle(
         contract_hash=prepared.contract_hash,
         encoder=prepared.encoder,
-        heads={action_id: model.head_ for action_id, model in models.items()},
-        channel_offsets=shrink_offsets(offsets),
-        opt_out=_fit_opt_out(prepared, seed),
+        heads={action.id: models[action.id].head_ for action in catalog.actions if action.id in models},
+        channel_offsets=shrink_offsets(by_arm),
+        opt_out=None if opt_out is None else OptOutHead(opt_out.head_, shrink_offsets(offsets[_OPT_OUT])),
         values=_fit_values(prepared, catalog, seed),
     )
 
@@ -60,19 +76,13 @@ def touched_rows(prepared: Prepared) -> IntArray:
     return np.flatnonzero(~prepared.controls & ~np.isnan(prepared.data.opted_out))
 
 
-def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, seed: int, threads: int = 1) -> ResponseModel:
-    model = ResponseModel(categorical=prepared.encoder.categorical_indices, n_jobs=threads, random_state=seed)
+def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, seed: int, cv: int) -> ResponseModel:
+    model = ResponseModel(categorical=prepared.encoder.categorical_indices, cv=cv, n_jobs=1, random_state=seed)
     return model.fit(prepared.encoded.trees[rows], y, X_linear=prepared.encoded.linear[rows])
 
 
-def _fit_opt_out(prepared: Prepared, seed: int) -> OptOutHead | None:
-    rows = touched_rows(prepared)
-    y = prepared.data.opted_out[rows]
-    if not y.any():
-        return None
-    model = _fit(prepared, rows, y, seed, threads=WORKERS)
-    offsets = log_odds_offsets(y, model.oof_probability_, prepared.data.rows.channel[rows].tolist())
-    return OptOutHead(model.head_, shrink_offsets(offsets))
+def _channel_offsets(prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel) -> dict[str, tuple[float, float]]:
+    return log_odds_offsets(y, model.oof_probability_, prepared.data.rows.channel[rows].tolist())
 
 
 def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, ValueHead]:

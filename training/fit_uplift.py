@@ -19,6 +19,8 @@ from training.eligible_rows import eligible_rows
 from training.prepared import Prepared
 
 WORKERS = 2
+SERVED_CV = 5
+"""Folds inside a model that is served."""
 FEWEST_ROWS = 30
 """With fewer rows of either arm there is nothing to compare."""
 
@@ -46,10 +48,18 @@ class FittedUplift:
     refused: dict[str, str]
 
 
-def fit_uplift(prepared: Prepared, catalog: Catalog, *, seed: int) -> FittedUplift:
+def fit_uplift(prepared: Prepared, catalog: Catalog, *, seed: int, cv: int = SERVED_CV) -> FittedUplift:
     """One doubly robust model for each action with eligible controls; thin actions' average effects are drawn to the mean over actions.
 
     Each row weighs 1 / selection_prob. A channel moves the uplift by an offset: the mean residual of its contacted rows, drawn towards 0.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    catalog : Catalog
+    seed : int
+    cv : int
+        Folds of the cross-fitting.
     """
     pairs: dict[str, IntArray] = {}
     refused: dict[str, str] = {}
@@ -61,9 +71,13 @@ def fit_uplift(prepared: Prepared, catalog: Catalog, *, seed: int) -> FittedUpli
         else:
             refused[action.id] = reason
     jobs: dict[str, Callable[[], DoublyRobustUplift]] = {
-        action_id: partial(_fit, prepared, catalog.action_by_id[action_id], rows, seed) for action_id, rows in pairs.items()
+        action.id: partial(_fit, prepared, action, pairs[action.id], seed, cv)
+        for action in sorted(catalog.actions, key=lambda action: -len(pairs.get(action.id, ())))
+        if action.id in pairs
     }
-    models = fit_each(jobs, workers=WORKERS)
+    # The largest first: the others fit beside it.
+    fitted = fit_each(jobs, workers=WORKERS)
+    models = {action_id: fitted[action_id] for action_id in pairs}
     reason = None if prepared.controls.any() else NO_CONTROL
     bundle = UpliftBundle(
         contract_hash=prepared.contract_hash,
@@ -97,8 +111,8 @@ def _refusal(prepared: Prepared, action: Action, rows: IntArray) -> str | None:
     return None
 
 
-def _fit(prepared: Prepared, action: Action, rows: IntArray, seed: int) -> DoublyRobustUplift:
-    model = DoublyRobustUplift(categorical=prepared.encoder.categorical_indices, n_jobs=1, random_state=seed)
+def _fit(prepared: Prepared, action: Action, rows: IntArray, seed: int, cv: int) -> DoublyRobustUplift:
+    model = DoublyRobustUplift(categorical=prepared.encoder.categorical_indices, cv=cv, n_jobs=1, random_state=seed)
     y = prepared.data.labels.happened[str(action.goal)][rows]
     exposed = prepared.of_action(action.id)[rows].astype(np.float64)
     weight = 1.0 / prepared.selection.prob[rows]

@@ -49,7 +49,7 @@ class Interactions:
         """
         catalog, contract = context.catalog, context.door.contract
         data = read_dataset(context.workspace_dir / "data", catalog, context.door, as_of)
-        known = np.isin(data.rows.action_id.astype(str), [NO_ACTION, *catalog.action_by_id])
+        known = np.isin(data.rows.action_id.astype(str), [NO_ACTION, *(action.id for action in catalog.actions)])
         unknown = Counter(data.rows.action_id[~known].tolist())
         if not known.any():
             raise NotFound(

@@ -13,7 +13,7 @@ from training.context import ModelName, Progress, TrainedModel, TrainingContext,
 from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
 from training.fit_clv import fit_clv
-from training.fit_propensity import fit_propensity
+from training.fit_propensity import TESTED_CV, fit_propensity
 from training.fit_uplift import NO_CONTROL, fit_uplift
 from training.interactions import Interactions
 from training.pictures import clv_plots, propensity_plots, uplift_plots
@@ -86,7 +86,7 @@ class _Training:
             return []
         self.warnings.extend(part.notes)
         self.tell("propensity: fitting and judging")
-        propensity = fit_propensity(part.train, self.context.catalog, seed=self.context.seed)
+        propensity = fit_propensity(part.train, self.context.catalog, seed=self.context.seed, cv=TESTED_CV)
         judged = []
         if only in (None, "propensity"):
             judged += self._propensity(part, propensity)
@@ -115,7 +115,7 @@ class _Training:
             return []
         self.tell("uplift: fitting and judging")
         catalog, seed = self.context.catalog, self.context.seed
-        tested = fit_uplift(part.train, catalog, seed=seed).bundle
+        tested = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV).bundle
         scored = evaluate_uplift(tested, part.test, catalog, seed=seed)
         gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from decisioning.errors import Conflict
+from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
+from features.store import FeatureDoor, OnlineConfig
+from tests.training.workspaces import END, loan_uplift, write_business
+from training.context import TrainingContext, TrainingReport
+from training.run import train
+from training.tracking import Tracker
+
+Arm = tuple[str, str | None]
+
+
+def a_context(workspace: Path, mlflow_store: Path, name: str, **changes: object) -> TrainingContext:
+    catalog = write_business(workspace, **changes)  # type: ignore[arg-type]
+    door = FeatureDoor(workspace, project=name, online=OnlineConfig())
+    door.build(END)
+    tracker = Tracker(f"sqlite:///{mlflow_store}/mlflow.db", name, mlflow_store / "artifacts", workspace_id=str(workspace))
+    return TrainingContext(workspace, name, str(workspace), 7, catalog, door, tracker)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory, mlflow_store: Path) -> TrainingContext:
+    return a_context(tmp_path_factory.mktemp("business"), mlflow_store, "business")
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(context: TrainingContext, stages: list[str]) -> TrainingReport:
+    return train(context, progress=stages.append)
+
+
+def champion(context: TrainingContext, model: str) -> PropensityBundle | UpliftBundle | ClvBundle:
+    return load_bundle(context.tracker.champion_bundle(model).path)
+
+
+def test_three_models_are_published_as_champions(report: TrainingReport, stages: Sequence[str]) -> None:
+    assert [(model.name, model.version, model.alias) for model in report.models] == [
+        ("business-propensity", 1, "champion"),
+        ("business-uplift", 1, "champion"),
+        ("business-clv", 1, "champion"),
+    ]
+    assert stages[0] == "labels and features"
+    assert stages[-1] == "publishing to MLflow"
+
+
+def test_metrics_on_the_test_rows_are_those_of_a_model_that_learned(report: TrainingReport) -> None:
+    propensity, uplift, clv = (dict(model.metrics) for model in report.models)
+
+    assert propensity["auc.card"] > 0.75
+    assert propensity["ece"] < 0.05
+    assert uplift["qini.loan"] > 0.05
+    assert uplift["uplift_top_30.loan"] > uplift["uplift_all.loan"]
+    assert uplift["gain.uplift"] > uplift["gain.propensity"]
+    assert uplift["gain.uplift_low"] < uplift["gain.uplift"] < uplift["gain.uplift_high"]
+    assert clv["gini.btyd"] > 0.3
+
+
+def test_the_served_uplift_is_near_the_truth(context: TrainingContext, report: TrainingReport) -> None:
+    bundle = champion(context, "uplift")
+    assert isinstance(bundle, UpliftBundle)
+    _, columns = context.door.population(END)
+
+    found, truth = bundle.uplift(columns, END, [("loan", "email"), ("loan", "call"), ("card", "email")]), loan_uplift(columns["age"])
+
+    assert np.corrcoef(found[:, 0], truth)[0, 1] > 0.8
+    assert found[:, 0].mean() == pytest.approx(truth.mean(), abs=0.04)
+    assert found[:, 2].mean() == pytest.approx(0.01, abs=0.04)
+    effect, error = bundle.average_effects["loan", None]
+    assert abs(effect - truth.mean() - 0.015) < 4 * error
+    assert bundle.evidence("loan") > 1000
+
+
+def test_the_served_propensity_knows_responses_opt_outs_and_money(context: TrainingContext, report: TrainingReport) -> None:
+    bundle = champion(context, "propensity")
+    assert isinstance(bundle, PropensityBundle)
+    _, columns = context.door.population(END)
+
+    risk = bundle.opt_out_risk(columns, END, ["email", "call"])
+
+    assert set(bundle.heads) == {"loan", "card"}
+    assert risk.mean() == pytest.approx(0.03, abs=0.01)
+    assert bundle.observed_value(columns, END, ["card"]).mean() == pytest.approx(50.0, abs=2.0)
+
+
+def test_what_is_not_learned_is_said(report: TrainingReport) -> None:
+    assert any(warning.startswith("new: no interaction with a known outcome") for warning in report.warnings)
+    assert any(warning.startswith("uplift of new is not learned: 0 interactions") for warning in report.warnings)
+
+
+def test_the_same_seed_and_as_of_give_the_same_models_and_a_challenger(context: TrainingContext, report: TrainingReport) -> None:
+    again = train(context, as_of=END, only="uplift")
+
+    (model,) = again.models
+    first = next(one for one in report.models if one.name == model.name)
+    assert (model.version, model.alias) == (2, "challenger")
+    assert dict(model.metrics) == dict(first.metrics)
+    documents = [_bundle_json(context, version) for version in (1, 2)]
+    assert documents[0] == documents[1]
+
+
+def _bundle_json(context: TrainingContext, version: int) -> dict[str, object]:
+    context.tracker.move_alias("uplift", "champion", version)
+    document: dict[str, object] = json.loads((context.tracker.champion_bundle("uplift").path / "bundle.json").read_text())
+    context.tracker.move_alias("uplift", "champion", 1)
+    return document
+
+
+def test_the_run_holds_a_card_with_the_split_and_the_figures(context: TrainingContext, report: TrainingReport, tmp_path: Path) -> None:
+    run_id = report.models[1].run_id
+    path = context.tracker._client.download_artifacts(run_id, "model_card.md", str(tmp_path))
+    card = Path(path).read_text()
+    parameters = context.tracker._client.get_run(run_id).data.params
+
+    assert "fitted again on all rows" in card
+    assert "- split: in time at" in card
+    assert "| qini |" in card
+    assert parameters["selection_prob_estimated_share"] == "0.0"
+    assert len(parameters["data_sha256.interactions"]) == 64
+
+
+def test_without_controls_uplift_is_refused_in_words_and_the_rest_is_trained(tmp_path: Path, mlflow_store: Path) -> None:
+    context = a_context(tmp_path, mlflow_store, "no_control", controls=False, contacts=800)
+
+    report = train(context)
+
+    assert [model.name for model in report.models] == ["no_control-propensity", "no_control-clv"]
+    assert any("uplift is not trained: there are no `no_action` interactions" in warning for warning in report.warnings)
+
+
+def test_without_logged_probabilities_they_are_estimated_and_it_is_said(tmp_path: Path, mlflow_store: Path) -> None:
+    context = a_context(tmp_path, mlflow_store, "estimated", contacts=1500)
+    path = tmp_path / "data" / "interactions.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["selection_prob"]), path)
+
+    report = train(context, only="uplift")
+
+    assert any("selection_prob is estimated from the features for 100% of the interactions" in warning for warning in report.warnings)
+    assert report.models[0].metrics["uplift_all.loan"] == pytest.approx(0.05, abs=0.08)
+
+
+def test_without_purchases_there_is_no_clv_and_without_anything_a_refusal(tmp_path: Path, mlflow_store: Path) -> None:
+    context = a_context(tmp_path, mlflow_store, "nothing", contacts=200)
+    (tmp_path / "data" / "events.parquet").unlink()
+    (tmp_path / "data" / "interactions.parquet").unlink()
+
+    with pytest.raises(
+        Conflict, match=r"no model could be trained; got propensity and uplift are not trained: .*; clv is not trained: 0 purchases"
+    ):
+        train(context)
+
+
+def test_actions_that_the_catalogue_does_not_know_are_left_out_and_counted(context: TrainingContext, report: TrainingReport) -> None:
+    catalog = context.catalog.model_copy(update={"actions": tuple(action for action in context.catalog.actions if action.id != "card")})
+    fewer = replace(context, catalog=catalog)
+
+    found = train(fewer, only="propensity")
+
+    assert any("interactions of 'card' are left out: the catalogue does not know it" in warning for warning in found.warnings)
