@@ -3,9 +3,13 @@
 Read in this order:
 
 - `vocabulary.py`, `errors.py`: the shared words and the tree of refusals
-- `catalog.py`: what the marketer owns, as typed values; `rules.py`: its SQL conditions and value expressions
+- what the marketer owns: `catalog.py` as typed values, with `catalog_values.py` (its scalars), `catalog_checks.py` (its references) and
+  `schema_errors.py` (findings in plain words); `compiled_catalog.py` makes it ready to decide with
+- its SQL: `rules.py` compiles it by `rule_compiler.py` and the tables `rule_operators.py` and `rule_functions.py` over `rule_nodes.py`,
+  down to arrays in `sql_values.py` and `date_parts.py`
 - `candidates.py`: one row per contact x treatment, as a struct of arrays
-- the stages: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py`, `select.py`, `explanation.py`
-- `allocation.py`: the population under budgets
+- the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py`, `select.py`,
+  `explanation.py`; and `quiet_hours.py`: when a message may go out
+- the population under budgets: `allocation.py` over `dual.py` (shadow prices), `assignment.py` (what fits) and `refinement.py` (the last few)
 - the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets)
 """

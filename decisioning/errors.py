@@ -64,7 +64,7 @@ class NudgeError(Exception):
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.hint:
-            text += f". Hint: {self.hint}"
+            text += f"Hint: {self.hint}" if text.endswith("\n") else f". Hint: {self.hint}"
         return text
 
 

@@ -108,7 +108,7 @@ def _anonymous(compiler: Compiler, tree: Tree) -> Node:
 def _date_part(compiler: Compiler, part: str, tree: Tree, value: Tree) -> Node:
     name = OTHER_NAMES.get(part.lower(), part.lower())
     if name not in DATE_PARTS:
-        raise Problem(f"unknown date part '{part}'", span_of(tree), hint=f"allowed: {', '.join(DATE_PARTS)}")
+        raise Problem(f"unknown date part '{part.lower()}'", span_of(tree), hint=f"allowed: {', '.join(DATE_PARTS)}")
     return call(date_part(name), "number", [compiler.typed(value, "timestamp")])
 
 

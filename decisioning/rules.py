@@ -110,12 +110,18 @@ def _guarded(text: str, path: str, dtypes: Mapping[str, Dtype], compiled: Callab
 
 
 def _condition_parts(text: str, dtypes: Mapping[str, Dtype]) -> tuple[Expression, ...]:
-    tree = _parse(text)
-    parts = list(tree.flatten()) if isinstance(tree, exp.And) else []
-    if not parts:
-        return (_compile(tree, text, dtypes, wanted="bool", shown=text.strip()),)
+    parts = _conjuncts(_parse(text))
+    if len(parts) == 1:
+        return (_compile(parts[0], text, dtypes, wanted="bool", shown=text.strip()),)
     texts = [part.sql(dialect="duckdb", normalize_functions="lower") for part in parts]
     return tuple(_compile(part, text, dtypes, wanted="bool", shown=shown) for part, shown in zip(parts, texts, strict=True))
+
+
+def _conjuncts(tree: Tree) -> list[Tree]:
+    """What must all hold for `tree` to hold, with the parentheses around ANDs opened."""
+    if not isinstance(tree, exp.And):
+        return [tree]
+    return [part for side in tree.flatten() for part in _conjuncts(side)]
 
 
 def _parse(text: str) -> Tree:
