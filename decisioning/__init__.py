@@ -10,6 +10,6 @@ Read in this order:
 - `candidates.py`: one row per contact x treatment, as a struct of arrays
 - the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py`, `select.py`,
   `explanation.py`; and `quiet_hours.py`: when a message may go out
-- the population under budgets: `allocation.py` over `dual.py` (shadow prices), `assignment.py` (what fits) and `refinement.py` (the last few)
+- the population under budgets: `allocation.py` over `dual.py` (shadow prices), `assignment.py` (what fits), `refinement.py` (the rest)
 - the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets)
 """
