@@ -78,7 +78,10 @@ class Candidates:
 
     def remove(self, rows: BoolArray, columns: Sequence[int] | IntArray, removal: Removal) -> None:
         """Take out what is still alive of the contacts `rows` (shape (n_contacts,)) in the treatments `columns` (their places)."""
-        place = np.ix_(np.flatnonzero(rows), np.asarray(columns, dtype=np.int64))
+        hit = np.flatnonzero(rows)
+        if not len(hit):
+            return
+        place = (hit[:, None], np.asarray(columns, dtype=np.int64))
         block = self.removed_by[place]
         newly = block == _ALIVE
         if newly.any():

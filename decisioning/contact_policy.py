@@ -61,6 +61,8 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
     for policy in catalog.catalog.contact_policy:
         row, past, counts = _counted(policy, catalog, situation.now, history)
         most = (policy.max or 0) - 1 if policy.after is None else 0
+        if most >= 0 and not counts.any():
+            continue
         for columns, action_id in _apart(policy, catalog):
             own = counts if action_id is None or not len(row) else counts & (past["action_id"] == action_id)
             count = np.bincount(row[own], minlength=len(situation.contact_ids))

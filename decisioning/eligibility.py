@@ -12,6 +12,7 @@ import numpy as np
 from decisioning.candidates import Candidates, Removal, Situation
 from decisioning.compiled_catalog import CONDITION_STAGES, CompiledAction, CompiledCatalog
 from decisioning.quiet_hours import local_date
+from decisioning.rules import Rows
 from decisioning.vocabulary import Stage
 
 
@@ -31,13 +32,13 @@ def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, 
 
 def apply_conditions(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
     """Take out what fails eligibility, applicability or suitability, naming the part of the condition that failed."""
+    rows = situation.rows
     for stage in CONDITION_STAGES:
         for compiled in catalog.actions:
-            _apply_stage(candidates, compiled, stage, situation)
+            _apply_stage(candidates, compiled, stage, rows)
 
 
-def _apply_stage(candidates: Candidates, compiled: CompiledAction, stage: Stage, situation: Situation) -> None:
-    rows = situation.rows
+def _apply_stage(candidates: Candidates, compiled: CompiledAction, stage: Stage, rows: Rows) -> None:
     for expression in compiled.conditions[stage]:
         fails = ~expression.holds(rows)
         candidates.remove(fails, compiled.columns, Removal(stage, expression.text, partial(expression.reads, rows)))

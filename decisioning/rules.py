@@ -41,7 +41,8 @@ class Expression:
 
     def evaluate(self, rows: Rows) -> Array:
         """The expression's value for each row, shape (rows.length,), NaN / None / NaT where it is NULL."""
-        return np.broadcast_to(self._evaluate(rows), (rows.length,))
+        value = self._evaluate(rows)
+        return value if value.shape == (rows.length,) else np.broadcast_to(value, (rows.length,))
 
     def numbers(self, rows: Rows) -> FloatArray:
         """The value as float64, shape (rows.length,)."""
