@@ -44,7 +44,8 @@ def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, pri
     """
     effect = np.where(np.isnan(scores.uplift), scores.propensity, scores.uplift)
     risk = _or_zero(scores.opt_out_risk) * _or_zero(scores.clv)[:, None]
-    gain = effect * scores.value
+    with np.errstate(over="ignore", invalid="ignore"):
+        gain = effect * scores.value
     worth = np.where(np.isfinite(gain), gain, np.where(catalog.mandatory, 0.0, np.nan)) - risk
     cost = np.broadcast_to(catalog.cost, worth.shape)
     weight = context_weights(catalog, situation)

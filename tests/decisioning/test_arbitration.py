@@ -86,6 +86,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"value": np.nan}, "its value is NULL for this contact"),
     ({"value": np.inf}, "its worth is not a finite number"),
     ({"uplift": -np.inf}, "its worth is not a finite number"),
+    ({"uplift": 0.0, "value": np.inf}, "its worth is not a finite number"),
 ]
 
 
