@@ -99,9 +99,9 @@ def fit_s_logistic(data: Experiment, train: IntArray, C: float, scale: float) ->
     scale : float
         s, one of INTERACTION_SCALES.
     """
-    x, w = data.rows.linear[train], data.exposed[train] - 0.5
+    x, w = data.rows.linear[train].astype(np.float32), (data.exposed[train] - 0.5).astype(np.float32)
     m = x.shape[1]
-    score = fit_logistic(np.hstack([x, w[:, None], scale * w[:, None] * x]), data.y[train], C=C)
+    score = fit_logistic(np.hstack([x, w[:, None], np.float32(scale) * w[:, None] * x]), data.y[train], C=C)
     main, effect, interaction = score.coef[:m], float(score.coef[m]), scale * score.coef[m + 1 :]
     return ContrastScore(
         exposed=LinearScore(score.intercept + effect / 2, main + interaction / 2),
