@@ -36,7 +36,9 @@ RESPONSE = TreeSettings(
 )
 """Tuned for response models on tens of thousands of rows."""
 
-REGULARISED = TreeSettings(n_estimators=100, learning_rate=0.045, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7)
+REGULARISED = TreeSettings(
+    n_estimators=100, learning_rate=0.045, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7
+)
 """For uplift, where the signal is small: library defaults lose money there."""
 
 CLV = TreeSettings(n_estimators=200, learning_rate=0.03, num_leaves=8, min_child_samples=100, reg_lambda=20.0, feature_fraction=0.7)
