@@ -19,7 +19,7 @@ from training.eligible_rows import eligible_rows
 from training.prepared import Prepared
 
 WORKERS = 2
-SERVED_CV = 5
+SERVED_CV = 4
 """Folds inside a model that is served."""
 FEWEST_ROWS = 30
 """With fewer rows of either arm there is nothing to compare."""

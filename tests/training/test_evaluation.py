@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from estimators.bundle import PropensityBundle
+from tests.training.test_policies import a_log, constant, models
+from training.eligible_rows import eligible_rows
+from training.evaluation import evaluate_propensity, evaluate_uplift, normalised_gini
+from training.fit_uplift import fit_uplift, uplift_pair
+from training.labels import Labels
+from training.model_card import CardFacts, model_card
+from training.publishing import served_arms, shuffled_rows
+
+
+def test_a_share_that_moved_between_train_and_test_is_said_to_have_drifted() -> None:
+    prepared, catalog = a_log()
+    bundle = PropensityBundle("hash", prepared.encoder, {"push": constant(0.2), "ask": constant(0.8)})
+
+    scored = evaluate_propensity(bundle, prepared, catalog)
+
+    assert len(scored.warnings) == 1
+    assert scored.warnings[0].startswith("push: the share of responses drifted: 0.398 on the test rows, 0.200 predicted")
+    assert scored.metrics["ece.push"] == pytest.approx(0.2, abs=0.02)
+    assert scored.metrics["ece.ask"] < 0.05
+
+
+def test_a_label_of_one_class_has_no_auc_and_no_stack_trace() -> None:
+    prepared, catalog = a_log()
+    nothing = Labels({name: np.zeros_like(y) for name, y in prepared.data.labels.happened.items()}, {})
+    silent = replace(prepared, data=replace(prepared.data, labels=nothing))
+
+    scored = evaluate_propensity(models(prepared)[0], silent, catalog)
+
+    assert "auc" not in scored.metrics
+    assert np.isfinite(scored.metrics["log_loss"])
+
+
+def test_the_right_ranking_has_a_qini_above_noise_and_no_ranking_has_none() -> None:
+    prepared, catalog = a_log()
+
+    scored = evaluate_uplift(models(prepared)[1], prepared, catalog, seed=7)
+
+    assert scored.metrics["qini_low.push"] > 0.05
+    assert scored.metrics["qini.ask"] == 0.0
+    assert scored.metrics["uplift_top_30.push"] == pytest.approx(0.21, abs=0.04)
+    assert abs(scored.metrics["uplift_all.push"]) < 4 * scored.metrics["uplift_all_se.push"]
+
+
+def test_controls_are_compared_only_where_the_action_is_for_them() -> None:
+    prepared, catalog = a_log()
+    narrow = catalog.actions[0].model_copy(update={"eligibility": "x > 0.5 AND context.intent = 'borrow'"})
+
+    rows = uplift_pair(prepared, narrow)
+
+    assert (prepared.data.features["x"][rows] > 0.5).all()
+    assert set(prepared.data.rows.action_id[rows]) == {"push", "no_action"}
+    assert eligible_rows(catalog.actions[1], prepared.dtypes, prepared.data.features, len(prepared)).all()
+
+
+def test_an_action_without_overlap_is_refused_with_its_counts() -> None:
+    prepared, catalog = a_log()
+    few = prepared.take(np.flatnonzero((prepared.data.rows.action_id != "push") | (np.arange(len(prepared)) < 40))[:3000])
+    nobody = catalog.actions[1].model_copy(update={"eligibility": "x > 9"})
+
+    found = fit_uplift(few, catalog.model_copy(update={"actions": (catalog.actions[0], nobody)}), seed=7)
+
+    assert set(found.refused) == {"push", "ask"}
+    assert "interactions with a known outcome; 30 are needed" in found.refused["push"]
+    assert found.bundle.heads == {}
+
+
+def test_gini_is_one_for_the_perfect_order_and_minus_one_for_the_worst() -> None:
+    money = np.array([0.0, 0.0, 1.0, 5.0, 20.0])
+
+    assert normalised_gini(money, money) == pytest.approx(1.0)
+    assert normalised_gini(money, -money) == pytest.approx(-1.0)
+    assert np.isnan(normalised_gini(np.zeros(3), np.arange(3.0)))
+
+
+def test_the_example_holds_nobody_s_row() -> None:
+    columns = {"a": np.arange(1000.0), "b": np.arange(1000.0)}
+
+    shown = shuffled_rows(columns, seed=7)
+
+    assert len(shown["a"]) == 5
+    assert (shown["a"] != shown["b"]).all()
+
+
+def test_a_model_answers_for_the_catalogue_s_arms_that_it_has_learned() -> None:
+    prepared, catalog = a_log()
+    bundle = models(prepared)[0]
+
+    assert served_arms(bundle, catalog) == [("push", "email"), ("ask", "email")]
+
+
+def test_a_card_says_the_figures_and_the_limits() -> None:
+    card = model_card(CardFacts("demo-uplift", "uplift", {"interactions": 7}, {"qini": 0.0512345}, ["push: too few"]))
+
+    assert "- interactions: 7" in card
+    assert "| qini | 0.051235 |" in card
+    assert "- push: too few" in card
