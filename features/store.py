@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from decisioning.errors import ContractMismatch, DataError, NotFound
+from decisioning.errors import ContractMismatch, DataError, NotFound, NudgeError, Unavailable
 from decisioning.vocabulary import BoolArray, Columns, null_column
 from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
@@ -188,9 +188,19 @@ class FeatureDoor:
         from features.feast_repo.definitions import apply, open_store
 
         built = self._current()
-        if self._feast is None:
-            self._feast = open_store(self._workspace, self._project, self._online.type, self._online.connection_string)
-        return self._feast, apply(self._feast, built.contract, built.files)
+        try:
+            if self._feast is None:
+                self._feast = open_store(self._workspace, self._project, self._online.type, self._online.connection_string)
+            return self._feast, apply(self._feast, built.contract, built.files)
+        except NudgeError:
+            raise
+        except Exception as error:
+            raise Unavailable(
+                "Feast's registry cannot be read or written",
+                field="state/registry.db",
+                got=type(error).__name__,
+                hint="remove state/registry.db and run nudge features build: it is made anew from the feature contract",
+            ) from error
 
     def _retrieved(self, contact_ids: Ids, as_of: Moments) -> Iterator[pa.Table]:
         """The features of distinct pairs through Feast, in their order, in tables of at most `ROWS_AT_ONCE` rows."""

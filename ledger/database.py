@@ -6,6 +6,7 @@ queue instead of failing half-way. Within a process writers also queue on a lock
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -49,8 +50,10 @@ class Database:
         self.dialect = self._engine.dialect.name
         self._queue: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
         self._closed = False
+        self._file: tuple[str, int] | None = None
         try:
             self._prepare()
+            self._file = _identity(self._engine.url)
         except BaseException:
             self._engine.dispose()
             raise
@@ -90,6 +93,11 @@ class Database:
     def _translated(self, *, opening: bool = False) -> Iterator[None]:
         if self._closed:
             raise Unavailable("the ledger is closed", field="stores.ledger")
+        if self._file is not None and _identity(self._engine.url) != self._file:
+            # SQLite would go on writing into a file that no name leads to any more
+            raise Unavailable(
+                "the ledger's file was removed or replaced", field="stores.ledger", got=self._file[0], hint="restart after putting it back"
+            )
         try:
             yield
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
@@ -104,6 +112,16 @@ class Database:
                 raise
             kind = Conflict if opening else Unavailable
             raise kind("this is not a readable ledger", field="stores.ledger", got=_reason(error), hint=f"check {self._place}") from error
+
+
+def _identity(url: URL) -> tuple[str, int] | None:
+    """The path of a SQLite file and what tells it from another of that name: inode 0 where it is gone; None for other databases."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    try:
+        return url.database, os.stat(url.database).st_ino
+    except FileNotFoundError:
+        return url.database, 0
 
 
 def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> set[str]:

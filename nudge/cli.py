@@ -299,7 +299,7 @@ def _moment(text: str | None) -> datetime | None:
         return parse_moment(text)
     except ValueError:
         raise RequestError(
-            "is not a time", field="--as-of", got=text, allowed="ISO 8601, such as 2026-11-22 or 2026-11-22T10:00:00Z"
+            "is not a time", field="--as-of", got=text, allowed="ISO 8601 from 1900 to 2199, such as 2026-11-22T10:00:00Z"
         ) from None
 
 

@@ -10,8 +10,11 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from decisioning.compiled_catalog import compile_catalog
+from decisioning.errors import NudgeError
 from decisioning.vocabulary import Columns
 from features.audit import audit, ingest_document
+from features.build import infer_contract
 from features.ingest import ingest
 from nudge.workspace import Workspace
 
@@ -54,7 +57,17 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
     with workspace.open_ledger() as ledger:
         ledger.replace_history(**read_past(workspace.folder / "data", report.newest_at))
     progress("auditing the data")
-    return ingest_document(report, audit(workspace.folder))
+    document = ingest_document(report, audit(workspace.folder))
+    return {**document, "warnings": [*document["warnings"], *_broken_rules(workspace)]}
+
+
+def _broken_rules(workspace: Workspace) -> list[str]:
+    """What is wrong with the catalogue's expressions on this data: said here, long before the first decision refuses."""
+    try:
+        compile_catalog(workspace.catalog, infer_contract(workspace.folder).dtypes)
+    except NudgeError as error:
+        return [f"catalog.yaml: {error}"]
+    return []
 
 
 def read_past(data: Path, newest_at: datetime | None) -> dict[str, Columns]:

@@ -68,6 +68,9 @@ def _listed(path: Path) -> np.ndarray:
         raise DataError("cannot be read as parquet", field="--contacts", got=path) from None
     if "contact_id" not in table.column_names:
         raise DataError("the file has no column contact_id", field="--contacts", got=", ".join(table.column_names) or "no columns")
+    kind = table["contact_id"].type
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise DataError("is not an id", field="--contacts contact_id", got=str(kind), allowed="texts or integers")
     ids = [None if one is None else str(one) for one in table["contact_id"].to_pylist()]
     if None in ids or len(set(ids)) < len(ids):
         raise DataError("contact_id must be there once a row", field="--contacts", got="a NULL" if None in ids else "a contact twice")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the command
     from serving.service import Service
     from training.tracking import Tracker
 
+_YEARS = (1900, 2200)
+
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout: the embedded MLflow root lives here."""
 
@@ -152,8 +154,8 @@ def parse_moment(text: str | None) -> datetime | None:
 
     Raises
     ------
-    NotFound
-        Never; a malformed time is a `ValueError` that the command line turns into a usage error.
+    ValueError
+        It is not a time of the years that the contract tables allow.
 
     Examples
     --------
@@ -163,7 +165,10 @@ def parse_moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if not _YEARS[0] <= aware.year < _YEARS[1]:
+        raise ValueError(f"not a time between {_YEARS[0]} and {_YEARS[1]}")
+    return aware.astimezone(UTC)
 
 
 def require_data(workspace: Workspace) -> DataState:

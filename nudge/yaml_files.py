@@ -52,7 +52,10 @@ def read_yaml(path: Path, environment: Mapping[str, str]) -> Any:
         where = f"{path.name} line {mark.line + 1}" if mark else path.name
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"not readable as YAML: {problem}", field=where) from None
-    return replace_references(content, environment, "")
+    try:
+        return replace_references(content, environment, "")
+    except RecursionError:
+        raise ConfigError("is nested too deeply, or an alias refers to itself", field=path.name) from None
 
 
 def replace_references(value: Any, environment: Mapping[str, str], path: str) -> Any:

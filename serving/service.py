@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from decisioning.decide import Decision, decide
-from decisioning.errors import NotFound, NudgeError, RequestError
+from decisioning.errors import Conflict, NotFound, NudgeError, RequestError
 from decisioning.stages import House
 from ledger.decisions import REQUEST_WINDOW, DecisionRecord
 from ledger.store import Ledger
@@ -97,6 +97,8 @@ class Service:
         if request.request_id is None or request.dry_run:
             return None
         record = self._ledger.decision_by_request(request.request_id, since=self._clock() - REQUEST_WINDOW)
+        if record is not None and record.contact_id != request.contact_id:
+            raise Conflict("this request_id was used for another contact", field="request_id", got=request.request_id)
         return None if record is None else dict(record.trace["response"])
 
     def _make(self, request: DecisionRequest, snapshot: Snapshot) -> _Made:

@@ -159,3 +159,35 @@ def test_serving_to_other_machines_is_refused_until_there_are_keys(shop: Shop) -
     answer = shop.run("serve", "--host", "0.0.0.0")
     assert answer.code == 1
     assert "keys" in answer.err
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31", "yesterday"])
+def test_a_time_that_cannot_be_is_refused(shop: Shop, moment: str) -> None:
+    shop.run("ingest")
+    answer = shop.run("plan", "--as-of", moment)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("nudge: --as-of: is not a time")
+
+
+def test_ingest_already_says_what_is_wrong_with_a_condition(shop: Shop) -> None:
+    shop.write(catalog={**CATALOG, "actions": [{**CATALOG["actions"][0], "eligibility": "agee >= 21"}]})
+    warnings = shop.run("ingest").document["warnings"]
+    assert any("actions[0].eligibility: unknown column 'agee'" in warning for warning in warnings)
+
+
+def test_a_damaged_registry_is_named_with_what_to_do(shop: Shop) -> None:
+    shop.run("ingest")
+    shop.run("features", "build")
+    (shop.folder / "state" / "registry.db").write_bytes(b"no database" * 300)
+    answer = shop.run("plan")
+    assert answer.code == 1
+    assert answer.err.startswith("nudge: state/registry.db: ")
+    assert "Traceback" not in answer.err
+
+
+def test_a_list_of_contacts_holds_ids(shop: Shop, tmp_path: Path) -> None:
+    shop.run("ingest")
+    pq.write_table(pa.table({"contact_id": [[1, 2]]}), tmp_path / "list.parquet")
+    answer = shop.run("plan", "--contacts", str(tmp_path / "list.parquet"))
+    assert answer.code == 1
+    assert "--contacts contact_id: is not an id" in answer.err

@@ -79,3 +79,8 @@ def test_a_workspace_keeps_its_own_id(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\nsources: {contacts: SELECT 1}\n")
     first = Workspace.open(tmp_path, {}).workspace_id
     assert Workspace.open(tmp_path, {}).workspace_id == first
+
+
+def test_an_alias_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nudge\.yaml: is nested too deeply"):
+        read_yaml(write(tmp_path, "name: x\nsources: &a {contacts: *a}\n"), {})

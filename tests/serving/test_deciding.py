@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decisioning.errors import NotFound, RequestError
+from decisioning.errors import Conflict, NotFound, RequestError, Unavailable
 from serving.schemas import DecisionRequest, DecisionResponse, DecisionTrace, OutcomeIn
 from tests.serving.small_house import CATALOG, House, small_house
 
@@ -209,3 +209,17 @@ def test_a_new_catalogue_is_swapped_in_whole_and_a_broken_one_is_refused(house: 
     assert not house.snapshots.refresh()
     assert ask(house, "adult", channel="web")["versions"]["catalog"].startswith("2#")
     assert "serving the old version" in house.service.readiness()["catalog"]["detail"]
+
+
+def test_a_request_id_of_another_contact_is_a_conflict(house: House) -> None:
+    ask(house, "adult", channel="web", request_id="r-1")
+    with pytest.raises(Conflict, match="request_id: this request_id was used for another contact"):
+        ask(house, "child", channel="web", request_id="r-1")
+
+
+def test_a_ledger_whose_file_is_gone_decides_nothing(house: House, tmp_path: Path) -> None:
+    ask(house, "adult", channel="web")
+    (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
+    assert house.service.readiness()["ledger"]["ok"] is False
+    with pytest.raises(Unavailable, match="removed or replaced"):
+        ask(house, "adult", channel="web")
