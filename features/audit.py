@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 
 from features.ingest import IngestReport
-from features.ingest_sql import literal, quote
 from features.leakage import Leak, find_leaks
+from features.sources import literal, quoted
 from features.tables import TABLES, TableSpec
 
 
@@ -86,7 +86,7 @@ def ingest_document(report: IngestReport, audited: AuditReport) -> dict[str, Any
 def _audit_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec, present: set[str]) -> TableAudit:
     name = spec.name
     types = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {name}").fetchall()}
-    per_column = ", ".join(f"count({quote(c)}), coalesce(min({quote(c)}) = max({quote(c)}), false)" for c in types)
+    per_column = ", ".join(f"count({quoted(c)}), coalesce(min({quoted(c)}) = max({quoted(c)}), false)" for c in types)
     time = f"min({spec.time}), max({spec.time})" if spec.time in types else "NULL, NULL"
     rows, first_at, last_at, *found = connection.execute(f"SELECT count(*), {time}, {per_column} FROM {name}").fetchall()[0]
     columns = {
@@ -99,7 +99,7 @@ def _audit_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec, present
 
 
 def _identical_rows(connection: duckdb.DuckDBPyConnection, name: str, columns: list[str]) -> int:
-    content = ", ".join(quote(column) for column in columns)
+    content = ", ".join(quoted(column) for column in columns)
     return int(connection.execute(f"SELECT count(*) - count(DISTINCT hash({content})) FROM {name}").fetchall()[0][0])
 
 

@@ -20,8 +20,9 @@ import duckdb
 from decisioning.errors import Conflict, DataError, nearest
 from features.ingest_checks import Check, Known, checks, refusal
 from features.ingest_notes import notes
-from features.ingest_sql import ROW, connect, literal, make_typed, quote, stage
+from features.ingest_sql import ROW, connect, make_typed, stage
 from features.ingest_write import iso, newest, publish, write
+from features.sources import literal, quoted
 from features.tables import TABLES, TableSpec
 
 
@@ -168,7 +169,7 @@ def _check(shop: _Workshop, spec: TableSpec) -> None:
     if refused and not shop.quarantine:
         bad_rows = f"{ROW} IN (SELECT {ROW} FROM staging.bad_{name} WHERE place = {refused[0]})"
         raise refusal(shop.connection, spec, found[refused[0]], bad_rows)
-    kept = ", ".join(quote(column) for column in columns)
+    kept = ", ".join(quoted(column) for column in columns)
     run(f"CREATE VIEW staging.good_{name} AS SELECT {kept} FROM staging.typed_{name} ANTI JOIN staging.bad_{name} USING ({ROW})")
     rows = int(run(f"SELECT count(*) FROM staging.good_{name}").fetchall()[0][0])
     quarantined = sum(counts[place] for place in refused)

@@ -15,7 +15,8 @@ import duckdb
 
 from decisioning.errors import DataError, nearest
 from decisioning.vocabulary import NO_ACTION
-from features.ingest_sql import RAW, ROW, literal, quote
+from features.ingest_sql import RAW, ROW
+from features.sources import literal, quoted
 from features.tables import ColumnSpec, TableSpec
 
 EARLIEST, LATEST = "1900-01-01", "2200-01-01"
@@ -87,7 +88,7 @@ def refusal(connection: duckdb.DuckDBPyConnection, spec: TableSpec, check: Check
     view = f"staging.typed_{spec.name}"
     present = {row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()}
     shown = [name for name in shown if name in present]
-    source = ", ".join(quote(RAW + name) for name in shown)
+    source = ", ".join(quoted(RAW + name) for name in shown)
     rows = connection.execute(f"SELECT {ROW}, {source} FROM {view} WHERE {where} ORDER BY {ROW} LIMIT 3").fetchall()
     bad, total = _count(connection, view, where), _count(connection, view, "true")
     examples = "; ".join(f"row {row[0]}: " + ", ".join(f"{n}={_show(v)}" for n, v in zip(shown, row[1:], strict=True)) for row in rows)
@@ -105,7 +106,7 @@ def refusal(connection: duckdb.DuckDBPyConnection, spec: TableSpec, check: Check
 
 def _value_checks(column: ColumnSpec, anonymous: bool) -> Iterator[Check]:
     """What one column's values must be, whatever the other rows say."""
-    name, raw = quote(column.name), quote(RAW + column.name)
+    name, raw = quoted(column.name), quoted(RAW + column.name)
     given = f"nullif(CAST({raw} AS VARCHAR), '') IS NOT NULL"
     if column.kind == "time":
         hint = f"strptime({column.name}, '%d.%m.%Y') or epoch_ms({column.name}) in the source makes it one"
@@ -171,14 +172,14 @@ def _all_or_no_times(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> 
 
 def _duplicate_checks(connection: duckdb.DuckDBPyConnection, spec: TableSpec, columns: Collection[str]) -> Iterator[Check]:
     """Rows that repeat an earlier row's key. The search for them is paid for only where there are any."""
-    keys = [quote(name) for name in spec.key if name in columns]
+    keys = [quoted(name) for name in spec.key if name in columns]
     if not keys:
         return
     view, key = f"staging.typed_{spec.name}", ", ".join(keys)
     repeated = f"SELECT {key} FROM {view} WHERE {keys[0]} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
     if not connection.execute(f"{repeated} LIMIT 1").fetchone():
         return
-    content = ", ".join(f"t.{quote(name)}" for name in columns)
+    content = ", ".join(f"t.{quoted(name)}" for name in columns)
     same = " AND ".join(f"t.{k} IS NOT DISTINCT FROM r.{k}" for k in keys)
     connection.execute(
         f"CREATE TABLE staging.repeats_{spec.name} AS "

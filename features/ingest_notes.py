@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from decisioning.vocabulary import NO_ACTION
-from features.ingest_sql import quote
+from features.sources import quoted
 from features.tables import TABLES
 
 
@@ -29,7 +29,7 @@ def _conditions(columns: Mapping[str, list[str]], now: datetime) -> Iterator[tup
         for name in names:
             column = TABLES[table].column(name)
             if column is not None and column.kind == "time":
-                yield table, f"t.{quote(name)} > TIMESTAMP '{now.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'", f"rows have {name} in the future"
+                yield table, f"t.{quoted(name)} > TIMESTAMP '{now.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'", f"rows have {name} in the future"
     if "selection_prob" in columns.get("interactions", ()):
         yield "interactions", "t.selection_prob IS NULL", "rows have no selection_prob: it is estimated for them"
     if "as_of" in columns.get("interactions", ()):

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from decisioning.errors import DataError, nearest
+from features.sources import literal, quoted
 from features.tables import TABLES, ColumnSpec, TableSpec
 
 ROW = "__row"
@@ -25,28 +26,6 @@ _FLOAT_TYPES = ("DOUBLE", "FLOAT", "DECIMAL")
 _SMALL_INTS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _BIG_INTS = ("UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM")
 _NUMBERS = (*_SMALL_INTS, *_BIG_INTS, *_FLOAT_TYPES, "BOOLEAN", "VARCHAR", '"NULL"')
-
-
-def quote(name: str) -> str:
-    """A column name as an SQL identifier.
-
-    Examples
-    --------
-    >>> quote("emp.var.rate")
-    '"emp.var.rate"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string as an SQL literal.
-
-    Examples
-    --------
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
 
 
 def connect(staging_dir: Path) -> duckdb.DuckDBPyConnection:
@@ -99,9 +78,9 @@ def make_typed(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[s
         if name in empty:
             continue
         expression = attribute_sql(name, types[name]) if column is None else typed_sql(column, types[name])
-        parts.append(f"{expression} AS {quote(name)}")
+        parts.append(f"{expression} AS {quoted(name)}")
         if column is not None:
-            parts.append(f"{quote(name)} AS {quote(RAW + name)}")
+            parts.append(f"{quoted(name)} AS {quoted(RAW + name)}")
         names.append(name)
     if spec.name == "outcomes":  # both ways to name whose outcome it is are always there, so that later queries need not ask
         for name in [n for n in ("contact_id", "interaction_id") if n not in names]:
@@ -119,7 +98,7 @@ def typed_sql(column: ColumnSpec, duckdb_type: str) -> str:
     >>> typed_sql(ColumnSpec("cost", "cost", ""), "BIGINT")
     'CAST("cost" AS DOUBLE)'
     """
-    name = quote(column.name)
+    name = quoted(column.name)
     if column.kind == "time":
         return _time_sql(name, duckdb_type)
     if column.kind in ("money", "cost", "probability"):
@@ -132,7 +111,7 @@ def attribute_sql(column: str, duckdb_type: str) -> str:
 
     NaN, infinite numbers and infinite dates become NULL: an attribute has no other word for "not known".
     """
-    name = quote(column)
+    name = quoted(column)
     base = duckdb_type.split("(", maxsplit=1)[0]
     if base in _SMALL_INTS:
         return f"CAST({name} AS BIGINT)"
@@ -191,7 +170,7 @@ def _empty_optional(connection: duckdb.DuckDBPyConnection, spec: TableSpec, type
     optional = [name for name in types if name in spec.names and name not in spec.required]
     if not optional:
         return set()
-    counts = connection.execute(f"SELECT {', '.join(f'count({quote(n)})' for n in optional)} FROM staging.raw_{spec.name}").fetchone()
+    counts = connection.execute(f"SELECT {', '.join(f'count({quoted(n)})' for n in optional)} FROM staging.raw_{spec.name}").fetchone()
     return {name for name, count in zip(optional, counts or (), strict=True) if count == 0}
 
 

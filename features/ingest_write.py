@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.ingest_sql import literal, quote
+from features.sources import literal, quoted
 from features.tables import TABLES, TableSpec
 
 
@@ -32,12 +32,12 @@ def write(
         The catalog's outcomes: what `behaviour` is where the source does not say.
     """
     kept = list(columns[spec.name])
-    selected = f"SELECT {', '.join(map(quote, kept))} FROM staging.good_{spec.name}"
+    selected = f"SELECT {', '.join(map(quoted, kept))} FROM staging.good_{spec.name}"
     if spec.name == "outcomes":
         selected = _completed_outcomes(kept, "interactions" in columns, behaviours)
         kept = list(dict.fromkeys([*kept, "behaviour"]))
     order = [part for name in spec.order if name in kept for part in _sort_keys(spec, name)]
-    order += [quote(name) for name in kept if name not in spec.order]
+    order += [quoted(name) for name in kept if name not in spec.order]
     path = literal(str(folder / f"{spec.name}.parquet"))
     connection.execute(f"COPY (SELECT * FROM ({selected}) ORDER BY {', '.join(order)}) TO {path} (FORMAT parquet, COMPRESSION zstd)")
 
@@ -92,8 +92,8 @@ def iso(at: datetime | None) -> str | None:
 def _sort_keys(spec: TableSpec, name: str) -> tuple[str, ...]:
     column = spec.column(name)
     if column is not None and column.kind == "id":
-        return (f"length({quote(name)})", quote(name))  # "9" before "10"
-    return (quote(name),)
+        return (f"length({quoted(name)})", quoted(name))  # "9" before "10"
+    return (quoted(name),)
 
 
 def _completed_outcomes(columns: list[str], with_interactions: bool, behaviours: Mapping[str, str | None]) -> str:
@@ -106,7 +106,7 @@ def _completed_outcomes(columns: list[str], with_interactions: bool, behaviours:
         given["contact_id"] = "coalesce(t.contact_id, i.contact_id)"
         joined = " LEFT JOIN staging.good_interactions i ON t.interaction_id = i.interaction_id"
     names = dict.fromkeys([*columns, "behaviour"])
-    parts = [f"{given.get(name, 't.' + quote(name))} AS {quote(name)}" for name in names]
+    parts = [f"{given.get(name, 't.' + quoted(name))} AS {quoted(name)}" for name in names]
     return f"SELECT {', '.join(parts)} FROM staging.good_outcomes t{joined}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decisioning.vocabulary import FloatArray
-from features.ingest_sql import quote
+from features.sources import quoted
 from features.tables import TABLES
 
 SUSPICIOUS_AUC = 0.97
@@ -55,7 +55,7 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, tables: Collection[str], c
     for (outcome,) in outcomes if attributes else []:
         scope = "interactions" if "interactions" in tables else "contacts"
         connection.execute(_sample_sql(scope), [outcome])
-        listed = ", ".join(f"c.{quote(name)}" for name in attributes)
+        listed = ", ".join(f"c.{quoted(name)}" for name in attributes)
         query = f"SELECT happened, {listed} FROM contacts c JOIN audit_sample USING (contact_id) {newest} ORDER BY hash(contact_id)"
         sample = connection.sql(query).to_arrow_table()
         happened = sample.column(0).to_numpy().astype(bool)
