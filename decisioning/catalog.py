@@ -168,6 +168,8 @@ class Constraint(_Frozen):
     def _limits_something(self) -> Constraint:
         if self.max is None and self.min is None:
             raise ValueError("a constraint needs `max` or `min`")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ValueError(f"`min` is above `max`: {self.min:g} and {self.max:g}")
         return self
 
 
@@ -183,10 +185,15 @@ class Controls(_Frozen):
 
 
 class Exploration(_Frozen):
-    """Deliberate randomness, within `budget`: money of expected profit given up to learn."""
+    """Deliberate randomness, within `budget`: money of expected profit given up in a period to learn; 0 turns it off.
+
+    `gamma` (of SquareCB) and `epsilon` (of epsilon-greedy) are for those who know what they want; the budget bounds them all.
+    """
 
     method: Literal["squarecb", "thompson", "epsilon_greedy"] = "squarecb"
     budget: Money = 0.0
+    gamma: Annotated[Number, Field(gt=0)] | None = None
+    epsilon: Fraction = 0.05
 
 
 class ClvSettings(_Frozen):
@@ -197,7 +204,11 @@ class ClvSettings(_Frozen):
 
 
 class Catalog(_Frozen):
-    """The whole catalogue. Lookups by id are cached; `fingerprint` changes with any change of content."""
+    """The whole catalogue. Lookups by id are cached; `fingerprint` changes with any change of content.
+
+    `period_days` is how long a budget lasts: that of the constraints from the plan that published them, and that of exploration.
+    `treatments_per_contact` is how many a plan may give one contact, within the contact policies.
+    """
 
     version: Text
     currency: Text
@@ -208,6 +219,8 @@ class Catalog(_Frozen):
     actions: tuple[Action, ...] = Field(min_length=1)
     contact_policy: tuple[Policy, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    period_days: Days = 30.0
+    treatments_per_contact: Annotated[Count, Field(ge=1, le=100)] = 1
     controls: Controls = Controls()
     exploration: Exploration = Exploration()
     triggers: tuple[dict[str, Any], ...] = ()
