@@ -1,8 +1,8 @@
 """What real time pays for what it uses: the shadow prices that a plan published, kept in step with how fast each limit is used up.
 
-A plan's prices are bid prices (Talluri and van Ryzin, An analysis of bid-price controls for network revenue management, 1998): a candidate is
-worth taking when it is worth more than the limits it uses. They hold for a period. Within it each price follows the dual subgradient
-in its accumulated form (follow the regularised leader; Balseiro and Gur, Learning in repeated auctions with budgets, 2019; Balseiro, Lu,
+A plan's prices are bid prices (Talluri and van Ryzin, An analysis of bid-price controls for network revenue management, 1998): a candidate
+is worth taking when it is worth more than the limits it uses. They hold for a period. Within it each price follows the dual subgradient in
+its accumulated form (follow the regularised leader; Balseiro and Gur, Learning in repeated auctions with budgets, 2019; Balseiro, Lu,
 Mirrokni, The best of many worlds: dual mirror descent for online allocation problems, 2023)::
 
     price(t) = max(0, price(0) + response * scale * (used(t) - due(t)) / limit)         due(t) = planned + (limit - planned) * elapsed(t)
