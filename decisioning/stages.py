@@ -9,9 +9,10 @@ from decisioning.arbitration import Economics, appraise, drop_unprofitable, drop
 from decisioning.candidates import Candidates, Scores, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.consent import apply_consent
-from decisioning.contact_policy import History, apply_contact_policy
+from decisioning.contact_policy import apply_contact_policy
 from decisioning.control import apply_holdout, in_holdout
 from decisioning.eligibility import apply_conditions, apply_validity, keep_requested_placements
+from decisioning.history import History
 from decisioning.vocabulary import BoolArray
 
 ScoreFunction = Callable[[Situation, BoolArray], Scores]
@@ -38,10 +39,13 @@ class House:
     prices: Mapping[str, float] = field(default_factory=dict)
 
 
-def appraise_candidates(house: House, situation: Situation, history: History) -> Appraisal:
-    """Eligibility, consent, contact policy, score, arbitration and control, for every contact and treatment of `situation`."""
+def appraise_candidates(house: House, situation: Situation, history: History, candidates: Candidates | None = None) -> Appraisal:
+    """Eligibility, consent, contact policy, score, arbitration and control, for every contact and treatment of `situation`.
+
+    The stages mark in `candidates` what they take out, a fresh one unless given: `what_if.py` gives one that keeps everything alive.
+    """
     catalog = house.catalog
-    candidates = Candidates(len(situation.contact_ids), len(catalog.treatments))
+    candidates = Candidates(len(situation.contact_ids), len(catalog.treatments)) if candidates is None else candidates
     keep_requested_placements(candidates, catalog, situation)
     apply_conditions(candidates, catalog, situation)
     apply_consent(candidates, catalog, situation)
