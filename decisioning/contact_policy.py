@@ -1,13 +1,13 @@
-"""How often may a contact be touched? Caps over rolling windows, and silence after an outcome.
+"""How often may a contact, or a whole account, be touched? Caps over rolling windows, silence after an outcome, and suppressions.
 
 A window of d days at time t is (t - d, t]: what is exactly d days old is outside, what happens at t counts, the future does not.
 
-`History` is the past as integer arrays, so that one contact and a million go through the same counting.
+`History` is the past as integer arrays, so that one contact and a million go through the same counting. A policy counts by unit: the
+contact, or with `scope: account` the account, whose contacts share what is allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,86 +16,101 @@ import numpy as np
 from decisioning.candidates import Candidates, Removal, Situation
 from decisioning.catalog import Policy
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.vocabulary import BoolArray, Columns, IntArray
+from decisioning.history import History, Past
+from decisioning.vocabulary import BoolArray, IntArray
 
 MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class History:
-    """Touches and outcomes of the contacts at hand.
+class Room:
+    """What a cap still allows: `left[unit_of[contact]]` treatments of `members` for the contacts of a unit; -1 is no unit.
 
-    `touch_row` and `outcome_row` point into the situation's contacts; the mappings hold `action_id`, `channel`, `outcome` (object arrays)
-    and `at` (datetime64[us]).
+    Shapes: `unit_of` (n_contacts,), `left` (n_units,), `members` (n_treatments,).
     """
 
-    touch_row: IntArray
-    touches: Columns
-    outcome_row: IntArray
-    outcomes: Columns
-
-    @classmethod
-    def of(cls, contact_ids: Sequence[str], touches: Columns, outcomes: Columns) -> History:
-        """The history of `contact_ids` out of columns that carry a `contact_id`; rows of others are left out.
-
-        Examples
-        --------
-        >>> none = {"contact_id": np.array([], dtype=object), "action_id": np.array([], dtype=object)}
-        >>> History.of(["c-1"], none, none).touch_row
-        array([], dtype=int64)
-        """
-        row_of = {contact_id: row for row, contact_id in enumerate(contact_ids)}
-        touch_row, touches = _located(row_of, touches)
-        outcome_row, outcomes = _located(row_of, outcomes)
-        return cls(touch_row, touches, outcome_row, outcomes)
-
-
-def _located(row_of: Mapping[str, int], columns: Columns) -> tuple[IntArray, Columns]:
-    rows = np.array([row_of.get(str(one), -1) for one in columns["contact_id"]], dtype=np.int64)
-    ours = rows >= 0
-    return rows[ours], {name: column[ours] for name, column in columns.items()}
+    unit_of: IntArray
+    left: IntArray
+    members: BoolArray
 
 
 def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situation: Situation, history: History) -> None:
-    """Take out treatments whose cap is used up or that a cool-off silences; mandatory and transactional ones are not bound."""
+    """Take out what a cap, a cool-off or a suppression holds back; mandatory and transactional treatments are not bound.
+
+    What the running plan has reserved for a contact does not stand in its own way: the reserved treatment may still be chosen.
+    """
+    _apply_suppressions(candidates, catalog, situation, history)
     for policy in catalog.catalog.contact_policy:
-        row, past, counts = _counted(policy, catalog, situation.now, history)
         most = (policy.max or 0) - 1 if policy.after is None else 0
+        unit_of, past, counts = _counted(policy, catalog, situation, history)
         if most >= 0 and not counts.any():
             continue
         for columns, action_id in _apart(policy, catalog):
-            own = counts if action_id is None or not len(row) else counts & (past["action_id"] == action_id)
-            count = np.bincount(row[own], minlength=len(situation.contact_ids))
-            reached = count > most
-            candidates.remove(reached, columns, Removal("contact_policy", policy.id, partial(_saw, policy, count)))
+            own = _of_action(counts, past, action_id)
+            count = _per_contact(unit_of, np.bincount(past.row[own], minlength=_units(unit_of)))
+            removal = Removal("contact_policy", policy.id, partial(_saw, policy, count))
+            reached = (count > most) & (unit_of >= 0)
+            _remove_but_for_the_planned(candidates, catalog, reached, columns, removal, _spared(history, past, own, count, most))
+
+
+def rooms(catalog: CompiledCatalog, situation: Situation, history: History) -> list[Room]:
+    """What the caps still allow, one entry a cap, and with `action: "*"` one a cap and action."""
+    found = []
+    for policy in catalog.catalog.contact_policy:
+        if policy.after is not None:
+            continue
+        unit_of, past, counts = _counted(policy, catalog, situation, history)
+        for columns, action_id in _apart(policy, catalog):
+            own = _of_action(counts, past, action_id)
+            count = np.bincount(past.row[own], minlength=_units(unit_of))
+            members = np.zeros(len(catalog.treatments), dtype=np.bool_)
+            members[columns] = True
+            found.append(Room(unit_of, np.maximum(0, (policy.max or 0) - count).astype(np.int64), members))
+    return found
+
+
+def _units(unit_of: IntArray) -> int:
+    return int(unit_of.max(initial=-1)) + 1
+
+
+def _per_contact(unit_of: IntArray, count: IntArray) -> IntArray:
+    """The count of each contact's unit, 0 where it has none."""
+    return np.where(unit_of >= 0, np.append(count, 0)[unit_of], 0).astype(np.int64)
+
+
+def _of_action(counts: BoolArray, past: Past, action_id: str | None) -> BoolArray:
+    return counts if action_id is None or not len(past.row) else counts & (past.columns["action_id"] == action_id)
 
 
 def _saw(policy: Policy, count: IntArray, row: int) -> str:
+    where = " in the account" if policy.scope == "account" else ""
     if policy.after is None:
-        return f"at most {policy.max} per {policy.per_days:g} days; {count[row]} so far"
-    return f"silence for {policy.suppress_days:g} days after {policy.after}"
+        return f"at most {policy.max} per {policy.per_days:g} days{where}; {count[row]} so far"
+    return f"silence for {policy.suppress_days:g} days after {policy.after}{where}"
 
 
-def _counted(policy: Policy, catalog: CompiledCatalog, now: np.datetime64, history: History) -> tuple[IntArray, Columns, BoolArray]:
-    """The past that `policy` looks at: the contact's row, the columns, and which of them count.
+def _counted(policy: Policy, catalog: CompiledCatalog, situation: Situation, history: History) -> tuple[IntArray, Past, BoolArray]:
+    """The unit of each contact, the past that `policy` looks at by unit, and which of it counts.
 
     A cap counts the touches of what it holds back. A cool-off counts its outcome whatever action it came of: its keys say what falls
     silent, and `action: "*"` that each action answers for its own outcomes alone.
     """
-    row, past = (history.touch_row, history.touches) if policy.after is None else (history.outcome_row, history.outcomes)
-    if not len(row):
-        return row, past, np.zeros(0, dtype=np.bool_)
+    unit_of, past = history.seen_by(policy.scope, len(situation.contact_ids), outcomes=policy.after is not None)
+    if not len(past.row):
+        return unit_of, past, np.zeros(0, dtype=np.bool_)
     window = np.timedelta64(round((policy.per_days or policy.suppress_days or 0.0) * MICROSECONDS_A_DAY), "us")
-    counts: BoolArray = np.asarray((past["at"] > now - window) & (past["at"] <= now), dtype=np.bool_)
+    at = past.columns["at"]
+    counts: BoolArray = np.asarray((at > situation.now - window) & (at <= situation.now), dtype=np.bool_)
     if policy.after is not None:
-        counts &= np.asarray(past["outcome"] == policy.after, dtype=np.bool_)
+        counts &= np.asarray(past.columns["outcome"] == policy.after, dtype=np.bool_)
     else:
         counts &= _touches_of(policy, catalog, past)
-    return row, past, counts
+    return unit_of, past, counts
 
 
-def _touches_of(policy: Policy, catalog: CompiledCatalog, touches: Columns) -> BoolArray:
+def _touches_of(policy: Policy, catalog: CompiledCatalog, past: Past) -> BoolArray:
     """Which touches are of the policy's channel, action, group and issue."""
+    touches = past.columns
     matching: BoolArray = np.ones(len(touches["action_id"]), dtype=np.bool_)
     if policy.channel is not None:
         matching &= np.asarray(touches["channel"] == policy.channel, dtype=np.bool_)
@@ -116,3 +131,44 @@ def _apart(policy: Policy, catalog: CompiledCatalog) -> list[tuple[IntArray, str
         return [(np.flatnonzero(held_back), None)]
     of_actions = [(np.array(one.columns, dtype=np.int64), one.action.id) for one in catalog.actions]
     return [(columns[held_back[columns]], action_id) for columns, action_id in of_actions]
+
+
+def _spared(history: History, past: Past, own: BoolArray, count: IntArray, most: int) -> list[tuple[int, str]]:
+    """The planned (contact's row, treatment_id) that only their own reservation would hold back."""
+    if not history.planned or "decision_id" not in past.columns:
+        return []
+    counted = set(past.columns["decision_id"][own].tolist())
+    return [(one.row, one.treatment_id) for one in history.planned if one.decision_id in counted and count[one.row] - 1 <= most]
+
+
+def _remove_but_for_the_planned(
+    candidates: Candidates,
+    catalog: CompiledCatalog,
+    reached: BoolArray,
+    columns: IntArray,
+    removal: Removal,
+    spared: list[tuple[int, str]],
+) -> None:
+    for row, treatment_id in spared:
+        this_one = np.zeros_like(reached)
+        this_one[row] = reached[row]
+        candidates.remove(this_one, columns[columns != catalog.column_of.get(treatment_id, -1)], removal)
+        reached = reached & ~this_one
+    candidates.remove(reached, columns, removal)
+
+
+def _apply_suppressions(candidates: Candidates, catalog: CompiledCatalog, situation: Situation, history: History) -> None:
+    """Take out the actions and channels that are switched off for a contact until a moment that has not come."""
+    for row, action_id, channel, until in history.suppressions:
+        if until <= situation.now:
+            continue
+        held = [
+            column
+            for column, (action, treatment) in enumerate(catalog.treatments)
+            if action_id in (None, action.id) and channel in (None, treatment.channel) and catalog.bound_by_limits[column]
+        ]
+        alone = np.zeros(len(situation.contact_ids), dtype=np.bool_)
+        alone[row] = True
+        what = action_id or channel or "everything"
+        day = str(until.astype("datetime64[s]")).replace("T", " ")
+        candidates.remove(alone, held, Removal("contact_policy", f"suppressed {what}", f"switched off for this contact until {day} UTC"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from decisioning.arbitration import ranking
 from decisioning.candidates import Situation
-from decisioning.contact_policy import History
+from decisioning.history import History
 from decisioning.select import select
 from decisioning.stages import Appraisal, House, appraise_candidates
 

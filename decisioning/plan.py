@@ -11,9 +11,9 @@ import numpy as np
 from decisioning.allocation import NONE, Allocation, Offers, allocate
 from decisioning.arbitration import use_of
 from decisioning.candidates import Situation
-from decisioning.contact_policy import History
 from decisioning.control import HOLDOUT, TREATED, hash_to_unit
 from decisioning.explanation import LIMITED, explain_no_actions, segment_name, segments
+from decisioning.history import History
 from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 

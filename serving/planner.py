@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from decisioning.candidates import Situation
-from decisioning.contact_policy import History
+from decisioning.history import History
 from decisioning.plan import Plan, plan
 from decisioning.quiet_hours import to_datetime
 from decisioning.stages import House

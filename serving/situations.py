@@ -11,8 +11,8 @@ import numpy as np
 
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
-from decisioning.contact_policy import History
 from decisioning.errors import RequestError, Unavailable
+from decisioning.history import History
 from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
 from ledger.store import Ledger
 

@@ -12,7 +12,7 @@ from decisioning.allocation import Offers
 from decisioning.candidates import Scores, Situation
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
-from decisioning.contact_policy import History
+from decisioning.history import History
 from decisioning.stages import House
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 

@@ -9,8 +9,8 @@ import pytest
 
 from decisioning.arbitration import SEGMENTS, appraise, ranking, segment_of
 from decisioning.candidates import Scores
-from decisioning.contact_policy import History
 from decisioning.decide import decide
+from decisioning.history import History
 from decisioning.select import select
 from decisioning.stages import appraise_candidates
 from tests.decisioning.strategies import columns_of, compiled, history_of, house_of, make_action, make_catalog, scores_of, situation_of

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from decisioning.candidates import Candidates, Situation
-from decisioning.contact_policy import History, apply_contact_policy
+from decisioning.contact_policy import apply_contact_policy
+from decisioning.history import History
 from tests.decisioning.strategies import DAY, NOW, compiled, history_of, make_action, make_catalog, situation_of
 
 MICROSECOND = np.timedelta64(1, "us")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decisioning.candidates import Situation
-from decisioning.contact_policy import History
 from decisioning.decide import decide
+from decisioning.history import History
 from decisioning.plan import Plan, plan
 from tests.decisioning.strategies import (
     NOW,

@@ -1,0 +1,102 @@
+"""The past that contact policies look at, as integer arrays: touches and outcomes by contact and by account, suppressions, reservations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from decisioning.vocabulary import Columns, IntArray, TextArray
+
+
+@dataclass(frozen=True)
+class Past:
+    """Things that happened: `row` is the unit (a contact's row, an account's number) of each row of `columns`."""
+
+    row: IntArray
+    columns: Columns
+
+
+class Suppression(NamedTuple):
+    """An action, a channel, or where both are None everything, switched off for the contact in `row` until a moment, UTC."""
+
+    row: int
+    action_id: str | None
+    channel: str | None
+    until: np.datetime64
+
+
+class Planned(NamedTuple):
+    """What the running plan has reserved for the contact in `row`, in the decision of that id."""
+
+    row: int
+    treatment_id: str
+    decision_id: str
+
+
+@dataclass(frozen=True)
+class Firms:
+    """The accounts of the contacts at hand, numbered from 0, and what happened to any of their contacts.
+
+    `unit` has shape (n_contacts,): the number of each contact's account, -1 where it belongs to none.
+    """
+
+    unit: IntArray
+    touches: Past
+    outcomes: Past
+
+
+@dataclass(frozen=True)
+class History:
+    """Touches and outcomes of the contacts at hand.
+
+    `touch_row` and `outcome_row` point into the situation's contacts; the mappings hold `action_id`, `channel`, `outcome` (object arrays)
+    and `at` (datetime64[us]); touches may carry the `decision_id` they came of.
+    """
+
+    touch_row: IntArray
+    touches: Columns
+    outcome_row: IntArray
+    outcomes: Columns
+    firms: Firms | None = None
+    suppressions: tuple[Suppression, ...] = ()
+    planned: tuple[Planned, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, contact_ids: Sequence[str], touches: Columns, outcomes: Columns) -> History:
+        """The history of `contact_ids` out of columns that carry a `contact_id`; rows of others are left out.
+
+        Examples
+        --------
+        >>> none = {"contact_id": np.array([], dtype=object), "action_id": np.array([], dtype=object)}
+        >>> History.of(["c-1"], none, none).touch_row
+        array([], dtype=int64)
+        """
+        row_of = {contact_id: row for row, contact_id in enumerate(contact_ids)}
+        touched, happened = located(row_of, touches, "contact_id"), located(row_of, outcomes, "contact_id")
+        return cls(touched.row, touched.columns, happened.row, happened.columns)
+
+    def seen_by(self, scope: Literal["contact", "account"], n_contacts: int, *, outcomes: bool) -> tuple[IntArray, Past]:
+        """The unit of each contact in the eyes of a policy of that scope, and the touches, or else the outcomes, by unit."""
+        if scope == "account":
+            if self.firms is None:
+                return np.full(n_contacts, -1, dtype=np.int64), Past(np.zeros(0, dtype=np.int64), {})
+            return self.firms.unit, self.firms.outcomes if outcomes else self.firms.touches
+        everyone = np.arange(n_contacts, dtype=np.int64)
+        return everyone, Past(self.outcome_row, self.outcomes) if outcomes else Past(self.touch_row, self.touches)
+
+
+def firms_of(account_ids: TextArray, touches: Columns, outcomes: Columns) -> Firms:
+    """The accounts named in `account_ids` (shape (n_contacts,), None where there is none), with columns that carry an `account_id`."""
+    numbers: dict[str, int] = {}
+    unit = [-1 if one is None else numbers.setdefault(str(one), len(numbers)) for one in account_ids.tolist()]
+    return Firms(np.array(unit, dtype=np.int64), located(numbers, touches, "account_id"), located(numbers, outcomes, "account_id"))
+
+
+def located(row_of: Mapping[str, int], columns: Columns, key: str) -> Past:
+    """The rows of `columns` whose `key` is known, each with its place."""
+    rows = np.array([row_of.get(str(one), -1) for one in columns[key]], dtype=np.int64)
+    ours = rows >= 0
+    return Past(rows[ours], {name: column[ours] for name, column in columns.items()})
