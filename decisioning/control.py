@@ -1,23 +1,51 @@
-"""Who is kept for comparison? Control groups by a salted hash of the contact's id.
+"""Who is kept for comparison? Layered control groups by a salted hash of the contact's id.
 
-The hash gives each contact one number in [0, 1): a group of share s holds the contacts below s. So membership is stable, growing a share
-keeps its members, and another salt draws independently (Kohavi, Tang, Xu, Trustworthy Online Controlled Experiments, 2020, chapter 14).
+The hash gives each contact one number in [0, 1) a layer, and the numbers of two layers or two salts are independent of each other
+(Kohavi, Tang, Xu, Trustworthy Online Controlled Experiments, 2020, chapter 14). The layers stand in the order of `GROUPS`: with shares
+s_1 .. s_5, a contact of numbers u_1 .. u_5 belongs to the first layer l with ::
+
+    u_l < t_l,    t_l = s_l / (1 - s_1 - .. - s_(l-1))
+
+and to `nudge` where there is none: each layer draws among those that the earlier ones left. Hence
+
+- every share is exact: P(layer l) = t_l * prod_(m < l) (1 - t_m) = s_l, because the product is 1 - s_1 - .. - s_(l-1);
+- membership is stable: it depends on the contact's id, the salt and the shares alone;
+- growing s_j alone leaves t_l of every earlier layer as it is and lowers none of the others. The first l with u_l < t_l then never comes
+  later: members of the earlier layers and of layer j stay, and whoever of a later layer moves, moves to layer j or to one between, never
+  back to `nudge`. So the holdout, the first, never loses anybody to a share that grows, be it its own or another's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from decisioning.candidates import Candidates, Removal
-from decisioning.catalog import Controls
-from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.vocabulary import BoolArray, FloatArray, TextArray
+from decisioning.candidates import Candidates, Removal, Scores
+from decisioning.errors import ConfigError
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
+
+if TYPE_CHECKING:  # the catalogue checks its shares here, so this module cannot need it to be loaded first
+    from decisioning.arbitration import Economics
+    from decisioning.catalog import Controls
+    from decisioning.compiled_catalog import CompiledCatalog
 
 HOLDOUT = "holdout"
+RANDOM = "random"
+PROPENSITY_ONLY = "propensity_only"
+NO_LEVERS = "no_levers"
+ELIGIBLE_ONLY = "eligible_only"
 TREATED = "nudge"
+GROUPS = (HOLDOUT, RANDOM, PROPENSITY_ONLY, NO_LEVERS, ELIGIBLE_ONLY, TREATED)
+"""In the order in which they are drawn: no action; a random relevant action; ranked by propensity alone; without the marketer's levers;
+applicability and suitability not asked; everybody else."""
+
+_LAYERS = GROUPS[:-1]
+_TREATED = GROUPS.index(TREATED)
+_ROUNDING = 1e-12
 _KEPT_BITS = 53  # what a float64 holds exactly: with all 64, the largest would round up to 1
 _DROPPED_BITS = 64 - _KEPT_BITS
 
@@ -34,6 +62,106 @@ def hash_to_unit(contact_ids: Iterable[str], salt: str) -> FloatArray:
     digests = [hashlib.blake2b(prefix + str(one).encode(), digest_size=8).digest() for one in contact_ids]
     whole = np.array([int.from_bytes(digest, "big") >> _DROPPED_BITS for digest in digests], dtype=np.float64)
     return whole / 2.0**_KEPT_BITS
+
+
+def check_shares(controls: Controls) -> None:
+    """Raise a `ConfigError` where the shares of the control groups come to more than everybody."""
+    together = math.fsum(_shares(controls))
+    if together > 1 + _ROUNDING:
+        raise ConfigError(
+            "the shares of the control groups add up to more than everybody",
+            field="controls",
+            got=f"{together:g}",
+            allowed=f"at most 1 for {', '.join(_LAYERS)} together",
+        )
+
+
+def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -> IntArray:
+    """The group of each contact as an index into `GROUPS`, shape (n_contacts,); the last, `nudge`, is everybody who is not kept.
+
+    Examples
+    --------
+    >>> from decisioning.catalog import Controls
+    >>> [GROUPS[group] for group in control_groups(["c-1", "c-2", "c-3"], Controls(holdout=0.5, random=0.5))]
+    ['random', 'holdout', 'random']
+    """
+    ids = np.asarray(contact_ids, dtype=np.object_)
+    groups: IntArray = np.full(len(ids), _TREATED, dtype=np.int64)
+    left = np.arange(len(ids))
+    for layer, threshold in enumerate(_thresholds(controls)):
+        if threshold > 0:
+            drawn = hash_to_unit(ids[left], f"{controls.salt}|{GROUPS[layer]}") < threshold
+            groups[left[drawn]] = layer
+            left = left[~drawn]
+    return groups
+
+
+def _shares(controls: Controls) -> tuple[float, ...]:
+    return (controls.holdout, controls.random, controls.propensity_only, controls.no_levers, controls.eligible_only)
+
+
+def _thresholds(controls: Controls) -> list[float]:
+    """The t_l of the module's formula; 1 for the layer that takes all that is left, whatever the sum of the shares was rounded to."""
+    shares = _shares(controls)
+    left = [1.0 - math.fsum(shares[:layer]) for layer in range(len(shares))]
+    return [0.0 if share == 0 else 1.0 if share >= rest - _ROUNDING else share / rest for share, rest in zip(shares, left, strict=True)]
+
+
+def members(groups: IntArray, name: str) -> BoolArray:
+    """Which contacts belong to the group `name`, shape (n_contacts,).
+
+    Examples
+    --------
+    >>> members(np.array([0, 5, 1]), HOLDOUT).tolist()
+    [True, False, False]
+    """
+    return np.asarray(groups == GROUPS.index(name), dtype=np.bool_)
+
+
+def skips_arbitration(groups: IntArray) -> BoolArray:
+    """Whose candidates need not beat no_action, shape (n_contacts,): worth plays no part in what these groups get.
+
+    Examples
+    --------
+    >>> [GROUPS[group] for group in np.flatnonzero(skips_arbitration(np.arange(len(GROUPS))))]
+    ['random', 'propensity_only']
+    """
+    return members(groups, RANDOM) | members(groups, PROPENSITY_ONLY)
+
+
+def preference(
+    groups: IntArray, catalog: CompiledCatalog, scores: Scores, economics: Economics, seeds: Sequence[str] | TextArray
+) -> FloatArray:
+    """What each contact's candidates are ranked by, shape (n_contacts, n_treatments): the higher, the sooner.
+
+    The priority; for `random` a uniform number of the contact's seed (its decision id) and the treatment's id; for `propensity_only` the
+    propensity, NaN where none is known; for `no_levers` the priority at a lever of 1. Where nobody is in these three groups, this is
+    `economics.priority` itself and no copy of it.
+
+    Parameters
+    ----------
+    groups : array of int, shape (n_contacts,)
+    catalog, scores, economics
+        Of n_contacts contacts and the catalogue's n_treatments.
+    seeds : array of str, shape (n_contacts,)
+    """
+    random, propensity_only, no_levers = (members(groups, name) for name in (RANDOM, PROPENSITY_ONLY, NO_LEVERS))
+    if not (random | propensity_only | no_levers).any():
+        return economics.priority
+    preferred = economics.priority.copy()
+    preferred[propensity_only] = scores.propensity[propensity_only]
+    preferred[no_levers] = _without_levers(catalog, economics)[no_levers]
+    treatment_ids = [treatment.id for _, treatment in catalog.treatments]
+    for row in np.flatnonzero(random).tolist():
+        preferred[row] = hash_to_unit(treatment_ids, f"{seeds[row]}|{RANDOM}")
+    return preferred
+
+
+def _without_levers(catalog: CompiledCatalog, economics: Economics) -> FloatArray:
+    """context_weight * worth - cost - shadow_cost; where the lever is 1, the priority to its last bit."""
+    worth = economics.profit + economics.cost
+    unlevered = economics.context_weight * worth - economics.cost - economics.shadow_cost
+    return np.where(catalog.lever == 1.0, economics.priority, unlevered)
 
 
 def in_holdout(contact_ids: Sequence[str] | TextArray, controls: Controls) -> BoolArray:

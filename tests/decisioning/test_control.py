@@ -1,4 +1,4 @@
-"""Control groups: uniform, stable, growing without losing anybody, and drawn anew by another salt."""
+"""Control groups: uniform, exact in their shares, stable, growing without losing anybody, and drawn anew by another salt."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
+from decisioning.arbitration import appraise
 from decisioning.catalog import Controls
-from decisioning.control import hash_to_unit, in_holdout
+from decisioning.control import (
+    GROUPS,
+    HOLDOUT,
+    NO_LEVERS,
+    PROPENSITY_ONLY,
+    RANDOM,
+    TREATED,
+    check_shares,
+    control_groups,
+    hash_to_unit,
+    in_holdout,
+    members,
+    preference,
+    skips_arbitration,
+)
 from decisioning.decide import decide
-from tests.decisioning.strategies import compiled, history_of, house_of, make_action, make_catalog, situation_of
+from decisioning.errors import ConfigError
+from decisioning.vocabulary import FloatArray, IntArray
+from tests.decisioning.strategies import compiled, history_of, house_of, make_action, make_catalog, scores_of, situation_of
 
 IDS = [f"c-{number}" for number in range(20_000)]
 NOT_BY_CHANCE = 1e-4
+LAYERS = GROUPS[:-1]
+SHARES = {"holdout": 0.1, "random": 0.2, "propensity_only": 0.15, "no_levers": 0.05, "eligible_only": 0.25}
 
 
 @pytest.mark.parametrize("salt", ["2026q4", "2027q1", "", "ą"])
@@ -63,3 +82,146 @@ def test_the_held_out_get_nothing_but_what_is_owed_to_them() -> None:
     removal = decision.appraisal.candidates.removal(0, 0)
     assert removal is not None
     assert (removal.stage, removal.rule) == ("control", "holdout")
+
+
+def group_names(ids: list[str], controls: Controls) -> list[str]:
+    return [GROUPS[group] for group in control_groups(ids, controls)]
+
+
+@st.composite
+def shares(draw: st.DrawFn) -> dict[str, float]:
+    """Shares of the layers that leave room for one of them to grow."""
+    parts = draw(st.lists(st.floats(0, 1), min_size=len(LAYERS), max_size=len(LAYERS)))
+    together = draw(st.floats(0, 0.9))
+    return {name: together * part / max(sum(parts), 1.0) for name, part in zip(LAYERS, parts, strict=True)}
+
+
+def test_each_group_holds_its_share_of_the_population() -> None:
+    groups = control_groups(IDS, Controls(**SHARES))
+    expected = np.array([*SHARES.values(), 1 - sum(SHARES.values())]) * len(IDS)
+    assert chisquare(np.bincount(groups, minlength=len(GROUPS)), expected).pvalue > NOT_BY_CHANCE
+
+
+def test_the_groups_of_two_salts_are_independent() -> None:
+    first, second = (control_groups(IDS, Controls(**SHARES, salt=salt)) for salt in ("2026q4", "2027q1"))
+    table = np.histogram2d(first, second, bins=np.arange(len(GROUPS) + 1))[0]
+    assert chi2_contingency(table).pvalue > NOT_BY_CHANCE
+
+
+@pytest.mark.parametrize("layer", range(1, len(LAYERS)))
+def test_a_layer_draws_whatever_the_number_that_an_earlier_layer_gave(layer: int) -> None:
+    groups = control_groups(IDS, Controls(**SHARES, salt="s"))
+    left = groups >= layer
+    for earlier in LAYERS[:layer]:
+        number = hash_to_unit(IDS, f"s|{earlier}")[left]
+        table = np.histogram2d(np.digitize(number, np.quantile(number, np.arange(0.1, 1.0, 0.1))), groups[left] == layer, bins=(10, 2))[0]
+        assert chi2_contingency(table).pvalue > NOT_BY_CHANCE
+
+
+def test_the_groups_do_not_follow_the_order_of_the_ids() -> None:
+    table = np.histogram2d(np.arange(len(IDS)), control_groups(IDS, Controls(**SHARES)), bins=(20, np.arange(len(GROUPS) + 1)))[0]
+    assert chi2_contingency(table).pvalue > NOT_BY_CHANCE
+
+
+@given(given_shares=shares(), layer=st.sampled_from(range(len(LAYERS))), more=st.floats(0, 1), salt=st.text(min_size=1, max_size=5))
+def test_when_a_share_grows_nobody_moves_to_a_later_group_and_no_earlier_or_growing_group_loses_anybody(
+    given_shares: dict[str, float], layer: int, more: float, salt: str
+) -> None:
+    room = 1 - sum(given_shares.values())
+    grown = given_shares | {LAYERS[layer]: given_shares[LAYERS[layer]] + more * room}
+    before, after = (control_groups(IDS[:300], Controls(**one, salt=salt)) for one in (given_shares, grown))
+    assert (after <= before).all()
+    assert (after[before <= layer] == before[before <= layer]).all()
+    assert (after[after != before] >= layer).all()
+
+
+@given(given_shares=shares(), salt=st.text(min_size=1, max_size=5))
+def test_the_layers_leave_the_holdout_as_it_is(given_shares: dict[str, float], salt: str) -> None:
+    controls = Controls(**given_shares, salt=salt)
+    assert members(control_groups(IDS[:300], controls), HOLDOUT).tolist() == in_holdout(IDS[:300], controls).tolist()
+
+
+@given(ids=st.lists(st.text(), max_size=20), given_shares=shares())
+def test_a_contacts_group_does_not_depend_on_the_others(ids: list[str], given_shares: dict[str, float]) -> None:
+    controls = Controls(**given_shares)
+    assert group_names(ids, controls) == [group_names([one], controls)[0] for one in ids]
+
+
+def test_contacts_stay_in_their_groups_from_one_version_to_the_next() -> None:
+    expected = ["propensity_only", "random", "eligible_only", "nudge", "propensity_only", "eligible_only"]
+    expected += ["eligible_only", "eligible_only", "nudge", "eligible_only", "random", "eligible_only"]
+    assert group_names(IDS[:12], Controls(**SHARES, salt="2026q4")) == expected
+
+
+def test_without_controls_everybody_is_treated_and_shares_of_one_leave_nobody() -> None:
+    assert set(group_names(IDS, Controls())) == {TREATED}
+    assert group_names([], Controls(**SHARES)) == []
+    fifths = dict.fromkeys(LAYERS, 0.2)
+    assert TREATED not in group_names(IDS, Controls(**fifths))
+    assert set(group_names(IDS, Controls(holdout=0.3, eligible_only=0.7))) == {"holdout", "eligible_only"}
+
+
+@pytest.mark.parametrize("together", [{"holdout": 1.0}, {"holdout": 0.3, "random": 0.3, "no_levers": 0.4}, dict.fromkeys(LAYERS, 0.2), {}])
+def test_shares_of_everybody_together_are_accepted(together: dict[str, float]) -> None:
+    check_shares(Controls(**together))
+
+
+def test_shares_of_more_than_everybody_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"controls: .*got 1\.1.*at most 1") as refusal:
+        check_shares(Controls(holdout=0.6, eligible_only=0.5))
+    assert refusal.value.field == "controls"
+
+
+WEIGHTED = [{"when": "age >= 18", "weight": 3.0}]
+LEVERED = compiled(make_catalog([make_action("loan", lever=2.0, context_weights=WEIGHTED), make_action("card")]))
+
+
+def preferences(groups: list[str], seeds: list[str]) -> tuple[FloatArray, FloatArray]:
+    """What contacts of these groups prefer, and their priorities; the propensity of the first treatment is not known."""
+    rows = situation_of(len(groups))
+    propensity = np.linspace(0.1, 0.6, len(LEVERED.treatments)) * np.ones((len(groups), 1))
+    propensity[:, 0] = np.nan
+    scores = scores_of((len(groups), len(LEVERED.treatments)), propensity=propensity)
+    economics = appraise(LEVERED, rows, scores, {})
+    index: IntArray = np.array([GROUPS.index(group) for group in groups], dtype=np.int64)
+    return preference(index, LEVERED, scores, economics, seeds), economics.priority
+
+
+def test_the_treated_the_held_out_and_the_eligible_are_ranked_by_priority() -> None:
+    preferred, priority = preferences(["nudge", "eligible_only", "holdout", "random"], ["a"] * 4)
+    np.testing.assert_array_equal(preferred[:3], priority[:3])
+
+
+def test_propensity_alone_ranks_by_it_and_knows_no_more_than_it() -> None:
+    preferred, _ = preferences([PROPENSITY_ONLY], ["a"])
+    np.testing.assert_allclose(preferred[0], [np.nan, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_without_levers_the_lever_counts_nothing_and_the_context_still_does() -> None:
+    preferred, priority = preferences([NO_LEVERS], ["a"])
+    worth = 0.05 * 100
+    np.testing.assert_allclose(preferred[0][:3], [3 * worth - 0.5, 3 * worth - 4, 3 * worth])
+    np.testing.assert_allclose(priority[0][:3], [6 * worth - 0.5, 6 * worth - 4, 6 * worth])
+    np.testing.assert_array_equal(preferred[0][3:], priority[0][3:])
+
+
+def test_at_random_every_treatment_comes_first_equally_often_and_a_seed_always_gives_the_same() -> None:
+    seeds = [f"decision-{number}" for number in range(3_000)]
+    preferred, _ = preferences([RANDOM] * len(seeds), seeds)
+    first = np.bincount(preferred.argmax(axis=1), minlength=len(LEVERED.treatments))
+    assert chisquare(first).pvalue > NOT_BY_CHANCE
+    assert ((preferred >= 0) & (preferred < 1)).all()
+    alone, _ = preferences([RANDOM], seeds[7:8])
+    np.testing.assert_array_equal(alone[0], preferred[7])
+
+
+def test_where_nobody_is_ranked_otherwise_the_priority_itself_is_returned() -> None:
+    rows = situation_of(2)
+    scores = scores_of((2, len(LEVERED.treatments)))
+    economics = appraise(LEVERED, rows, scores, {})
+    treated: IntArray = np.full(2, GROUPS.index(TREATED), dtype=np.int64)
+    assert preference(treated, LEVERED, scores, economics, ["a", "b"]) is economics.priority
+
+
+def test_only_random_and_propensity_alone_do_without_arbitration() -> None:
+    assert {GROUPS[group] for group in np.flatnonzero(skips_arbitration(np.arange(len(GROUPS))))} == {RANDOM, PROPENSITY_ONLY}
