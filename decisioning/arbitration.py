@@ -23,6 +23,7 @@ from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 SEGMENTS = ("persuadable", "sure_thing", "lost_cause", "do_not_disturb")
+DO_NOT_DISTURB = SEGMENTS.index("do_not_disturb")
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,17 @@ def segment_of(scores: Scores, economics: Economics) -> IntArray:
     """
     worth = economics.profit + economics.cost
     between = np.where(scores.baseline > scores.base_rate, SEGMENTS.index("sure_thing"), SEGMENTS.index("lost_cause"))
-    segment = np.where(worth < 0, SEGMENTS.index("do_not_disturb"), between)
+    segment = np.where(worth < 0, DO_NOT_DISTURB, between)
     segment = np.where(economics.profit > 0, SEGMENTS.index("persuadable"), segment)
     return np.where(np.isnan(scores.uplift), -1, segment).astype(np.int64)
 
 
-def drop_unprofitable(candidates: Candidates, catalog: CompiledCatalog, economics: Economics) -> None:
-    """Take out what does not beat no_action, whose priority is 0; mandatory actions skip arbitration."""
-    loses = ~(economics.priority > 0) & ~catalog.mandatory
+def drop_unprofitable(candidates: Candidates, catalog: CompiledCatalog, preference: FloatArray, anyway: BoolArray) -> None:
+    """Take out what does not beat no_action, whose priority is 0; mandatory actions skip arbitration, and so do those wanted `anyway`.
+
+    `preference` and `anyway` broadcast to (n_contacts, n_treatments).
+    """
+    loses = ~(preference > 0) & ~catalog.mandatory & ~anyway
     candidates.remove_where(loses, Removal("arbitrate", "no_action", "doing nothing is worth more"))
 
 

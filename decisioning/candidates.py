@@ -45,6 +45,8 @@ class Situation:
     context : mapping
         The request's context, shared by all rows; empty in a plan.
     channel, placements : the request's, None and empty where any will do.
+    seeds : array of str, shape (n_contacts,), optional
+        What the random draws of each contact derive from: its decision id. Left out: its contact id.
     """
 
     contact_ids: TextArray
@@ -54,6 +56,12 @@ class Situation:
     context: Mapping[str, object] = field(default_factory=dict)
     channel: str | None = None
     placements: tuple[str, ...] = ()
+    seeds: TextArray | None = None
+
+    @property
+    def seeds_or_ids(self) -> TextArray:
+        """What random draws derive from, one text a contact."""
+        return self.contact_ids if self.seeds is None else self.seeds
 
     @property
     def rows(self) -> Rows:

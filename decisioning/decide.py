@@ -4,28 +4,107 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from decisioning.arbitration import ranking
+import numpy as np
+
+from decisioning import exploration
+from decisioning.arbitration import DO_NOT_DISTURB, ranking, segment_of
 from decisioning.candidates import Situation
+from decisioning.contact_policy import rooms
+from decisioning.control import GROUPS, RANDOM, TREATED
 from decisioning.history import History
-from decisioning.select import select
+from decisioning.limits import uses_of_one
+from decisioning.select import Slate, by_best_slate, select
 from decisioning.stages import Appraisal, House, appraise_candidates
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was chosen for one contact: treatment columns, best first, each with its selection_prob; empty means no_action."""
+    """What was chosen for one contact: treatment columns, best first; empty means no_action.
+
+    Attributes
+    ----------
+    selection_probs : tuple of float
+        The probability of each choice, given the choices before it; of no_action where nothing was chosen.
+    expected_cost : float
+        Money of expected profit that exploring gave up, before the draw.
+    """
 
     appraisal: Appraisal
     chosen: tuple[int, ...]
     selection_probs: tuple[float, ...]
+    no_action_prob: float = 1.0
+    expected_cost: float = 0.0
 
 
 def decide(house: House, situation: Situation, history: History, *, limit: int = 1) -> Decision:
     """The best treatments for the one contact of `situation`, at most `limit`.
 
-    The choice is deterministic, so that each selection_prob is 1.
+    A contact of the group `nudge` may be explored where the catalogue has an exploration budget and `house.allowance` leaves some of it;
+    every draw derives from the situation's seed, so that the decision can be made again.
     """
     appraisal = appraise_candidates(house, situation, history)
-    ranked = ranking(appraisal.candidates.alive[0], house.catalog.mandatory, appraisal.economics.priority[0])
-    chosen = select(ranked, house.catalog, placements=situation.placements, limit=limit)
-    return Decision(appraisal, tuple(chosen), tuple(1.0 for _ in chosen))
+    catalog, preferred = house.catalog, appraisal.preference[0]
+    ranked = ranking(appraisal.candidates.alive[0], catalog.mandatory, preferred)
+    slate = _slate(house, appraisal, limit)
+    group = GROUPS[int(appraisal.groups[0])]
+    if group == TREATED and house.allowance > 0 and catalog.catalog.exploration.budget > 0:
+        return _explored(house, appraisal, slate)
+    if group == RANDOM:
+        return _at_random(appraisal, ranked, slate)
+    chosen = select(by_best_slate(ranked, _mandatory_first(preferred, catalog.mandatory), slate), slate)
+    return Decision(appraisal, tuple(chosen), (1.0,) * len(chosen))
+
+
+def _slate(house: House, appraisal: Appraisal, limit: int) -> Slate:
+    catalog, situation = house.catalog, appraisal.situation
+    if limit == 1:
+        return Slate(catalog, situation.placements, limit)
+    left = np.array([house.room.get(one.id, np.inf) for one in catalog.catalog.constraints], dtype=np.float64)
+    allowed = rooms(catalog, situation, appraisal.history)
+    return Slate(catalog, situation.placements, limit, allowed, uses_of_one(catalog, situation), left)
+
+
+def _mandatory_first(preferred: FloatArray, mandatory: BoolArray) -> FloatArray:
+    """`preferred` with the mandatory treatments raised above all others."""
+    known = np.nan_to_num(preferred, nan=0.0, neginf=0.0, posinf=0.0)
+    return np.where(mandatory, known + 2.0 * (np.abs(known).max(initial=0.0) + 1.0), known)
+
+
+def _at_random(appraisal: Appraisal, ranked: IntArray, slate: Slate) -> Decision:
+    """The control group of random relevant actions: `ranked` is a random order already, so each free candidate comes first equally often."""
+    probabilities = []
+    while len(free := slate.free(ranked)):
+        slate.take(int(free[0]))
+        probabilities.append(1.0 / len(free))
+    return Decision(appraisal, tuple(slate.chosen), tuple(probabilities))
+
+
+def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
+    """Slot by slot, drawn from all relevant candidates that would not drive the contact away, no_action among them."""
+    catalog, preferred = house.catalog, appraisal.preference[0]
+    open_to_draws = appraisal.relevant[0] & (segment_of(appraisal.scores, appraisal.economics)[0] != DO_NOT_DISTURB)
+    ranked = ranking(open_to_draws | (appraisal.candidates.alive[0] & catalog.mandatory), catalog.mandatory, preferred)
+    probabilities: list[float] = []
+    spent, no_action_prob = 0.0, 1.0
+    while len(free := slate.free(ranked)):
+        if catalog.mandatory[free[0]]:
+            slate.take(int(free[0]))
+            probabilities.append(1.0)
+            continue
+        chances = _chances(house, appraisal, free, house.allowance - spent)
+        spent += exploration.expected_cost(np.append(preferred[free], 0.0), chances)
+        place = exploration.draw(chances, str(appraisal.situation.seeds_or_ids[0]), len(slate.chosen))
+        if place == len(free):
+            no_action_prob = float(chances[place])
+            break
+        slate.take(int(free[place]))
+        probabilities.append(float(chances[place]))
+    return Decision(appraisal, tuple(slate.chosen), tuple(probabilities), no_action_prob, spent)
+
+
+def _chances(house: House, appraisal: Appraisal, free: IntArray, allowance: float) -> FloatArray:
+    """The selection probabilities of the candidates `free` and, last, of no_action."""
+    settings = house.catalog.catalog.exploration
+    worth = np.append(appraisal.preference[0][free], 0.0)
+    return exploration.probabilities(worth, settings, allowance=max(0.0, allowance))

@@ -13,7 +13,7 @@ from decisioning.candidates import Candidates, Removal, Situation
 from decisioning.compiled_catalog import CONDITION_STAGES, CompiledAction, CompiledCatalog
 from decisioning.quiet_hours import local_date
 from decisioning.rules import Rows
-from decisioning.vocabulary import Stage
+from decisioning.vocabulary import BoolArray, Stage
 
 
 def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
@@ -30,17 +30,24 @@ def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, 
         candidates.remove(everyone, [column], removal)
 
 
-def apply_conditions(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
-    """Take out what fails eligibility, applicability or suitability, naming the part of the condition that failed."""
+def apply_conditions(
+    candidates: Candidates, catalog: CompiledCatalog, situation: Situation, *, eligibility_only: BoolArray | None = None
+) -> None:
+    """Take out what fails eligibility, applicability or suitability, naming the part of the condition that failed.
+
+    Contacts that are `eligibility_only` (shape (n_contacts,)) are judged by eligibility alone.
+    """
     rows = situation.rows
+    judged = np.ones(rows.length, dtype=np.bool_) if eligibility_only is None else ~eligibility_only
+    everyone = np.ones(rows.length, dtype=np.bool_)
     for stage in CONDITION_STAGES:
         for compiled in catalog.actions:
-            _apply_stage(candidates, compiled, stage, rows)
+            _apply_stage(candidates, compiled, stage, rows, everyone if stage == "eligibility" else judged)
 
 
-def _apply_stage(candidates: Candidates, compiled: CompiledAction, stage: Stage, rows: Rows) -> None:
+def _apply_stage(candidates: Candidates, compiled: CompiledAction, stage: Stage, rows: Rows, judged: BoolArray) -> None:
     for expression in compiled.conditions[stage]:
-        fails = ~expression.holds(rows)
+        fails = ~expression.holds(rows) & judged
         candidates.remove(fails, compiled.columns, Removal(stage, expression.text, partial(expression.reads, rows)))
 
 
