@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning import exploration
 from decisioning.arbitration import DO_NOT_DISTURB, ranking, segment_of
 from decisioning.candidates import Situation
 from decisioning.contact_policy import rooms
@@ -72,7 +71,7 @@ def _mandatory_first(preferred: FloatArray, mandatory: BoolArray) -> FloatArray:
 
 
 def _at_random(appraisal: Appraisal, ranked: IntArray, slate: Slate) -> Decision:
-    """The control group of random relevant actions: `ranked` is a random order already, so each free candidate comes first equally often."""
+    """The control group of random relevant actions: `ranked` is a random order, so each free candidate comes first equally often."""
     probabilities = []
     while len(free := slate.free(ranked)):
         slate.take(int(free[0]))
@@ -82,6 +81,8 @@ def _at_random(appraisal: Appraisal, ranked: IntArray, slate: Slate) -> Decision
 
 def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
     """Slot by slot, drawn from all relevant candidates that would not drive the contact away, no_action among them."""
+    from decisioning import exploration
+
     catalog, preferred = house.catalog, appraisal.preference[0]
     open_to_draws = appraisal.relevant[0] & (segment_of(appraisal.scores, appraisal.economics)[0] != DO_NOT_DISTURB)
     ranked = ranking(open_to_draws | (appraisal.candidates.alive[0] & catalog.mandatory), catalog.mandatory, preferred)
@@ -105,6 +106,8 @@ def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
 
 def _chances(house: House, appraisal: Appraisal, free: IntArray, allowance: float) -> FloatArray:
     """The selection probabilities of the candidates `free` and, last, of no_action."""
+    from decisioning import exploration
+
     settings = house.catalog.catalog.exploration
     worth = np.append(appraisal.preference[0][free], 0.0)
     return exploration.probabilities(worth, settings, allowance=max(0.0, allowance))

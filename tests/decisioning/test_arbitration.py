@@ -11,7 +11,7 @@ from decisioning.arbitration import SEGMENTS, appraise, ranking, segment_of
 from decisioning.candidates import Scores
 from decisioning.decide import decide
 from decisioning.history import History
-from decisioning.select import select
+from decisioning.select import Slate, select
 from decisioning.stages import appraise_candidates
 from tests.decisioning.strategies import columns_of, compiled, history_of, house_of, make_action, make_catalog, scores_of, situation_of
 
@@ -145,7 +145,8 @@ def slate(ranked: list[int], placements: tuple[str, ...], limit: int) -> list[st
         treatment = {"id": f"t{index}", "channel": "web"} | ({"placement": placement} if placement else {})
         actions.setdefault(action, make_action(action, treatments=[]))["treatments"].append(treatment)
     catalog = compiled(make_catalog(list(actions.values())))
-    chosen = select(np.array([catalog.column_of[f"t{one}"] for one in ranked], dtype=np.int64), catalog, placements=placements, limit=limit)
+    columns = np.array([catalog.column_of[f"t{one}"] for one in ranked], dtype=np.int64)
+    chosen = select(columns, Slate(catalog, placements, limit))
     return [catalog.treatments[column][1].id for column in chosen]
 
 
