@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from sqlglot import exp
 
+from decisioning import sql_scalars as one
 from decisioning import sql_values as sql
-from decisioning.rule_nodes import Kind, Node, Problem, Span, constant, null_node, read_context, read_time
-from decisioning.sql_values import Array
+from decisioning.rule_nodes import Kind, Meaning, Node, Problem, Span, constant, context_node, read_time
 from decisioning.vocabulary import Dtype
 
 Tree: TypeAlias = Any
@@ -24,6 +24,9 @@ Tree: TypeAlias = Any
 _READ_BY_ALL = {"this", "expression", "expressions", "negate"}
 _NO_MEANING = {"ignore_nulls", "typed", "safe", "is_nvl"}
 """Notes that sqlglot makes for other dialects; they change nothing of what DuckDB reads."""
+
+NOT = Meaning(sql.not_, one.strictly(one.negation))
+_TRUTH = Meaning(sql.truth, one.strictly(one.truth))
 
 _CLOCKS = {"now", "today", "currentdate", "currenttimestamp", "currenttime", "localtimestamp", "localtime"}
 _NO_CLOCK = "rules have no clock: use a feature such as days_since_last_event, or the action's `valid`"
@@ -58,7 +61,7 @@ class Compiler:
             if value and name not in known:
                 raise Problem(f"{tree.key.upper()} with {name.upper()} is outside the SQL subset of conditions", span_of(tree))
         node = method.compile(self, tree)
-        return call(sql.not_, "bool", [node]) if tree.args.get("negate") else node
+        return call(NOT, "bool", [node]) if tree.args.get("negate") else node
 
     def typed(self, tree: Tree, wanted: Kind) -> Node:
         """`tree` compiled and read as `wanted`."""
@@ -69,13 +72,13 @@ class Compiler:
         if node.kind == wanted:
             return node
         if node.kind == "null":
-            return null_node(wanted)
+            return constant(None, wanted)
         if node.kind == "any":
-            return Node(wanted, lambda rows: read_context(rows.context.get(node.context_key), wanted))
+            return context_node(node.context_key, wanted)
         if (node.kind, wanted) == ("number", "bool"):
-            return call(sql.truth, "bool", [node])
+            return call(_TRUTH, "bool", [node])
         if (node.kind, wanted) == ("date", "timestamp"):
-            return Node(wanted, node.evaluate)
+            return Node(wanted, node.on_arrays, node.on_row)
         if wanted in ("date", "timestamp") and isinstance(node.literal, str):
             return time_literal(node.literal, wanted, tree)
         hint = _AS_NUMBER if (node.kind, wanted) == ("bool", "number") else None
@@ -86,7 +89,7 @@ class Compiler:
         nodes = [self.compile(tree) for tree in trees]
         kind = common_kind([node.kind for node in nodes])
         return kind, [
-            Node(kind, node.evaluate) if (node.kind, kind) == ("bool", "number") else self.as_kind(node, kind, tree)
+            Node(kind, node.on_arrays, node.on_row) if (node.kind, kind) == ("bool", "number") else self.as_kind(node, kind, tree)
             for node, tree in zip(nodes, trees, strict=True)
         ]
 
@@ -99,9 +102,12 @@ class Compiler:
         return Problem(f"{name.upper()} is outside the SQL subset of conditions", span, hint=hint)
 
 
-def call(function: Callable[..., Array], kind: Kind, nodes: Sequence[Node]) -> Node:
-    """`function` of what `nodes` evaluate to, as a node of `kind`."""
-    return Node(kind, lambda rows: function(*[node.evaluate(rows) for node in nodes]))
+def call(meaning: Meaning, kind: Kind, nodes: Sequence[Node]) -> Node:
+    """`meaning` of what `nodes` are, as a node of `kind`; of constants it is one, worked out now."""
+    on_row = meaning.on_row(*[node.on_row for node in nodes])
+    if all(isinstance(node.on_row, one.Constant) for node in nodes):
+        return constant(on_row(one.Row({}, {})), kind)
+    return Node(kind, lambda rows: meaning.on_arrays(*[node.on_arrays(rows) for node in nodes]), on_row)
 
 
 def span_of(tree: Tree) -> Span | None:
@@ -134,4 +140,4 @@ def time_literal(text: str, kind: Kind, tree: Tree) -> Node:
     if value is None:
         written = "2026-01-31" if kind == "date" else "2026-01-31 10:00:00"
         raise Problem(f"'{text}' is not a {kind}", span_of(tree), hint=f"write it as '{written}'")
-    return Node(kind, constant(value))
+    return constant(value, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +11,26 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
+from decisioning import sql_scalars as one
 from decisioning import sql_values as sql
-from decisioning.date_parts import DATE_PARTS, OTHER_NAMES, date_part
-from decisioning.rule_compiler import Compiler, Method, Tree, call, span_of
-from decisioning.rule_nodes import Node, Problem
+from decisioning.date_parts import DATE_PARTS, OTHER_NAMES
+from decisioning.rule_compiler import NOT, Compiler, Method, Tree, call, span_of
+from decisioning.rule_nodes import Meaning, Node, Problem
 from decisioning.rule_operators import refuse_chained
-from decisioning.sql_values import Array
 
-_VARIADIC: dict[Any, Callable[..., Array]] = {exp.Coalesce: sql.coalesce, exp.Least: sql.least, exp.Greatest: sql.greatest}
+_VARIADIC: dict[Any, Meaning] = {
+    exp.Coalesce: Meaning(sql.coalesce, one.coalesce),
+    exp.Least: Meaning(sql.least, one.extreme(operator.le)),
+    exp.Greatest: Meaning(sql.greatest, one.extreme(operator.ge)),
+}
+_ABSOLUTE = Meaning(np.abs, one.strictly(abs))
+
+
+def _of_text(function: Callable[[str], str]) -> Meaning:
+    return Meaning(sql.on_texts(function), one.strictly(function))
+
+
+_OF_TEXT: dict[Any, Meaning] = {exp.Lower: _of_text(sql.lower), exp.Upper: _of_text(sql.upper)}
 _PART_OF: dict[Any, str] = {
     exp.Year: "year",
     exp.Quarter: "quarter",
@@ -53,8 +66,15 @@ def _if(compiler: Compiler, tree: Tree) -> Node:
 def _branches(compiler: Compiler, conditions: list[Tree], results: list[Tree], default: Tree | None) -> Node:
     when = [compiler.typed(condition, "bool") for condition in conditions]
     kind, then = compiler.same_kind([*results, default if default is not None else exp.Null()])
-    count = len(when)
-    return call(lambda *values: sql.case(values[:count], values[count:-1], values[-1]), kind, [*when, *then])
+    return call(_choice(len(when)), kind, [*when, *then])
+
+
+def _choice(count: int) -> Meaning:
+    """CASE of `count` conditions, followed by as many results and the default."""
+    return Meaning(
+        lambda *values: sql.case(values[:count], values[count:-1], values[-1]),
+        lambda *values: one.case(values[:count], values[count:-1], values[-1]),
+    )
 
 
 def _variadic(compiler: Compiler, tree: Tree) -> Node:
@@ -63,7 +83,7 @@ def _variadic(compiler: Compiler, tree: Tree) -> Node:
 
 
 def _absolute(compiler: Compiler, tree: Tree) -> Node:
-    return call(np.abs, "number", [compiler.typed(tree.this, "number")])
+    return call(_ABSOLUTE, "number", [compiler.typed(tree.this, "number")])
 
 
 def _round(compiler: Compiler, tree: Tree) -> Node:
@@ -71,20 +91,40 @@ def _round(compiler: Compiler, tree: Tree) -> Node:
     written = "0" if decimals is None else str(decimals.sql())
     if not re.fullmatch(r"-?\d{1,2}", written) or abs(int(written)) > _MOST_DIGITS:
         raise Problem(f"round takes a fixed whole number of digits, at most {_MOST_DIGITS}", span_of(decimals))
-    return call(partial(sql.round_half_away, digits=int(written)), "number", [compiler.typed(tree.this, "number")])
+    digits = int(written)
+    meaning = Meaning(partial(sql.round_half_away, digits=digits), one.strictly(one.round_half_away(digits)))
+    return call(meaning, "number", [compiler.typed(tree.this, "number")])
 
 
 def _text_function(compiler: Compiler, tree: Tree) -> Node:
-    return call(sql.lower if isinstance(tree, exp.Lower) else sql.upper, "string", [compiler.typed(tree.this, "string")])
+    return call(_OF_TEXT[type(tree)], "string", [compiler.typed(tree.this, "string")])
 
 
 def _like(compiler: Compiler, tree: Tree) -> Node:
+    return _matching(compiler, tree, escape="")
+
+
+def _matching(compiler: Compiler, tree: Tree, escape: str) -> Node:
     pattern = tree.expression
     if not (isinstance(pattern, exp.Literal) and pattern.is_string):
         raise Problem("LIKE takes a fixed pattern in quotes", span_of(pattern))
+    if escape and re.fullmatch(f"(?:[^{re.escape(escape)}]|{re.escape(escape)}.)*", pattern.this, re.DOTALL) is None:
+        raise Problem("the pattern ends with its escape character", span_of(pattern))
     refuse_chained(tree, tree.this)
-    matches = sql.like(str(pattern.this), ignore_case=isinstance(tree, exp.ILike))
-    return call(matches, "bool", [compiler.typed(tree.this, "string")])
+    matches = sql.like(str(pattern.this), escape=escape, ignore_case=isinstance(tree, exp.ILike))
+    meaning = Meaning(sql.where_texts(matches), one.strictly(matches))
+    return call(meaning, "bool", [compiler.typed(tree.this, "string")])
+
+
+def _escape(compiler: Compiler, tree: Tree) -> Node:
+    """LIKE ... ESCAPE: a NOT before the LIKE is noted at the LIKE."""
+    inner, character = tree.this, tree.expression
+    if not isinstance(inner, exp.Like | exp.ILike):
+        raise Problem("ESCAPE belongs to a LIKE", span_of(tree))
+    if not (isinstance(character, exp.Literal) and character.is_string and len(character.this) <= 1):
+        raise Problem("ESCAPE takes one character in quotes", span_of(character))
+    node = _matching(compiler, inner, str(character.this))
+    return call(NOT, "bool", [node]) if inner.args.get("negate") else node
 
 
 def _named_part(compiler: Compiler, tree: Tree) -> Node:
@@ -100,7 +140,7 @@ def _anonymous(compiler: Compiler, tree: Tree) -> Node:
     name, arguments = str(tree.name).lower(), tree.expressions
     if name in ("date_part", "datepart") and len(arguments) == 2 and isinstance(arguments[0], exp.Literal):
         return _date_part(compiler, str(arguments[0].this), tree, arguments[1])
-    if name in OTHER_NAMES and len(arguments) == 1:
+    if (name in OTHER_NAMES or name in DATE_PARTS) and len(arguments) == 1:
         return _date_part(compiler, name, tree, arguments[0])
     raise compiler.outside(tree)
 
@@ -109,7 +149,7 @@ def _date_part(compiler: Compiler, part: str, tree: Tree, value: Tree) -> Node:
     name = OTHER_NAMES.get(part.lower(), part.lower())
     if name not in DATE_PARTS:
         raise Problem(f"unknown date part '{part.lower()}'", span_of(tree), hint=f"allowed: {', '.join(DATE_PARTS)}")
-    return call(date_part(name), "number", [compiler.typed(value, "timestamp")])
+    return call(DATE_PARTS[name], "number", [compiler.typed(value, "timestamp")])
 
 
 FUNCTIONS: dict[Any, Method] = {
@@ -121,6 +161,7 @@ FUNCTIONS: dict[Any, Method] = {
     exp.Upper: Method(_text_function),
     exp.Like: Method(_like),
     exp.ILike: Method(_like),
+    exp.Escape: Method(_escape),
     exp.Extract: Method(_extract),
     exp.Anonymous: Method(_anonymous),
     **dict.fromkeys(_VARIADIC, Method(_variadic)),

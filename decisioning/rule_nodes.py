@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 
+from decisioning.sql_scalars import Constant, OnRow, Row, Scalar
 from decisioning.sql_values import Array
-from decisioning.vocabulary import Columns, Dtype, null_column
+from decisioning.vocabulary import Columns, Dtype
 
 Kind: TypeAlias = Literal["bool", "number", "string", "date", "timestamp", "null", "any"]
 """The type of a value in an expression; `any` is a key of the request context, `null` the literal NULL."""
@@ -28,6 +30,9 @@ KIND_OF: dict[Dtype, Kind] = {
     "timestamp": "timestamp",
 }
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC throughout
+_MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS_A_DAY = 86_400_000_000
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?Z?")
 
@@ -43,13 +48,33 @@ class Rows:
     length: int
     context: Mapping[str, object] = field(default_factory=dict)
 
+    @cached_property
+    def only(self) -> Row:
+        """The one row, where there is exactly one."""
+        return Row(self.columns, self.context)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an operator or a function does, said twice.
+
+    Attributes
+    ----------
+    on_arrays : from the arrays of its arguments to an array, in the words of `sql_values.py`.
+    on_row : from the functions of its arguments on one row to its own, in the words of `sql_scalars.py`.
+    """
+
+    on_arrays: Callable[..., Array]
+    on_row: Callable[..., OnRow]
+
 
 @dataclass(frozen=True)
 class Node:
-    """A compiled piece: its type, its function, its value where it is a literal and its key where it is `context.key`."""
+    """A compiled piece: its type, its value on arrays and on one row, what a literal writes, and the key of a `context.key`."""
 
     kind: Kind
-    evaluate: Callable[[Rows], Array]
+    on_arrays: Callable[[Rows], Array]
+    on_row: OnRow
     literal: object = None
     context_key: str = ""
 
@@ -62,52 +87,74 @@ class Problem(Exception):
         self.what, self.span, self.name, self.hint = what, span, name, hint
 
 
-def constant(value: Array) -> Callable[[Rows], Array]:
-    """The function that is `value` on all rows."""
-
-    def evaluate(_rows: Rows) -> Array:
-        return value
-
-    return evaluate
+def constant(value: Scalar, kind: Kind, *, literal: object = None) -> Node:
+    """The piece that is `value` on all rows."""
+    array = as_array(value, kind)
+    return Node(kind, lambda _rows: array, Constant(value), literal)
 
 
-def null_node(kind: Kind) -> Node:
-    """NULL, read as `kind`."""
-    dtype: Dtype = "string" if kind == "string" else "date" if kind in ("date", "timestamp") else "float"
-    return Node(kind, constant(null_column(dtype, 1)))
-
-
-def read_time(text: str, kind: Kind) -> Array | None:
-    """The day or the moment that `text` writes in ISO's way; None where it does not, or says more than a day where a day is meant.
+def as_array(value: Scalar, kind: Kind) -> Array:
+    """A scalar of one row as an array without dimensions.
 
     Examples
     --------
-    >>> str(read_time("2026-11-22 10:30", "timestamp")), read_time("2026-11-22 10:30", "date"), read_time("today", "date")
-    ('2026-11-22T10:30:00.000000', None, None)
+    >>> as_array(None, "bool"), as_array("a", "string"), as_array(0, "date")
+    (array(nan), array('a', dtype=object), array('1970-01-01T00:00:00.000000', dtype='datetime64[us]'))
+    """
+    if kind == "string":
+        return np.asarray(value, dtype=object)
+    if kind in ("date", "timestamp"):
+        return np.asarray(np.datetime64("NaT" if value is None else int(value), "us"))
+    return np.asarray(np.nan if value is None else float(value))
+
+
+def context_node(key: str, kind: Kind) -> Node:
+    """The value of the request context under `key`, read as `kind`."""
+    return Node(
+        kind,
+        lambda rows: as_array(context_value(rows.context.get(key), kind), kind),
+        lambda row: context_value(row.context.get(key), kind),
+        context_key=key,
+    )
+
+
+def read_time(text: str, kind: Kind) -> int | None:
+    """The day or the moment that `text` writes in ISO's way, in microseconds since 1970; None where it does not.
+
+    Where a day is meant, a text that says more is not one.
+
+    Examples
+    --------
+    >>> read_time("1970-01-02 00:30", "timestamp"), read_time("2026-11-22 10:30", "date"), read_time("today", "date")
+    (88200000000, None, None)
     """
     stripped = text.strip()
     if not (_DAY.fullmatch(stripped) or (kind == "timestamp" and _MOMENT.fullmatch(stripped))):
         return None
     try:
-        return np.asarray(np.datetime64(datetime.fromisoformat(stripped).replace(tzinfo=None), "us"))
+        return _microseconds(datetime.fromisoformat(stripped).replace(tzinfo=None))
     except ValueError:
         return None
 
 
-def read_context(value: object, kind: Kind) -> Array:
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def context_value(value: object, kind: Kind) -> Scalar:
     """A value of the request context as `kind`; what cannot be read so is NULL.
 
     Examples
     --------
-    >>> read_context("12.5", "number"), read_context([1, 2], "number"), read_context(True, "string")
-    (array(12.5), array(nan), array('true', dtype=object))
+    >>> context_value("12.5", "number"), context_value([1, 2], "number"), context_value(True, "string")
+    (12.5, None, 'true')
     """
     if kind == "string":
-        return np.asarray(_context_text(value), dtype=object)
+        return _context_text(value)
     if kind in ("date", "timestamp"):
         return _context_time(value, kind)
     number = _context_number(value)
-    return np.asarray(number if kind == "number" or np.isnan(number) else float(number != 0))
+    return number if number is None or kind == "number" else float(number != 0)
 
 
 def _context_text(value: object) -> str | None:
@@ -116,23 +163,23 @@ def _context_text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int | float | date) else None
 
 
-def _context_number(value: object) -> float:
+def _context_number(value: object) -> float | None:
     words = {"true": 1.0, "false": 0.0}
     if isinstance(value, str) and value.strip().lower() in words:
         return words[value.strip().lower()]
     try:
         number = float(value) if isinstance(value, bool | int | float | str) else np.nan
     except (ValueError, OverflowError):
-        return np.nan
-    return number if np.isfinite(number) else np.nan
+        return None
+    return number if np.isfinite(number) else None
 
 
-def _context_time(value: object, kind: Kind) -> Array:
+def _context_time(value: object, kind: Kind) -> int | None:
     try:
         moment = datetime.fromisoformat(str(value))
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        return np.asarray(np.datetime64("NaT", "us"))
-    read = np.datetime64(moment, "us")
-    return np.asarray(read.astype("datetime64[D]").astype("datetime64[us]") if kind == "date" else read)
+        return None
+    read = _microseconds(moment)
+    return read - read % _MICROSECONDS_A_DAY if kind == "date" else read

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
-from functools import reduce
+from dataclasses import replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from sqlglot import exp
 
+from decisioning import sql_scalars as one
 from decisioning import sql_values as sql
-from decisioning.rule_compiler import Compiler, Method, Tree, call, span_of, time_literal
-from decisioning.rule_nodes import KIND_OF, Kind, Node, Problem, constant, null_node, read_context
-from decisioning.sql_values import Array
+from decisioning.rule_compiler import NOT, Compiler, Method, Tree, call, span_of, time_literal
+from decisioning.rule_nodes import KIND_OF, Kind, Meaning, Node, Problem, constant, context_node
 from decisioning.vocabulary import null_column
 
-_COMPARISONS: dict[Any, Callable[[Any, Any], Any]] = {
-    exp.EQ: operator.eq,
-    exp.NEQ: operator.ne,
-    exp.GT: operator.gt,
-    exp.GTE: operator.ge,
-    exp.LT: operator.lt,
-    exp.LTE: operator.le,
+
+def _comparison(comparison: Callable[[Any, Any], bool]) -> Meaning:
+    return Meaning(sql.compare(comparison), one.compare(comparison))
+
+
+_COMPARISONS: dict[Any, Meaning] = {
+    exp.EQ: _comparison(operator.eq),
+    exp.NEQ: _comparison(operator.ne),
+    exp.GT: _comparison(operator.gt),
+    exp.GTE: _comparison(operator.ge),
+    exp.LT: _comparison(operator.lt),
+    exp.LTE: _comparison(operator.le),
 }
-_ARITHMETIC: dict[Any, Callable[[Array, Array], Array]] = {
-    exp.Add: sql.arithmetic(operator.add),
-    exp.Sub: sql.arithmetic(operator.sub),
-    exp.Mul: sql.arithmetic(operator.mul),
-    exp.Div: sql.arithmetic(np.divide),
-    exp.Mod: sql.modulo,
+_ARITHMETIC: dict[Any, Meaning] = {
+    exp.Add: Meaning(sql.arithmetic(operator.add), one.arithmetic(operator.add)),
+    exp.Sub: Meaning(sql.arithmetic(operator.sub), one.arithmetic(operator.sub)),
+    exp.Mul: Meaning(sql.arithmetic(operator.mul), one.arithmetic(operator.mul)),
+    exp.Div: Meaning(sql.arithmetic(np.divide), one.arithmetic(operator.truediv)),
+    exp.Mod: Meaning(sql.modulo, one.arithmetic(math.fmod)),
 }
-_NEEDS_PARENTHESES = {*_COMPARISONS, exp.In, exp.Between, exp.Like, exp.ILike, exp.Not}
+_AND = Meaning(lambda *sides: reduce(sql.and_, sides), one.and_)
+_OR = Meaning(lambda *sides: reduce(sql.or_, sides), one.or_)
+_NEGATIVE = Meaning(np.negative, one.strictly(operator.neg))
+_IN = Meaning(lambda looked_for, *options: sql.is_one_of(looked_for, options), one.is_one_of)
+_BETWEEN = Meaning(sql.between, one.between)
+_IS_NULL = Meaning(lambda value: sql.is_null(value).astype(float), one.is_null)
+_IS_TRUTH = {truth: Meaning(partial(sql.is_exactly, float(truth)), one.is_exactly(float(truth))) for truth in (True, False)}
+
+_NEEDS_PARENTHESES = {*_COMPARISONS, exp.In, exp.Between, exp.Like, exp.ILike, exp.Escape, exp.Not}
 
 _CASTS: dict[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIMESTAMPNTZ": "timestamp"}
 
@@ -39,9 +54,9 @@ _CASTS: dict[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIMESTAMPN
 def _column(compiler: Compiler, tree: Tree) -> Node:
     name = str(tree.name)
     qualifiers = [str(tree.args[part].name) for part in ("catalog", "db", "table") if tree.args.get(part)]
-    if qualifiers == ["context"]:
+    if [word.lower() for word in qualifiers] == ["context"]:
         _remember(compiler.context_keys, name)
-        return Node("any", lambda rows: read_context(rows.context.get(name), "string"), context_key=name)
+        return replace(context_node(name, "string"), kind="any")
     if qualifiers:
         raise Problem(f"columns carry no table name; '{'.'.join(qualifiers)}' is not known", span_of(tree))
     found = name if name in compiler.dtypes else next((one for one in compiler.dtypes if one.lower() == name.lower()), None)
@@ -51,7 +66,7 @@ def _column(compiler: Compiler, tree: Tree) -> Node:
     _remember(compiler.columns, found)
     dtype = compiler.dtypes[found]
     absent = null_column(dtype, 1)
-    return Node(KIND_OF[dtype], lambda rows: rows.columns.get(found, absent))
+    return Node(KIND_OF[dtype], lambda rows: rows.columns.get(found, absent), operator.itemgetter(found))
 
 
 def _remember(names: list[str], name: str) -> None:
@@ -61,19 +76,19 @@ def _remember(names: list[str], name: str) -> None:
 
 def _literal(_compiler: Compiler, tree: Tree) -> Node:
     if tree.is_string:
-        return Node("string", constant(np.asarray(tree.this, dtype=object)), literal=str(tree.this))
+        return constant(str(tree.this), "string", literal=str(tree.this))
     number = float(tree.this)
     if not np.isfinite(number):
         raise Problem("this number is too large", span_of(tree))
-    return Node("number", constant(np.asarray(number)), literal=number)
+    return constant(number, "number", literal=number)
 
 
 def _boolean(_compiler: Compiler, tree: Tree) -> Node:
-    return Node("bool", constant(np.asarray(float(tree.this))), literal=bool(tree.this))
+    return constant(bool(tree.this), "bool", literal=bool(tree.this))
 
 
 def _null(_compiler: Compiler, _tree: Tree) -> Node:
-    return null_node("null")
+    return constant(None, "null")
 
 
 def _cast(_compiler: Compiler, tree: Tree) -> Node:
@@ -88,13 +103,12 @@ def _paren(compiler: Compiler, tree: Tree) -> Node:
 
 
 def _connect(compiler: Compiler, tree: Tree) -> Node:
-    function = sql.and_ if isinstance(tree, exp.And) else sql.or_
     sides = [compiler.typed(side, "bool") for side in tree.flatten(unnest=False)]
-    return call(lambda *values: reduce(function, values), "bool", sides)
+    return call(_AND if isinstance(tree, exp.And) else _OR, "bool", sides)
 
 
 def _not(compiler: Compiler, tree: Tree) -> Node:
-    return call(sql.not_, "bool", [compiler.typed(tree.this, "bool")])
+    return call(NOT, "bool", [compiler.typed(tree.this, "bool")])
 
 
 def refuse_chained(tree: Tree, *sides: Tree) -> None:
@@ -106,7 +120,7 @@ def refuse_chained(tree: Tree, *sides: Tree) -> None:
 def _compare(compiler: Compiler, tree: Tree) -> Node:
     refuse_chained(tree, tree.this, tree.expression)
     _, sides = compiler.same_kind([tree.this, tree.expression])
-    return call(sql.compare(_COMPARISONS[type(tree)]), "bool", sides)
+    return call(_COMPARISONS[type(tree)], "bool", sides)
 
 
 def _arithmetic(compiler: Compiler, tree: Tree) -> Node:
@@ -115,7 +129,7 @@ def _arithmetic(compiler: Compiler, tree: Tree) -> Node:
 
 
 def _negative(compiler: Compiler, tree: Tree) -> Node:
-    return call(np.negative, "number", [compiler.typed(tree.this, "number")])
+    return call(_NEGATIVE, "number", [compiler.typed(tree.this, "number")])
 
 
 def _in(compiler: Compiler, tree: Tree) -> Node:
@@ -123,22 +137,21 @@ def _in(compiler: Compiler, tree: Tree) -> Node:
         raise Problem("IN takes a list of values", span_of(tree))
     refuse_chained(tree, tree.this)
     _, nodes = compiler.same_kind([tree.this, *tree.expressions])
-    return call(lambda looked_for, *options: sql.is_one_of(looked_for, options), "bool", nodes)
+    return call(_IN, "bool", nodes)
 
 
 def _between(compiler: Compiler, tree: Tree) -> Node:
     trees = [tree.this, tree.args["low"], tree.args["high"]]
     refuse_chained(tree, *trees)
     _, nodes = compiler.same_kind(trees)
-    return call(sql.between, "bool", nodes)
+    return call(_BETWEEN, "bool", nodes)
 
 
 def _is(compiler: Compiler, tree: Tree) -> Node:
     if isinstance(tree.expression, exp.Null):
-        return call(lambda value: sql.is_null(value).astype(float), "bool", [compiler.compile(tree.this)])
+        return call(_IS_NULL, "bool", [compiler.compile(tree.this)])
     if isinstance(tree.expression, exp.Boolean):
-        wanted = float(tree.expression.this)
-        return call(lambda value: (value == wanted).astype(float), "bool", [compiler.typed(tree.this, "bool")])
+        return call(_IS_TRUTH[bool(tree.expression.this)], "bool", [compiler.typed(tree.this, "bool")])
     raise Problem("IS takes NULL, TRUE or FALSE", span_of(tree))
 
 

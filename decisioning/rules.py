@@ -1,8 +1,11 @@
 """The catalogue's conditions and value expressions: SQL scalar expressions, checked when the catalogue loads, compiled once.
 
 The subset (docs/workspace.md) is DuckDB's: literals, columns, `context.*`, arithmetic, comparison, AND/OR/NOT, IN, BETWEEN, IS NULL,
-CASE, coalesce, least, greatest, abs, round, lower, upper, LIKE and date parts, with SQL's three-valued logic: NULL is not true. One row
-and a million go through the same code. Every number is a DOUBLE, and what has no finite answer, such as a division by zero, is NULL.
+CASE, coalesce, least, greatest, abs, round, lower, upper, LIKE and date parts, with SQL's three-valued logic: NULL is not true. Every
+number is a DOUBLE, and what has no finite answer, such as a division by zero, is NULL.
+
+An expression is compiled twice over, side by side: for arrays (`sql_values.py`), and for one row in plain Python (`sql_scalars.py`), where
+each numpy call would cost more than the rule. The answers are the same; which way is taken is a matter of `Rows.length` alone.
 """
 
 from __future__ import annotations
@@ -20,29 +23,46 @@ from decisioning.rule_compiler import Compiler, Tree
 from decisioning.rule_functions import FUNCTIONS
 from decisioning.rule_nodes import Kind, Problem, Rows, Span
 from decisioning.rule_operators import OPERATORS
+from decisioning.sql_scalars import OnRow, Row
 from decisioning.sql_values import Array
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 
-__all__ = ["Expression", "Rows", "compile_condition", "compile_value"]
+__all__ = ["Expression", "Rows", "RuleBook", "compile_condition", "compile_value"]
 
 _METHODS = {**OPERATORS, **FUNCTIONS}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expression:
-    """A compiled expression. `columns` and `context_keys` name what it reads."""
+    """A compiled condition or number. `columns` and `context_keys` name what it reads. Two are equal where they are the same object."""
 
     text: str
     kind: Kind
     columns: tuple[str, ...]
     context_keys: tuple[str, ...]
     _dtypes: tuple[Dtype, ...] = field(repr=False)
-    _evaluate: Callable[[Rows], Array] = field(repr=False)
+    _on_arrays: Callable[[Rows], Array] = field(repr=False)
+    _on_row: OnRow = field(repr=False)
 
-    def evaluate(self, rows: Rows) -> Array:
-        """The expression's value for each row, shape (rows.length,), NaN / None / NaT where it is NULL."""
-        value = self._evaluate(rows)
+    def evaluate(self, rows: Rows) -> FloatArray:
+        """The expression's value for each row, shape (rows.length,), a condition as 1 or 0, NaN where it is NULL."""
+        if rows.length != 1:
+            return self.on_arrays(rows)
+        value = self.on_row(rows.only)
+        return np.array([np.nan if value is None else float(value)])
+
+    def on_arrays(self, rows: Rows) -> FloatArray:
+        """`evaluate` by arrays, whatever the number of rows."""
+        value = self._on_arrays(rows)
         return value if value.shape == (rows.length,) else np.broadcast_to(value, (rows.length,))
+
+    def on_row(self, row: Row) -> float | None:
+        """The value on one row (`Rows.only`), None where it is NULL; worked out once a row."""
+        answers = row.answers
+        if self not in answers:
+            answers[self] = self._on_row(row)
+        value: float | None = answers[self]
+        return value
 
     def numbers(self, rows: Rows) -> FloatArray:
         """The value as float64, shape (rows.length,)."""
@@ -85,7 +105,7 @@ def compile_condition(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> t
     >>> lent.text
     'NOT coalesce(has_loan, FALSE)'
     """
-    return _guarded(text, path, dtypes, lambda: _condition_parts(text, dtypes))
+    return RuleBook(dtypes).condition(text, path=path)
 
 
 def compile_value(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> Expression:
@@ -96,7 +116,56 @@ def compile_value(text: str, dtypes: Mapping[str, Dtype], *, path: str) -> Expre
     >>> compile_value("0.04 * amount", {"amount": "float"}, path="value").numbers(Rows({"amount": np.array([1000.0])}, 1))
     array([40.])
     """
-    return _guarded(text, path, dtypes, lambda: (_compile(_parse(text), text, dtypes, wanted="number", shown=text.strip()),))[0]
+    return RuleBook(dtypes).value(text, path=path)
+
+
+class RuleBook:
+    """The expressions of one catalogue: the same text, or the same part of a condition, is compiled once and is one `Expression`.
+
+    Parameters
+    ----------
+    dtypes : mapping
+        The feature contract: dtype by column name.
+
+    Examples
+    --------
+    >>> book = RuleBook({"age": "int", "city": "string"})
+    >>> first, second = book.condition("age > 18 AND city = 'a'", path="x"), book.condition("city = 'b' AND age > 18", path="y")
+    >>> first[0] is second[1]
+    True
+    """
+
+    def __init__(self, dtypes: Mapping[str, Dtype]) -> None:
+        self._dtypes = dtypes
+        self._conditions: dict[str, tuple[Expression, ...]] = {}
+        self._parts: dict[str, Expression] = {}
+        self._values: dict[str, Expression] = {}
+
+    def condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
+        """As `compile_condition`."""
+        if text not in self._conditions:
+            self._conditions[text] = _guarded(text, path, self._dtypes, lambda: self._parts_of(text))
+        return self._conditions[text]
+
+    def value(self, text: str, *, path: str) -> Expression:
+        """As `compile_value`."""
+        if text not in self._values:
+            (self._values[text],) = _guarded(text, path, self._dtypes, lambda: (self._compile(_parse(text), text, "number", text.strip()),))
+        return self._values[text]
+
+    def _parts_of(self, text: str) -> tuple[Expression, ...]:
+        parts = _conjuncts(_parse(text))
+        shown = [text.strip()] if len(parts) == 1 else [part.sql(dialect="duckdb", normalize_functions="lower") for part in parts]
+        for part, part_shown in zip(parts, shown, strict=True):
+            if part_shown not in self._parts:
+                self._parts[part_shown] = self._compile(part, text, "bool", part_shown)
+        return tuple(self._parts[part_shown] for part_shown in shown)
+
+    def _compile(self, tree: Tree, text: str, wanted: Kind, shown: str) -> Expression:
+        compiler = Compiler(text, self._dtypes, _METHODS)
+        node = compiler.typed(tree, wanted)
+        read = tuple(self._dtypes[name] for name in compiler.columns)
+        return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), read, node.on_arrays, node.on_row)
 
 
 def _guarded(text: str, path: str, dtypes: Mapping[str, Dtype], compiled: Callable[[], tuple[Expression, ...]]) -> tuple[Expression, ...]:
@@ -108,14 +177,6 @@ def _guarded(text: str, path: str, dtypes: Mapping[str, Dtype], compiled: Callab
         raise RuleError(f"{problem.what}\n{_underlined(text, problem.span)}\n", field=path, hint=hint) from None
     except RecursionError:
         raise RuleError("is nested too deeply", field=path, hint="cut it into the conditions of several stages or actions") from None
-
-
-def _condition_parts(text: str, dtypes: Mapping[str, Dtype]) -> tuple[Expression, ...]:
-    parts = _conjuncts(_parse(text))
-    if len(parts) == 1:
-        return (_compile(parts[0], text, dtypes, wanted="bool", shown=text.strip()),)
-    texts = [part.sql(dialect="duckdb", normalize_functions="lower") for part in parts]
-    return tuple(_compile(part, text, dtypes, wanted="bool", shown=shown) for part, shown in zip(parts, texts, strict=True))
 
 
 def _conjuncts(tree: Tree) -> list[Tree]:
@@ -146,13 +207,6 @@ def _place(text: str, detail: Mapping[str, object]) -> Span | None:
         return None
     end = sum(len(one) for one in text.splitlines(keepends=True)[: line - 1]) + column - 1
     return (max(0, end - max(0, len(word) - 1)), end)
-
-
-def _compile(tree: Tree, text: str, dtypes: Mapping[str, Dtype], *, wanted: Kind, shown: str) -> Expression:
-    compiler = Compiler(text, dtypes, _METHODS)
-    node = compiler.typed(tree, wanted)
-    read = tuple(dtypes[name] for name in compiler.columns)
-    return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), read, node.evaluate)
 
 
 def _underlined(text: str, span: Span | None) -> str:

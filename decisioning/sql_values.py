@@ -54,6 +54,11 @@ def not_(a: Array) -> Array:
     return np.where(np.isnan(a), np.nan, (a == 0).astype(float))
 
 
+def is_exactly(wanted: float, a: Array) -> Array:
+    """IS TRUE and IS FALSE: never NULL."""
+    return np.asarray(a == wanted, dtype=float)
+
+
 def truth(a: Array) -> Array:
     """A number read as a condition: true unless it is zero."""
     return with_nulls(a != 0, a)
@@ -140,26 +145,25 @@ def between(value: Array, low: Array, high: Array) -> Array:
     return and_(compare(operator.ge)(value, low), compare(operator.le)(value, high))
 
 
-def lower(a: Array) -> Array:
-    """Texts in small letters, one character for one."""
-    return _on_text(_lower_text)(a)
-
-
-def upper(a: Array) -> Array:
-    """Texts in capitals, one character for one: SQL has STRAẞE where Python has STRASSE."""
-    return _on_text(_upper_text)(a)
-
-
-def _on_text(function: Callable[[str], str]) -> Callable[[Array], Array]:
+def on_texts(function: Callable[[str], str]) -> Callable[[Array], Array]:
+    """`function` of each text."""
     vectorised = np.frompyfunc(lambda x: None if x is None else function(x), 1, 1)
     return lambda a: np.asarray(vectorised(a), dtype=object)
 
 
-def _lower_text(text: str) -> str:
+def where_texts(matches: Callable[[str], bool]) -> Callable[[Array], Array]:
+    """Where `matches` holds of a text."""
+    vectorised = np.frompyfunc(lambda x: x is not None and matches(x), 1, 1)
+    return lambda a: with_nulls(np.asarray(vectorised(a), dtype=bool), a)
+
+
+def lower(text: str) -> str:
+    """`text` in small letters, one character for one."""
     return text.lower() if text.isascii() else "".join(one.lower()[0] for one in text)
 
 
-def _upper_text(text: str) -> str:
+def upper(text: str) -> str:
+    """`text` in capitals, one character for one: SQL has STRAẞE where Python has STRASSE."""
     return text.upper() if text.isascii() else "".join(_upper_character(one) for one in text)
 
 
@@ -169,11 +173,23 @@ def _upper_character(one: str) -> str:
     return next((form for form in (one.upper(), one.title()) if len(form) == 1), one)
 
 
-def like(pattern: str, *, ignore_case: bool = False) -> Callable[[Array], Array]:
-    """SQL's LIKE with a fixed pattern: `%` is any text, `_` any one character."""
+def like(pattern: str, *, escape: str = "", ignore_case: bool = False) -> Callable[[str], bool]:
+    """SQL's LIKE with a fixed pattern: `%` is any text, `_` any one character; after the character `escape` each stands for itself.
+
+    Examples
+    --------
+    >>> like("a!%_", escape="!")("a%b"), like("A%", ignore_case=True)("abc")
+    (True, True)
+    """
     if ignore_case:
-        sensitive = like(_lower_text(pattern))
-        return lambda a: sensitive(lower(a))
-    compiled = re.compile("".join({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in re.sub("%+", "%", pattern)), re.DOTALL)
-    matches = np.frompyfunc(lambda x: x is not None and compiled.fullmatch(x) is not None, 1, 1)
-    return lambda a: with_nulls(np.asarray(matches(a), dtype=bool), a)
+        sensitive = like(lower(pattern), escape=escape)
+        return lambda text: sensitive(lower(text))
+    parts = re.findall(f"{re.escape(escape)}.|%+|." if escape else "%+|.", pattern, re.DOTALL)
+    compiled = re.compile("".join(_as_regex(part, escape) for part in parts), re.DOTALL)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _as_regex(part: str, escape: str) -> str:
+    if escape and part[0] == escape:
+        return re.escape(part[1])
+    return {"%": ".*", "_": "."}.get(part[0]) or re.escape(part)
