@@ -81,8 +81,8 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
         outbound=_each(treatments, lambda _, treatment: catalog.channels[treatment.channel].direction == "outbound"),
         column_of=place,
         on_channel={name: tuple(k for k, (_, one) in enumerate(treatments) if one.channel == name) for name in catalog.channels},
-        held_back_by={policy.id: _selected(treatments, policy) & bound for policy in catalog.contact_policy},
-        use_per_contact={one.id: _selected(treatments, one) * (cost if one.measure == "cost" else 1.0) for one in catalog.constraints},
+        held_back_by={policy.id: selected_by(treatments, policy) & bound for policy in catalog.contact_policy},
+        use_per_contact={one.id: selected_by(treatments, one) * (cost if one.measure == "cost" else 1.0) for one in catalog.constraints},
     )
 
 
@@ -90,7 +90,7 @@ def _each(treatments: Treatments, holds: Callable[[Action, Treatment], bool]) ->
     return np.array([holds(action, treatment) for action, treatment in treatments], dtype=np.bool_)
 
 
-def _selected(treatments: Treatments, selector: Policy | Constraint) -> BoolArray:
+def selected_by(treatments: Treatments, selector: Policy | Constraint) -> BoolArray:
     """Which treatments a policy or a constraint is about; a key that it leaves out selects all."""
     treatment_id = selector.treatment if isinstance(selector, Constraint) else None
     return _each(
