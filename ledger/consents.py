@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from decisioning.vocabulary import Columns
 from ledger import codec
-from ledger.history import current_generation
+from ledger.history_queries import current_generation
 from ledger.schema import HISTORY_CONSENTS
 
 _READ_CONTACTS = 1_000  # contacts in one IN list

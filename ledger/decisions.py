@@ -16,9 +16,10 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, select
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete, select
 
 from ledger import codec
+from ledger.claims import Claim, keep_meters, open_grants
 from ledger.database import insert_missing, insert_new, upsert
 from ledger.schema import DECISIONS, REQUEST_CLAIMS, SELECTIONS
 
@@ -33,6 +34,8 @@ class Selection:
     """One action chosen in a decision; money in the catalog's currency, times aware UTC.
 
     `reserved_until` holds a place under the contact policy for an outbound selection until its outcome or that time; None reserves nothing.
+    `redeems` is the decision of the running plan that this one carries out: the two are one touch. `book` is the period of the price book
+    whose meters it was counted in.
     """
 
     rank: int
@@ -45,11 +48,17 @@ class Selection:
     expected_profit: float
     cost: float
     reserved_until: datetime | None = None
+    account_id: str | None = None
+    redeems: str | None = None
+    book: str | None = None
 
 
 @dataclass(frozen=True)
 class DecisionRecord:
-    """One answer: who, when, what was chosen and, in `trace`, everything it came from (request, features, versions, scores, response)."""
+    """One answer: who, when, what was chosen and, in `trace`, everything it came from (request, features, versions, scores, response).
+
+    `claim` is what it counted on, looked at once more when it is written; it is not kept.
+    """
 
     decision_id: str
     contact_id: str
@@ -61,19 +70,39 @@ class DecisionRecord:
     plan_id: str | None = None
     degraded: str | None = None
     trace: dict[str, Any] = field(default_factory=dict)
+    claim: Claim | None = field(default=None, compare=False)
 
 
-def record(conn: Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+def record(conn: Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord | None]:
     """Write the decisions; returns, in order, the decision that holds for each.
 
-    That is the record itself, or the earlier decision of the same request_id. A decision_id that is already there stays as it was.
+    That is the record itself, or the earlier decision of the same request_id, or None where what it counted on no longer holds. A
+    decision_id that is already there stays as it was.
     """
+    grants = open_grants(conn, records)
     winners = _claim(conn, [record for record in records if record.request_id is not None])
     own = [record for record in records if winners.get(record.request_id, record.decision_id) == record.decision_id]
-    _insert(conn, own)
-    held = {record.decision_id: record for record in own}
-    held |= by_id(conn, [decision_id for decision_id in winners.values() if decision_id not in held])
-    return [held[winners.get(record.request_id, record.decision_id)] for record in records]
+    known = _known(conn, own)
+    granted = [record for record in own if record.decision_id in known or grants.grant(record)]
+    keep_meters(conn, grants)
+    _insert(conn, granted)
+    held: dict[str, DecisionRecord] = {record.decision_id: record for record in granted}
+    refused = {record.decision_id: record.request_id for record in own if record.decision_id not in held}
+    _give_up(conn, [request_id for request_id in refused.values() if request_id is not None])
+    held |= by_id(conn, [decision_id for decision_id in winners.values() if decision_id not in held and decision_id not in refused])
+    return [held.get(winners.get(record.request_id, record.decision_id)) for record in records]
+
+
+def _known(conn: Connection, records: Sequence[DecisionRecord]) -> set[str]:
+    """Those that are in the ledger already, of the records that claim something: they took it when they were written."""
+    claiming = [record.decision_id for record in records if record.claim is not None]
+    return {row.decision_id for chunk in codec.chunks(claiming, _CHUNK) for row in conn.execute(_KNOWN, {"ids": chunk})}
+
+
+def _give_up(conn: Connection, request_ids: Sequence[str]) -> None:
+    """Leave the request_ids of refused decisions to those that are made in their place."""
+    for chunk in codec.chunks(request_ids, _CHUNK):
+        conn.execute(_UNCLAIM, {"ids": chunk})
 
 
 def by_id(conn: Connection, decision_ids: Iterable[str]) -> dict[str, DecisionRecord]:
@@ -164,6 +193,9 @@ def _selection_row(item: DecisionRecord, chosen: Selection) -> dict[str, Any]:
         "expected_profit": codec.finite(chosen.expected_profit),
         "cost": codec.finite(chosen.cost),
         "reserved_until": None if chosen.reserved_until is None else codec.micros(chosen.reserved_until),
+        "account_id": chosen.account_id,
+        "redeems": chosen.redeems,
+        "book": chosen.book,
     }
 
 
@@ -203,6 +235,9 @@ def _selection(row: Row[Any]) -> Selection:
         expected_profit=_number(row.expected_profit),
         cost=_number(row.cost),
         reserved_until=None if row.reserved_until is None else codec.moment(row.reserved_until),
+        account_id=row.account_id,
+        redeems=row.redeems,
+        book=row.book,
     )
 
 
@@ -212,6 +247,8 @@ def _number(kept: float | None) -> float:
 
 # Built once: composing a statement costs more than running it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_KNOWN: Select[Any] = select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id.in_(_IDS))
+_UNCLAIM = delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.request_id.in_(_IDS))
 _BY_ID: Select[Any] = select(DECISIONS).where(DECISIONS.c.decision_id.in_(_IDS))
 _BY_REQUEST: Select[Any] = (
     select(DECISIONS)

@@ -1,43 +1,31 @@
 """Touches and outcomes for the contact policy: the ingested past and our own.
 
 A touch is an ingested interaction (not no_action); or an outbound selection whose reservation still runs or whose decision has an outcome;
-or an inbound selection whose decision has an outcome. A selection alone touches nobody: a banner may never have been seen.
+or an inbound selection whose decision has an outcome. A selection alone touches nobody: a banner may never have been seen. A planned
+selection that a later decision has carried out is one touch with it. How that is asked in SQL stands in `history_queries.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
 from typing import Any
 
 import numpy as np
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    or_,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import Connection, Select, Table, delete, select, update
 
 from decisioning.errors import DataError
 from decisioning.vocabulary import NO_ACTION, Columns
-from ledger import codec
+from ledger import claims, codec
 from ledger.database import Database, insert_rows
-from ledger.schema import HISTORY_CONSENTS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META, OUTCOMES, SELECTIONS
+from ledger.history_queries import OUTCOME_NAMES, READ, RUNNING_SUPPRESSIONS, TOUCH_NAMES, current_generation
+from ledger.schema import HISTORY_CONSENTS, HISTORY_MEMBERS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META
 
 _WRITE_ROWS = 25_000  # rows a transaction: an ingest must not keep a server's decisions waiting for long
-_READ_CONTACTS = 1_000  # contacts in one IN list
+_READ_IDS = 1_000  # ids in one IN list
 
 
 @dataclass(frozen=True)
@@ -45,22 +33,34 @@ class PolicyHistory:
     """What contact policy needs of the past.
 
     touches : Columns
-        contact_id, action_id, treatment_id, channel (strings), at (timestamp); oldest first within a contact.
+        contact_id, action_id, treatment_id, channel, decision_id, reserved_by (strings), at (timestamp); oldest first within a contact.
+        `reserved_by` is the plan whose reservation still runs without an outcome; None for what really happened.
     outcomes : Columns
         contact_id, action_id, outcome (strings), at (timestamp); oldest first within a contact.
+    account_touches, account_outcomes : Columns
+        The same of the accounts that were asked for, with account_id in the place of contact_id.
+    suppressions : Columns
+        contact_id, action_id, channel (strings), until (timestamp): those that still run.
+    seen_contacts, seen_accounts : mapping id -> count
+        How many outbound selections each has had, for the claims of decisions made upon this; none where there were none.
     """
 
     touches: Columns
     outcomes: Columns
+    account_touches: Columns = field(default_factory=dict)
+    account_outcomes: Columns = field(default_factory=dict)
+    suppressions: Columns = field(default_factory=dict)
+    seen_contacts: Mapping[str, int] = field(default_factory=dict)
+    seen_accounts: Mapping[str, int] = field(default_factory=dict)
 
 
-def replace(database: Database, touches: Columns, outcomes: Columns, consents: Columns) -> None:
+def replace(database: Database, touches: Columns, outcomes: Columns, consents: Columns, members: Columns) -> None:
     """Put a new ingested past in the place of the old one.
 
     The rows are written beside the old ones in short transactions, then become current all at once; a reader sees the old past or the new.
     When it is killed in between, the old past holds and the next call clears what was left.
     """
-    tables = {HISTORY_TOUCHES: _real(touches), HISTORY_OUTCOMES: outcomes, HISTORY_CONSENTS: consents}
+    tables = {HISTORY_TOUCHES: _real(touches), HISTORY_OUTCOMES: outcomes, HISTORY_CONSENTS: consents, HISTORY_MEMBERS: members}
     values = {table: _values(table, columns) for table, columns in tables.items()}
     with database.writing() as conn:
         conn.execute(update(META).values(newest_generation=META.c.newest_generation + 1))
@@ -73,22 +73,42 @@ def replace(database: Database, touches: Columns, outcomes: Columns, consents: C
         _clear(database, table)
 
 
-def policy_history(
-    conn: Connection, contact_ids: Sequence[str] | None, *, since: datetime, now: datetime, excluding_plan: str | None
-) -> PolicyHistory:
-    """Touches and outcomes with ``since <= at <= now``; of everyone where `contact_ids` is None. See `PolicyHistory`."""
+def policy_history(conn: Connection, of: Whose, *, since: datetime, now: datetime, excluding_plan: str | None) -> PolicyHistory:
+    """What happened with ``since <= at <= now`` to those `of` names. See `PolicyHistory`.
+
+    The counts are read first: whatever comes between them and the rest is then noticed when a decision is written.
+    """
     span = {"since": codec.micros(since), "now": codec.micros(now), "plan": f"{excluding_plan}%" if excluding_plan else ""}
-    touches = _rows(conn, _TOUCHES_OF_ALL, _TOUCHES_OF, contact_ids, span)
-    outcomes = _rows(conn, _OUTCOMES_OF_ALL, _OUTCOMES_OF, contact_ids, span)
+    seen = _seen(conn, of)
+    rows = {name: _rows(conn, READ["contact_id", name], of.contact_ids, span) for name in ("touches", "outcomes")}
+    firms = {name: _rows(conn, READ["account_id", name], of.account_ids, span) for name in ("touches", "outcomes")}
     return PolicyHistory(
-        touches=_columns(touches, ("contact_id", "action_id", "treatment_id", "channel")),
-        outcomes=_columns(outcomes, ("contact_id", "action_id", "outcome")),
+        touches=_columns(rows["touches"], ("contact_id", *TOUCH_NAMES, "at")),
+        outcomes=_columns(rows["outcomes"], ("contact_id", *OUTCOME_NAMES, "at")),
+        account_touches=_columns(firms["touches"], ("account_id", *TOUCH_NAMES, "at")),
+        account_outcomes=_columns(firms["outcomes"], ("account_id", *OUTCOME_NAMES, "at")),
+        suppressions=_columns(
+            _rows(conn, RUNNING_SUPPRESSIONS, of.contact_ids, {"now": span["now"]}), ("contact_id", "action_id", "channel", "until")
+        ),
+        seen_contacts=seen[0],
+        seen_accounts=seen[1],
     )
 
 
-def current_generation() -> ColumnElement[int]:
-    """The generation of the history rows that count, as a scalar subquery."""
-    return select(META.c.history_generation).scalar_subquery()
+@dataclass(frozen=True)
+class Whose:
+    """Whose past is asked for: contacts, and the accounts that account-wide policies ask about; None is everyone."""
+
+    contact_ids: Sequence[str] | None
+    account_ids: Sequence[str] | None = ()
+    counts: bool = True
+
+
+def _seen(conn: Connection, of: Whose) -> tuple[dict[str, int], dict[str, int]]:
+    if not of.counts:
+        return {}, {}
+    contacts = claims.all_outbound_counts(conn) if of.contact_ids is None else claims.counts_of_contacts(conn, of.contact_ids)
+    return contacts, {} if of.account_ids is None else claims.counts_of_accounts(conn, of.account_ids)
 
 
 def _real(touches: Columns) -> Columns:
@@ -143,60 +163,21 @@ def _clear(database: Database, table: Table) -> None:
 
 
 def _rows(
-    conn: Connection, of_all: Select[Any], of_some: Select[Any], contact_ids: Sequence[str] | None, span: Mapping[str, Any]
+    conn: Connection, statements: tuple[Select[Any], Select[Any]], ids: Sequence[str] | None, span: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    if contact_ids is None:
+    """The rows of everyone (the first statement), or of some (the second)."""
+    of_all, of_some = statements
+    if ids is None:
         return list(conn.execute(of_all, span))
     found: list[tuple[Any, ...]] = []
-    for chunk in codec.chunks(dict.fromkeys(contact_ids), _READ_CONTACTS):
-        found += conn.execute(of_some, {**span, "contacts": chunk})
+    for chunk in codec.chunks(dict.fromkeys(ids), _READ_IDS):
+        found += conn.execute(of_some, {**span, "ids": chunk})
     return found
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], names: Sequence[str]) -> Columns:
-    """Rows of strings with a last time, as columns named `names` and ``at``."""
-    *texts, at = list(zip(*rows, strict=True)) or [()] * (len(names) + 1)
-    columns: dict[str, np.ndarray[Any, Any]] = {name: codec.text_column(text) for name, text in zip(names, texts, strict=True)}
-    columns["at"] = codec.time_column(at)
+    """Rows of strings with a last time, as columns of these names."""
+    *texts, at = list(zip(*rows, strict=True)) or [()] * len(names)
+    columns: dict[str, np.ndarray[Any, Any]] = {name: codec.text_column(text) for name, text in zip(names, texts, strict=False)}
+    columns[names[-1]] = codec.time_column(at)
     return columns
-
-
-def _span(at: ColumnElement[int]) -> ColumnElement[bool]:
-    return at.between(bindparam("since"), bindparam("now"))
-
-
-def _some(source: FromClause, everyone: bool) -> list[ColumnElement[bool]]:
-    return [] if everyone else [source.c.contact_id.in_(bindparam("contacts", expanding=True))]
-
-
-def _touches(*, everyone: bool) -> Any:
-    past = HISTORY_TOUCHES.c
-    ingested = select(past.contact_id, past.action_id, past.treatment_id, past.channel, past.at).where(
-        past.generation == current_generation(), _span(past.at), *_some(HISTORY_TOUCHES, everyone)
-    )
-    ours = SELECTIONS.c
-    answered = exists().where(OUTCOMES.c.decision_id == ours.decision_id)
-    reserved = and_(ours.direction == "outbound", ours.reserved_until > bindparam("now"))
-    selected = select(ours.contact_id, ours.action_id, ours.treatment_id, ours.channel, ours.decided_at).where(
-        _span(ours.decided_at),
-        or_(ours.plan_id.is_(None), ours.plan_id.not_like(bindparam("plan"))),
-        or_(reserved, answered),
-        *_some(SELECTIONS, everyone),
-    )
-    return union_all(ingested, selected).order_by("contact_id", "at")
-
-
-def _outcomes(*, everyone: bool) -> Any:
-    past, ours = HISTORY_OUTCOMES.c, OUTCOMES.c
-    ingested = select(past.contact_id, past.action_id, past.outcome, past.at).where(
-        past.generation == current_generation(), _span(past.at), *_some(HISTORY_OUTCOMES, everyone)
-    )
-    recorded = select(ours.contact_id, ours.action_id, ours.outcome, ours.occurred_at).where(
-        _span(ours.occurred_at), *_some(OUTCOMES, everyone)
-    )
-    return union_all(ingested, recorded).order_by("contact_id", "at")
-
-
-# Built once: composing a statement costs more than running it.
-_TOUCHES_OF_ALL, _TOUCHES_OF = _touches(everyone=True), _touches(everyone=False)
-_OUTCOMES_OF_ALL, _OUTCOMES_OF = _outcomes(everyone=True), _outcomes(everyone=False)

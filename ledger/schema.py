@@ -21,12 +21,13 @@ from sqlalchemy import (
     Text,
     inspect,
     select,
+    update,
 )
 
 from decisioning.errors import Conflict
 
-SCHEMA_VERSION = 1
-"""Version of the tables below; raise it together with a migration."""
+SCHEMA_VERSION = 2
+"""Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 _METADATA = MetaData()
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for the type INTEGER
@@ -80,8 +81,14 @@ SELECTIONS = Table(
     Column("expected_profit", Float),
     Column("cost", Float),
     Column("reserved_until", BigInteger),
+    Column("account_id", String),
+    Column("redeems", String),
+    Column("book", String),
     Index("selections_of_contact", "contact_id", "decided_at"),
+    Index("selections_of_account", "account_id", "decided_at"),
+    Index("selections_that_redeem", "redeems"),
 )
+"""`redeems` is the decision of the running plan that this selection carries out; `book` the period whose meters it was counted in."""
 
 OUTCOMES = Table(
     "outcomes",
@@ -138,6 +145,46 @@ HISTORY_CONSENTS = Table(
     Index("history_consents_of_contact", "generation", "contact_id", "purpose", "changed_at"),
 )
 
+HISTORY_MEMBERS = Table(
+    "history_members",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("contact_id", String, nullable=False),
+    Column("account_id", String, nullable=False),
+    Index("history_members_of_account", "generation", "account_id"),
+)
+
+SUPPRESSIONS = Table(
+    "suppressions",
+    _METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("contact_id", String, nullable=False),
+    Column("action_id", String),
+    Column("channel", String),
+    Column("until", BigInteger, nullable=False),
+    Column("reason", String),
+    Column("set_at", BigInteger, nullable=False),
+    Index("suppressions_of_contact", "contact_id", "until"),
+)
+
+METERS = Table(
+    "meters",
+    _METADATA,
+    Column("book", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("used", Float, nullable=False),
+)
+"""What was used of each limit in each period of a price book."""
+
+CATALOGS = Table(
+    "catalogs",
+    _METADATA,
+    Column("fingerprint", String, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+"""Every catalogue that decided something, so that its decisions can be made again."""
+
 PRICES = Table(
     "prices",
     _METADATA,
@@ -165,7 +212,7 @@ def prepare(conn: Connection, *, shared: bool) -> None:
     """
     found = set(inspect(conn).get_table_names())
     if META.name in found:
-        _check_version(conn)
+        _migrate(conn)
         return
     foreign = sorted(found & {table.name for table in TABLES} if shared else found)
     if foreign:
@@ -180,8 +227,26 @@ def prepare(conn: Connection, *, shared: bool) -> None:
     conn.execute(META.insert(), {"id": 1, "schema_version": SCHEMA_VERSION, "history_generation": 0, "newest_generation": 0})
 
 
-def _check_version(conn: Connection) -> None:
+_TO_VERSION_2 = (
+    "ALTER TABLE selections ADD COLUMN account_id VARCHAR",
+    "ALTER TABLE selections ADD COLUMN redeems VARCHAR",
+    "ALTER TABLE selections ADD COLUMN book VARCHAR",
+    "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
+    "CREATE INDEX selections_that_redeem ON selections (redeems)",
+)
+_MIGRATIONS = {1: _TO_VERSION_2}
+"""What takes a ledger of each version to the next; tables that are new there are created anyway."""
+
+
+def _migrate(conn: Connection) -> None:
+    """Bring an older ledger to this version, within the caller's transaction: all of it or nothing."""
     version = conn.execute(select(META.c.schema_version).where(META.c.id == 1)).scalar_one_or_none()
+    while version in _MIGRATIONS:
+        for statement in _MIGRATIONS[version]:
+            conn.exec_driver_sql(statement)
+        version += 1
+        _METADATA.create_all(conn)
+        conn.execute(update(META).values(schema_version=version))
     if version != SCHEMA_VERSION:
         raise Conflict(
             "the ledger was written by another version of Nudge",

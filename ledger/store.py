@@ -9,12 +9,13 @@ from typing import Any, Self
 from sqlalchemy import select
 
 from decisioning.vocabulary import Columns
-from ledger import consents, decisions, history, outcomes, prices
+from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, suppressions
 from ledger.database import Database
 from ledger.decisions import DecisionRecord
-from ledger.history import PolicyHistory
+from ledger.history import PolicyHistory, Whose
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.schema import META
+from ledger.suppressions import SuppressionRecord
 
 
 class Ledger:
@@ -64,11 +65,12 @@ class Ledger:
         with self._database.reading() as conn:
             conn.execute(select(META.c.schema_version)).scalar_one()
 
-    def record_decisions(self, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+    def record_decisions(self, records: Sequence[DecisionRecord]) -> list[DecisionRecord | None]:
         """Write decisions; returns, in order, the decision that holds for each.
 
         That is the record itself, or the earlier decision of the same request_id within a day: answer with what is returned. Of two
-        simultaneous calls with one request_id exactly one is written. A decision_id that is already there stays as it was.
+        simultaneous calls with one request_id exactly one is written. A decision_id that is already there stays as it was. None says that
+        what the record's claim counted on was taken by another in between: nothing of it was written, decide again.
         """
         if not records:
             return []
@@ -107,7 +109,7 @@ class Ledger:
         with self._database.reading() as conn:
             return outcomes.for_decision(conn, decision_id)
 
-    def replace_history(self, touches: Columns, outcomes: Columns, consents: Columns) -> None:
+    def replace_history(self, touches: Columns, outcomes: Columns, consents: Columns, members: Columns | None = None) -> None:
         """Put a newly ingested past in the place of the old one; readers see the old past or the new, never a mixture.
 
         Parameters
@@ -118,6 +120,8 @@ class Ledger:
             contact_id, outcome, at; optional action_id.
         consents : Columns
             contact_id, purpose, granted (0/1), changed_at.
+        members : Columns, optional
+            contact_id, account_id: which account each contact belongs to.
 
         A NaT in `at` (a one-shot experiment without times) lies in no window. An empty mapping is an empty table.
 
@@ -126,17 +130,20 @@ class Ledger:
         DataError
             A required column or value is missing; the old past stays.
         """
-        history.replace(self._database, touches, outcomes, consents)
+        history.replace(self._database, touches, outcomes, consents, members or {})
 
-    def policy_history(
-        self, contact_ids: Sequence[str] | None, *, since: datetime, now: datetime, excluding_plan: str | None = None
-    ) -> PolicyHistory:
-        """Touches and outcomes with ``since <= at <= now``, of these contacts or (None) of everyone; what counts as a touch: see `history`.
+    def policy_history(self, of: Whose, *, since: datetime, now: datetime, excluding_plan: str | None = None) -> PolicyHistory:
+        """Touches and outcomes with ``since <= at <= now`` of those `of` names; what counts as a touch: see `history`.
 
         `excluding_plan` leaves out the selections of the plans whose id begins so: planning the same again finds the same past.
         """
         with self._database.reading() as conn:
-            return history.policy_history(conn, contact_ids, since=since, now=now, excluding_plan=excluding_plan)
+            return history.policy_history(conn, of, since=since, now=now, excluding_plan=excluding_plan)
+
+    def suppress(self, item: SuppressionRecord) -> None:
+        """Switch an action, a channel or everything off for a contact until a date, in the place of an earlier suppression of the same."""
+        with self._database.writing() as conn:
+            suppressions.put(conn, item)
 
     def consents(self, contact_ids: Sequence[str] | None, *, now: datetime | None = None) -> Columns:
         """contact_id, purpose, granted (0/1), changed_at: the newest status per contact and purpose, of everyone where None.
@@ -155,3 +162,18 @@ class Ledger:
         """The price book that holds, None before the first."""
         with self._database.reading() as conn:
             return prices.newest(conn)
+
+    def meters(self, book: str) -> dict[str, float]:
+        """What was used of each limit in a period of a price book; a limit of which nothing was used is left out."""
+        with self._database.reading() as conn:
+            return claims.meters(conn, book)
+
+    def keep_catalog(self, fingerprint: str, body: Mapping[str, Any]) -> None:
+        """Keep a catalogue that decides from now on, so that its decisions can be made again; one that is there already stays."""
+        with self._database.writing() as conn:
+            catalogs.keep(conn, fingerprint, body)
+
+    def catalog(self, fingerprint: str) -> dict[str, Any] | None:
+        """A catalogue that decided something, as it was; None where it was never kept."""
+        with self._database.reading() as conn:
+            return catalogs.by_fingerprint(conn, fingerprint)

@@ -14,7 +14,7 @@ import pytest
 from decisioning.errors import DataError
 from decisioning.vocabulary import Columns
 from ledger import history
-from ledger.history import PolicyHistory
+from ledger.history import PolicyHistory, Whose
 from ledger.store import Ledger
 from tests.ledger.conftest import DAY, NOW, banner, decision, email, outcome
 
@@ -38,7 +38,7 @@ def touches(*rows: Sequence[Any]) -> Columns:
 def read(
     ledger: Ledger, contacts: Sequence[str] | None = ("c-1",), *, days: int = 30, now: datetime = NOW, plan: str | None = None
 ) -> PolicyHistory:
-    return ledger.policy_history(contacts, since=now - days * DAY, now=now, excluding_plan=plan)
+    return ledger.policy_history(Whose(contacts), since=now - days * DAY, now=now, excluding_plan=plan)
 
 
 def listed(columns: Columns) -> list[tuple[Any, ...]]:
@@ -53,7 +53,7 @@ def at(time: datetime) -> datetime:
 def test_ingested_touches_count_within_the_span_and_controls_never(ledger: Ledger) -> None:
     rows = [("c-1", "loan", "email", NOW - 2 * DAY), ("c-1", "no_action", None, NOW - DAY), ("c-1", "card", "call", NOW - 40 * DAY)]
     ledger.replace_history(touches(*rows, ("c-2", "loan", "email", NOW)), {}, {})
-    assert listed(read(ledger).touches) == [("c-1", "loan", None, "email", at(NOW - 2 * DAY))]
+    assert listed(read(ledger).touches) == [("c-1", "loan", None, "email", None, None, at(NOW - 2 * DAY))]
     assert len(read(ledger, days=50).touches["at"]) == 2
 
 
@@ -64,7 +64,7 @@ def test_a_touch_without_a_time_lies_in_no_window(ledger: Ledger) -> None:
 
 def test_an_outbound_selection_is_a_touch_while_its_reservation_runs(ledger: Ledger) -> None:
     ledger.record_decisions([decision("d-1", email(reserved_until=NOW + 7 * DAY))])
-    assert listed(read(ledger).touches) == [("c-1", "loan", "loan_email", "email", at(NOW))]
+    assert listed(read(ledger).touches) == [("c-1", "loan", "loan_email", "email", "d-1", None, at(NOW))]
     assert len(read(ledger, now=NOW + 7 * DAY).touches["at"]) == 0
 
 
@@ -113,7 +113,8 @@ def test_everyone_at_once_is_the_sum_of_each_alone(ledger: Ledger) -> None:
 def test_an_empty_past_has_empty_columns_of_the_right_kind(ledger: Ledger) -> None:
     found = read(ledger, None)
     assert {name: (column.dtype.str, len(column)) for name, column in found.touches.items()} == {
-        "contact_id": ("|O", 0), "action_id": ("|O", 0), "treatment_id": ("|O", 0), "channel": ("|O", 0), "at": ("<M8[us]", 0),
+        "contact_id": ("|O", 0), "action_id": ("|O", 0), "treatment_id": ("|O", 0), "channel": ("|O", 0),
+        "decision_id": ("|O", 0), "reserved_by": ("|O", 0), "at": ("<M8[us]", 0),
     }  # fmt: skip
     assert list(found.outcomes) == ["contact_id", "action_id", "outcome", "at"]
     assert ledger.consents(None)["granted"].dtype == np.float64

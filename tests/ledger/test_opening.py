@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from decisioning.errors import ConfigError, Conflict, NudgeError, Unavailable
-from ledger import consents, database, decisions, history
+from ledger import consents, database, decisions, history_queries
 from ledger.schema import OUTCOMES, SCHEMA_VERSION, TABLES
 from ledger.store import Ledger
 from tests.ledger.conftest import NOW, decision
@@ -115,16 +115,10 @@ def test_a_write_takes_its_lock_before_it_reads(ledger: Ledger) -> None:
 
 def test_every_statement_can_be_said_to_postgresql() -> None:
     dialect = postgresql.dialect()
-    statements = [
-        history._TOUCHES_OF_ALL,
-        history._TOUCHES_OF,
-        history._OUTCOMES_OF_ALL,
-        history._OUTCOMES_OF,
-        consents._OF_ALL,
-        consents._OF,
-    ]
+    statements = [statement for pair in history_queries.READ.values() for statement in pair]
+    statements += [*history_queries.RUNNING_SUPPRESSIONS, consents._OF_ALL, consents._OF]
     statements += [decisions._BY_REQUEST, decisions._OF_CONTACT, decisions._SELECTIONS, decisions._claim_statement("postgresql")]
     statements += [database._insert_new("postgresql", OUTCOMES, returning=True), *map(CreateTable, TABLES)]
-    said = [str(statement.compile(dialect=dialect)) for statement in statements]
-    assert "ON CONFLICT DO NOTHING RETURNING outcomes.event_id" in said[10]
-    assert "WHERE request_claims.decided_at <= excluded.decided_at" in said[9]
+    said = "\n".join(str(statement.compile(dialect=dialect)) for statement in statements)
+    assert "ON CONFLICT DO NOTHING RETURNING outcomes.event_id" in said
+    assert "WHERE request_claims.decided_at <= excluded.decided_at" in said

@@ -1,0 +1,189 @@
+"""What a decision takes that others want too: a place under a cap, and units of the period's limits. Granted all at once, or not at all.
+
+A decision is made upon what was read; between that and its writing others may have taken the last slot. So it says what it counted on,
+and inside the write transaction, where nobody else can interleave, that is looked at again: how many outbound selections its contact and
+account have had (their number only grows, so the same number means that nothing came between), and what the meters show. A decision that
+is not granted is not written: its caller decides again upon what holds now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from ledger import codec
+from ledger.database import serialise, upsert
+from ledger.schema import METERS, SELECTIONS
+
+if TYPE_CHECKING:
+    from ledger.decisions import DecisionRecord
+
+_CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Units of the limit `name`, of which a period allows `most`; its meter begins at `used_at_first`.
+
+    With `once_for` (contact_id, treatment_id) nothing is drawn where that was drawn in this period already.
+    """
+
+    name: str
+    units: float
+    most: float
+    used_at_first: float = 0.0
+    once_for: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a decision counted on.
+
+    Attributes
+    ----------
+    book : str
+        The period whose meters are drawn from.
+    draws : tuple of Draw
+    seen_contact, seen_account : int or None
+        How many outbound selections the contact and its account had when the past was read; None where no cap asks.
+    """
+
+    book: str
+    draws: tuple[Draw, ...] = ()
+    seen_contact: int | None = None
+    seen_account: int | None = None
+
+
+@dataclass
+class Grants:
+    """The state of one write transaction: what is counted and metered so far."""
+
+    contacts: dict[str, int] = field(default_factory=dict)
+    accounts: dict[str, int] = field(default_factory=dict)
+    meters: dict[tuple[str, str], float] = field(default_factory=dict)
+    drawn: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def grant(self, item: DecisionRecord) -> bool:
+        """Whether the decision's claim still holds; if so it is taken at once, so that the next one sees it."""
+        if item.claim is None:
+            return True
+        due = [draw for draw in item.claim.draws if draw.once_for is None or (item.claim.book, *draw.once_for) not in self.drawn]
+        if not self._nothing_came_between(item, item.claim) or not self._fits(item.claim.book, due):
+            return False
+        self.drawn.update((item.claim.book, *draw.once_for) for draw in due if draw.once_for is not None)
+        outbound = sum(one.direction == "outbound" for one in item.selections)
+        self.contacts[item.contact_id] = self.contacts.get(item.contact_id, 0) + outbound
+        account_id = account_of(item)
+        if account_id is not None:
+            self.accounts[account_id] = self.accounts.get(account_id, 0) + outbound
+        return True
+
+    def _nothing_came_between(self, item: DecisionRecord, claim: Claim) -> bool:
+        of_contact, of_account = self.contacts.get(item.contact_id, 0), self.accounts.get(account_of(item) or "", 0)
+        return claim.seen_contact in (None, of_contact) and claim.seen_account in (None, of_account)
+
+    def _fits(self, book: str, due: Sequence[Draw]) -> bool:
+        """Draw from the meters, unless one of them would exceed its limit."""
+        after: dict[tuple[str, str], float] = {}
+        for draw in due:
+            key = (book, draw.name)
+            after[key] = after.get(key, self.meters.get(key, draw.used_at_first)) + draw.units
+            if after[key] > draw.most * (1 + _ROUNDING):
+                return False
+        self.meters.update(after)
+        return True
+
+
+def account_of(item: DecisionRecord) -> str | None:
+    """The account of a decision's selections, None where they have none."""
+    return next((one.account_id for one in item.selections if one.account_id is not None), None)
+
+
+def open_grants(conn: Connection, items: Sequence[DecisionRecord]) -> Grants:
+    """What holds now for the claims of `items`; nobody else can change it before this transaction ends."""
+    claims = [(item, item.claim) for item in items if item.claim is not None]
+    contacts = {item.contact_id for item, claim in claims if claim.seen_contact is not None}
+    accounts = {account_of(item) or "" for item, claim in claims if claim.seen_account is not None}
+    books = {claim.book for _, claim in claims if claim.draws}
+    once = {(claim.book, *draw.once_for) for _, claim in claims for draw in claim.draws if draw.once_for is not None}
+    named = {"contact": contacts, "account": accounts, "meters": books}
+    serialise(conn, [f"{kind} {key}" for kind, keys in named.items() for key in keys])
+    return Grants(
+        contacts=counts_of_contacts(conn, sorted(contacts)),
+        accounts=counts_of_accounts(conn, sorted(accounts)),
+        meters={(book, name): used for book in sorted(books) for name, used in meters(conn, book).items()},
+        drawn=_drawn(conn, once),
+    )
+
+
+def keep_meters(conn: Connection, grants: Grants) -> None:
+    """Write what the granted claims have drawn."""
+    rows = [{"book": book, "name": name, "used": used} for (book, name), used in sorted(grants.meters.items())]
+    if rows:
+        statement = upsert(conn.dialect.name, METERS)
+        conn.execute(
+            statement.on_conflict_do_update(index_elements=[METERS.c.book, METERS.c.name], set_={"used": statement.excluded.used}), rows
+        )
+
+
+def meters(conn: Connection, book: str) -> dict[str, float]:
+    """What was used of each limit in a period; a limit of which nothing was used is left out."""
+    return {row.name: row.used for row in conn.execute(_METERS, {"book": book})}
+
+
+def counts_of_contacts(conn: Connection, contact_ids: Iterable[str]) -> dict[str, int]:
+    """How many outbound selections each of these contacts has had; those without any are left out."""
+    return _counted(conn, _COUNTS_OF_CONTACTS, contact_ids)
+
+
+def counts_of_accounts(conn: Connection, account_ids: Iterable[str]) -> dict[str, int]:
+    """How many outbound selections the contacts of each of these accounts have had; those without any are left out."""
+    return _counted(conn, _COUNTS_OF_ACCOUNTS, account_ids)
+
+
+def _counted(conn: Connection, statement: Any, keys: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in codec.chunks(keys, _CHUNK):
+        found.update((row[0], row[1]) for row in conn.execute(statement, {"keys": chunk}))
+    return found
+
+
+def all_outbound_counts(conn: Connection) -> dict[str, int]:
+    """How many outbound selections every contact has had; those without any are left out."""
+    return {row[0]: row[1] for row in conn.execute(_ALL_COUNTS)}
+
+
+def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """Which of these (book, contact_id, treatment_id) were drawn already."""
+    found: set[tuple[str, str, str]] = set()
+    for book, contact_id, treatment_id in sorted(once):
+        known = {"book": book, "contact": contact_id, "treatment": treatment_id}
+        if conn.execute(_DRAWN, known).first() is not None:
+            found.add((book, contact_id, treatment_id))
+    return found
+
+
+def _counts(key: Any) -> Any:
+    ours = SELECTIONS.c
+    return select(key, func.count()).where(ours.direction == "outbound", key.in_(bindparam("keys", expanding=True))).group_by(key)
+
+
+# Built once: composing a statement costs more than running it.
+_COUNTS_OF_CONTACTS, _COUNTS_OF_ACCOUNTS = _counts(SELECTIONS.c.contact_id), _counts(SELECTIONS.c.account_id)
+_ALL_COUNTS: Any = (
+    select(SELECTIONS.c.contact_id, func.count()).where(SELECTIONS.c.direction == "outbound").group_by(SELECTIONS.c.contact_id)
+)
+_METERS = select(METERS.c.name, METERS.c.used).where(METERS.c.book == bindparam("book"))
+_DRAWN = (
+    select(SELECTIONS.c.rank)
+    .where(
+        SELECTIONS.c.contact_id == bindparam("contact"),
+        SELECTIONS.c.treatment_id == bindparam("treatment"),
+        SELECTIONS.c.book == bindparam("book"),
+    )
+    .limit(1)
+)
