@@ -73,10 +73,13 @@ def context_weights(catalog: CompiledCatalog, situation: Situation) -> FloatArra
     """The product of the context weights whose condition holds, shape (n_contacts, n_treatments)."""
     rows = situation.rows
     weights = np.ones((rows.length, len(catalog.treatments)))
-    for compiled in catalog.actions:
-        for conditions, weight in compiled.context_weights:
+    for conditions, weight, columns in catalog.weightings:
+        if rows.length == 1:
+            if all(condition.on_row(rows.only) == 1 for condition in conditions):
+                weights[:, columns] *= weight
+        else:
             holds = np.all([condition.holds(rows) for condition in conditions], axis=0)
-            weights[np.ix_(np.flatnonzero(holds), np.array(compiled.columns))] *= weight
+            weights[:, columns] *= np.where(holds, weight, 1.0)[:, None]
     return weights
 
 

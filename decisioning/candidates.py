@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Situation:
         """What random draws derive from, one text a contact."""
         return self.contact_ids if self.seeds is None else self.seeds
 
-    @property
+    @cached_property
     def rows(self) -> Rows:
         """The rows that rules are evaluated on."""
         return Rows(self.columns, len(self.contact_ids), self.context)
@@ -101,6 +102,20 @@ class Candidates:
         newly = self.alive & gone
         if newly.any():
             self.removed_by[newly] = self._named(removal)
+
+    def remove_of_everyone(self, taken: Sequence[tuple[IntArray, Removal]]) -> None:
+        """Take out, of every contact, what is still alive of the columns of each of `taken`, in their order."""
+        if not taken:
+            return
+        first = np.full(self.removed_by.shape[1], _ALIVE, dtype=np.int64)
+        for place in range(len(taken) - 1, -1, -1):
+            first[taken[place][0]] = place
+        newly = self.alive & (first != _ALIVE)
+        used = np.bincount(first[newly.any(axis=0)], minlength=len(taken))
+        number = np.full(len(taken), _ALIVE, dtype=np.int64)
+        for place in np.flatnonzero(used).tolist():
+            number[place] = self._named(taken[place][1])
+        self.removed_by[newly] = np.broadcast_to(number[first], newly.shape)[newly]
 
     def _named(self, removal: Removal) -> int:
         self.removals.append(removal)

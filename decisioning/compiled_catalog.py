@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
 from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
-from decisioning.rules import Expression, compile_condition, compile_value
-from decisioning.vocabulary import BoolArray, Dtype, FloatArray, Stage
+from decisioning.rule_findings import RuleFindings
+from decisioning.rules import Expression
+from decisioning.shared_rules import Conditions, StatedValues, Weighting, as_places, weightings
+from decisioning.vocabulary import BoolArray, Dtype, FloatArray, IntArray, Stage
 
 Treatments: TypeAlias = tuple[tuple[Action, Treatment], ...]
 
@@ -39,7 +43,8 @@ class CompiledCatalog:
     ----------
     cost, lever, bound_by_limits, mandatory, outbound : arrays of shape (n_treatments,)
     column_of : the column of each treatment id.
-    on_channel : the columns of each channel.
+    on_channel, in_placement : the columns of each channel, and of each placement (None: of no placement).
+    valid_on : the columns of the actions that have these first and last days.
     held_back_by : which treatments each contact policy binds, shape (n_treatments,), by its id; mandatory and transactional ones never are.
     use_per_contact : what each treatment uses of each constraint, shape (n_treatments,), by its id: money, or 1 a contact.
     """
@@ -53,9 +58,26 @@ class CompiledCatalog:
     mandatory: BoolArray
     outbound: BoolArray
     column_of: dict[str, int]
-    on_channel: dict[str, tuple[int, ...]]
+    on_channel: dict[str, IntArray]
+    in_placement: dict[str | None, IntArray]
+    valid_on: dict[tuple[date, date], IntArray]
     held_back_by: dict[str, BoolArray]
     use_per_contact: dict[str, FloatArray]
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """The conditions of all actions, each part once, with the columns it concerns."""
+        return Conditions.of(((one.conditions, one.columns) for one in self.actions), CONDITION_STAGES)
+
+    @cached_property
+    def weightings(self) -> tuple[Weighting, ...]:
+        """The context weights of all actions, with the columns they concern."""
+        return weightings((one.context_weights, one.columns) for one in self.actions)
+
+    @cached_property
+    def stated_values(self) -> StatedValues:
+        """What a response is worth, as far as the catalogue says it."""
+        return StatedValues.of(((one.value, one.columns) for one in self.actions), len(self.treatments))
 
 
 def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCatalog:
@@ -64,15 +86,18 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     Raises
     ------
     RuleError
-        A condition or value expression that does not fit the contract, with its path in the catalogue.
+        Conditions or value expressions that do not fit the contract, each with its path in the catalogue.
     """
     treatments = catalog.treatments
+    findings = RuleFindings(dtypes)
     place = {treatment.id: column for column, (_, treatment) in enumerate(treatments)}
     cost = np.array([catalog.cost_of(action, treatment) for action, treatment in treatments])
     bound = _each(treatments, lambda action, _: action.kind == "default")
+    actions = tuple(_compile_action(index, action, findings, place) for index, action in enumerate(catalog.actions))
+    findings.refuse()
     return CompiledCatalog(
         catalog=catalog,
-        actions=tuple(_compile_action(index, action, dtypes, place) for index, action in enumerate(catalog.actions)),
+        actions=actions,
         treatments=treatments,
         cost=cost,
         lever=np.array([action.lever for action, _ in treatments]),
@@ -80,7 +105,16 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
         mandatory=_each(treatments, lambda action, _: action.kind == "mandatory"),
         outbound=_each(treatments, lambda _, treatment: catalog.channels[treatment.channel].direction == "outbound"),
         column_of=place,
-        on_channel={name: tuple(k for k, (_, one) in enumerate(treatments) if one.channel == name) for name in catalog.channels},
+        on_channel={name: _where(treatments, lambda _, one, name=name: one.channel == name) for name in catalog.channels},
+        in_placement={
+            name: _where(treatments, lambda _, one, name=name: one.placement == name)
+            for name in dict.fromkeys(one.placement for _, one in treatments)
+        },
+        valid_on={
+            days: _where(treatments, lambda action, _, days=days: action.valid == days)
+            for days in dict.fromkeys(action.valid for action in catalog.actions)
+            if days is not None
+        },
         held_back_by={policy.id: selected_by(treatments, policy) & bound for policy in catalog.contact_policy},
         use_per_contact={one.id: selected_by(treatments, one) * (cost if one.measure == "cost" else 1.0) for one in catalog.constraints},
     )
@@ -88,6 +122,10 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
 
 def _each(treatments: Treatments, holds: Callable[[Action, Treatment], bool]) -> BoolArray:
     return np.array([holds(action, treatment) for action, treatment in treatments], dtype=np.bool_)
+
+
+def _where(treatments: Treatments, holds: Callable[..., bool]) -> IntArray:
+    return as_places([column for column, (action, treatment) in enumerate(treatments) if holds(action, treatment)])
 
 
 def selected_by(treatments: Treatments, selector: Policy | Constraint) -> BoolArray:
@@ -105,25 +143,20 @@ def selected_by(treatments: Treatments, selector: Policy | Constraint) -> BoolAr
     )
 
 
-def _compile_action(index: int, action: Action, dtypes: Mapping[str, Dtype], place: Mapping[str, int]) -> CompiledAction:
+def _compile_action(index: int, action: Action, findings: RuleFindings, place: Mapping[str, int]) -> CompiledAction:
     path = f"actions[{index}]"
     conditions: dict[Stage, tuple[Expression, ...]] = {}
     for stage in CONDITION_STAGES:
         text = getattr(action, stage)
-        conditions[stage] = compile_condition(text, dtypes, path=f"{path}.{stage}") if text else ()
+        conditions[stage] = findings.condition(text, path=f"{path}.{stage}") if text else ()
+    stated = isinstance(action.value, str) and action.value != "observed"
     return CompiledAction(
         action=action,
         conditions=conditions,
-        value=_compile_worth(action.value, dtypes, f"{path}.value"),
+        value=findings.value(str(action.value), path=f"{path}.value") if stated else action.value,
         context_weights=tuple(
-            (compile_condition(one.when, dtypes, path=f"{path}.context_weights[{i}].when"), one.weight)
+            (findings.condition(one.when, path=f"{path}.context_weights[{i}].when"), one.weight)
             for i, one in enumerate(action.context_weights)
         ),
         columns=tuple(place[treatment.id] for treatment in action.treatments),
     )
-
-
-def _compile_worth(value: float | str, dtypes: Mapping[str, Dtype], path: str) -> float | Expression | str:
-    if isinstance(value, float) or value == "observed":
-        return value
-    return compile_value(value, dtypes, path=path)

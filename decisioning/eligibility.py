@@ -10,24 +10,26 @@ from functools import partial
 import numpy as np
 
 from decisioning.candidates import Candidates, Removal, Situation
-from decisioning.compiled_catalog import CONDITION_STAGES, CompiledAction, CompiledCatalog
+from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.quiet_hours import local_date
-from decisioning.rules import Rows
+from decisioning.rules import Expression, Rows
 from decisioning.vocabulary import BoolArray, Stage
 
 
 def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
     """Take out treatments for another channel or placement than the request's."""
-    asked = ", ".join(situation.placements)
-    everyone = np.ones(len(situation.contact_ids), dtype=np.bool_)
-    for column, (_, treatment) in enumerate(catalog.treatments):
-        if situation.channel not in (None, treatment.channel):
-            removal = Removal("placement", f"channel {situation.channel}", f"it is for {treatment.channel}")
-        elif situation.placements and treatment.placement not in situation.placements:
-            removal = Removal("placement", f"placements {asked}", f"it is for {treatment.placement or 'no placement'}")
-        else:
-            continue
-        candidates.remove(everyone, [column], removal)
+    taken = []
+    if situation.channel is not None:
+        asked = f"channel {situation.channel}"
+        taken += [
+            (k, Removal("placement", asked, f"it is for {name}")) for name, k in catalog.on_channel.items() if name != situation.channel
+        ]
+    if situation.placements:
+        asked = f"placements {', '.join(situation.placements)}"
+        for name, columns in catalog.in_placement.items():
+            if name not in situation.placements:
+                taken.append((columns, Removal("placement", asked, f"it is for {name or 'no placement'}")))
+    candidates.remove_of_everyone(taken)
 
 
 def apply_conditions(
@@ -39,24 +41,38 @@ def apply_conditions(
     """
     rows = situation.rows
     judged = np.ones(rows.length, dtype=np.bool_) if eligibility_only is None else ~eligibility_only
-    everyone = np.ones(rows.length, dtype=np.bool_)
-    for stage in CONDITION_STAGES:
-        for compiled in catalog.actions:
-            _apply_stage(candidates, compiled, stage, rows, everyone if stage == "eligibility" else judged)
+    if rows.length == 1:
+        _apply_to_one(candidates, catalog, rows, "eligibility" if not judged[0] else None)
+        return
+    for stage, expression, columns in catalog.conditions.rules:
+        fails = ~expression.holds(rows)
+        candidates.remove(fails if stage == "eligibility" else fails & judged, columns, _failed(stage, expression, rows))
 
 
-def _apply_stage(candidates: Candidates, compiled: CompiledAction, stage: Stage, rows: Rows, judged: BoolArray) -> None:
-    for expression in compiled.conditions[stage]:
-        fails = ~expression.holds(rows) & judged
-        candidates.remove(fails, compiled.columns, Removal(stage, expression.text, partial(expression.reads, rows)))
+def _apply_to_one(candidates: Candidates, catalog: CompiledCatalog, rows: Rows, only: Stage | None) -> None:
+    """The same for one contact, without an array an expression; `only` one stage, or all."""
+    row = rows.only
+    failed = [
+        (columns, _failed(stage, expression, rows))
+        for stage, expression, columns in catalog.conditions.concerning(candidates.alive[0])
+        if expression.on_row(row) != 1 and only in (None, stage)
+    ]
+    candidates.remove_of_everyone(failed)
+
+
+def _failed(stage: Stage, expression: Expression, rows: Rows) -> Removal:
+    return Removal(stage, expression.text, partial(expression.reads, rows))
 
 
 def apply_validity(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
     """Take out actions outside their dates, both inclusive, read in the catalogue's time zone."""
+    if not catalog.valid_on:
+        return
     today = local_date(situation.now, catalog.catalog.time_zone)
-    everyone = np.ones(len(situation.contact_ids), dtype=np.bool_)
-    for compiled in catalog.actions:
-        valid = compiled.action.valid
-        if valid is not None and not valid[0] <= today <= valid[1]:
-            removal = Removal("contact_policy", f"valid {valid[0]} to {valid[1]}", f"today is {today}")
-            candidates.remove(everyone, compiled.columns, removal)
+    candidates.remove_of_everyone(
+        [
+            (columns, Removal("contact_policy", f"valid {first} to {last}", f"today is {today}"))
+            for (first, last), columns in catalog.valid_on.items()
+            if not first <= today <= last
+        ]
+    )

@@ -310,4 +310,4 @@ def test_compiling_works_out_what_each_policy_and_constraint_is_about() -> None:
     assert catalog.held_back_by["web_cap"].tolist() == [False, False, True, False, False, False]
     assert catalog.use_per_contact["money"].tolist() == catalog.cost.tolist()
     assert catalog.use_per_contact["calls"].tolist() == [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]
-    assert (catalog.on_channel["call"], catalog.mandatory.tolist()) == ((1, 4), [False] * 3 + [True] * 3)
+    assert (catalog.on_channel["call"].tolist(), catalog.mandatory.tolist()) == ([1, 4], [False] * 3 + [True] * 3)
