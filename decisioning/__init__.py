@@ -11,5 +11,6 @@ Read in this order:
 - the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py`, `select.py`,
   `explanation.py`; and `quiet_hours.py`: when a message may go out
 - the population under budgets: `allocation.py` over `dual.py` (shadow prices), `assignment.py` (what fits), `refinement.py` (the rest)
+- deliberate randomness: `exploration.py` over `choices.py` (what each choice gives up) and `thompson.py` (who may be the best)
 - the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets)
 """
