@@ -50,12 +50,15 @@ class Claim:
     draws : tuple of Draw
     seen_contact, seen_account : int or None
         How many outbound selections the contact and its account had when the past was read; None where no cap asks.
+    together : bool
+        The decisions of a plan know of each other: only what others have written in between counts against them.
     """
 
     book: str
     draws: tuple[Draw, ...] = ()
     seen_contact: int | None = None
     seen_account: int | None = None
+    together: bool = False
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Grants:
     accounts: dict[str, int] = field(default_factory=dict)
     meters: dict[tuple[str, str], float] = field(default_factory=dict)
     drawn: set[tuple[str, str, str]] = field(default_factory=set)
+    before: dict[str, dict[str, int]] = field(default_factory=lambda: {"contacts": {}, "accounts": {}})
 
     def grant(self, item: DecisionRecord) -> bool:
         """Whether the decision's claim still holds; if so it is taken at once, so that the next one sees it."""
@@ -83,7 +87,8 @@ class Grants:
         return True
 
     def _nothing_came_between(self, item: DecisionRecord, claim: Claim) -> bool:
-        of_contact, of_account = self.contacts.get(item.contact_id, 0), self.accounts.get(account_of(item) or "", 0)
+        contacts, accounts = (self.before["contacts"], self.before["accounts"]) if claim.together else (self.contacts, self.accounts)
+        of_contact, of_account = contacts.get(item.contact_id, 0), accounts.get(account_of(item) or "", 0)
         return claim.seen_contact in (None, of_contact) and claim.seen_account in (None, of_account)
 
     def _fits(self, book: str, due: Sequence[Draw]) -> bool:
@@ -112,9 +117,11 @@ def open_grants(conn: Connection, items: Sequence[DecisionRecord]) -> Grants:
     once = {(claim.book, *draw.once_for) for _, claim in claims for draw in claim.draws if draw.once_for is not None}
     named = {"contact": contacts, "account": accounts, "meters": books}
     serialise(conn, [f"{kind} {key}" for kind, keys in named.items() for key in keys])
+    of_contacts, of_accounts = counts_of_contacts(conn, sorted(contacts)), counts_of_accounts(conn, sorted(accounts))
     return Grants(
-        contacts=counts_of_contacts(conn, sorted(contacts)),
-        accounts=counts_of_accounts(conn, sorted(accounts)),
+        contacts=dict(of_contacts),
+        accounts=dict(of_accounts),
+        before={"contacts": of_contacts, "accounts": of_accounts},
         meters={(book, name): used for book in sorted(books) for name, used in meters(conn, book).items()},
         drawn=_drawn(conn, once),
     )
@@ -152,9 +159,10 @@ def _counted(conn: Connection, statement: Any, keys: Iterable[str]) -> dict[str,
     return found
 
 
-def all_outbound_counts(conn: Connection) -> dict[str, int]:
-    """How many outbound selections every contact has had; those without any are left out."""
-    return {row[0]: row[1] for row in conn.execute(_ALL_COUNTS)}
+def counts_of_everyone(conn: Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """How many outbound selections every contact, and every account, has had; those without any are left out."""
+    of_contacts, of_accounts = (conn.execute(statement).all() for statement in _COUNTS_OF_EVERYONE)
+    return {row[0]: row[1] for row in of_contacts}, {row[0]: row[1] for row in of_accounts}
 
 
 def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
@@ -167,16 +175,14 @@ def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, 
     return found
 
 
-def _counts(key: Any) -> Any:
-    ours = SELECTIONS.c
-    return select(key, func.count()).where(ours.direction == "outbound", key.in_(bindparam("keys", expanding=True))).group_by(key)
+def _counts(key: Any, *, everyone: bool) -> Any:
+    which = key.is_not(None) if everyone else key.in_(bindparam("keys", expanding=True))
+    return select(key, func.count()).where(SELECTIONS.c.direction == "outbound", which).group_by(key)
 
 
 # Built once: composing a statement costs more than running it.
-_COUNTS_OF_CONTACTS, _COUNTS_OF_ACCOUNTS = _counts(SELECTIONS.c.contact_id), _counts(SELECTIONS.c.account_id)
-_ALL_COUNTS: Any = (
-    select(SELECTIONS.c.contact_id, func.count()).where(SELECTIONS.c.direction == "outbound").group_by(SELECTIONS.c.contact_id)
-)
+_COUNTS_OF_CONTACTS, _COUNTS_OF_ACCOUNTS = (_counts(key, everyone=False) for key in (SELECTIONS.c.contact_id, SELECTIONS.c.account_id))
+_COUNTS_OF_EVERYONE = tuple(_counts(key, everyone=True) for key in (SELECTIONS.c.contact_id, SELECTIONS.c.account_id))
 _METERS = select(METERS.c.name, METERS.c.used).where(METERS.c.book == bindparam("book"))
 _DRAWN = (
     select(SELECTIONS.c.rank)

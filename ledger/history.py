@@ -107,8 +107,9 @@ class Whose:
 def _seen(conn: Connection, of: Whose) -> tuple[dict[str, int], dict[str, int]]:
     if not of.counts:
         return {}, {}
-    contacts = claims.all_outbound_counts(conn) if of.contact_ids is None else claims.counts_of_contacts(conn, of.contact_ids)
-    return contacts, {} if of.account_ids is None else claims.counts_of_accounts(conn, of.account_ids)
+    if of.contact_ids is None:
+        return claims.counts_of_everyone(conn)
+    return claims.counts_of_contacts(conn, of.contact_ids), claims.counts_of_accounts(conn, of.account_ids or ())
 
 
 def _real(touches: Columns) -> Columns:

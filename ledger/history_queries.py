@@ -49,7 +49,7 @@ def _touches(key: str, *, everyone: bool) -> Any:
     own_condition = [mine.is_not(None)] if everyone else [mine.in_(bindparam("ids", expanding=True))]
     open_for = case((answered, None), else_=ours.plan_id)
     selected = select(mine, ours.action_id, ours.treatment_id, ours.channel, ours.decision_id, open_for, ours.decided_at).where(
-        _span(ours.decided_at),
+        ours.decided_at >= bindparam("since"),  # also what another clock has decided a moment from now: it has taken its slot
         or_(ours.plan_id.is_(None), ours.plan_id.not_like(bindparam("plan"))),
         or_(reserved, answered),
         ~carried_out,

@@ -135,6 +135,8 @@ class Ledger:
     def policy_history(self, of: Whose, *, since: datetime, now: datetime, excluding_plan: str | None = None) -> PolicyHistory:
         """Touches and outcomes with ``since <= at <= now`` of those `of` names; what counts as a touch: see `history`.
 
+        Our own selections count from the moment they are written, even where the clock that dated them is ahead of `now`.
+
         `excluding_plan` leaves out the selections of the plans whose id begins so: planning the same again finds the same past.
         """
         with self._database.reading() as conn:

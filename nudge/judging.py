@@ -87,7 +87,7 @@ def open_arena(workspace: Workspace, truth: Truth) -> Arena:
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
         population = read_population(workspace, snapshot, None, None)
-        situation, history = gather_population(population, snapshot, ledger, datetime.now(UTC), excluding_plan=PLANS)
+        situation, history, *_ = gather_population(population, snapshot, ledger, datetime.now(UTC), excluding_plan=PLANS)
     appraisal = appraise_candidates(House(snapshot.catalog, snapshot.scorer), situation, history)
     row, column = np.nonzero(_open_to_all(appraisal))
     scores, economics = appraisal.scores, appraisal.economics

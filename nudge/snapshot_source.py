@@ -11,6 +11,7 @@ from decisioning.compiled_catalog import compile_catalog
 from decisioning.errors import ConfigError, NotFound
 from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from nudge.workspace import Workspace
+from serving.price_books import from_json
 from serving.scorer import Models, Scorer
 from serving.snapshot import Snapshot
 
@@ -79,15 +80,14 @@ class WorkspaceSnapshots:
             self._models = (champions, load_models(self._workspace))
         models = self._models[1]
         models.refuse_other_contracts(contract.hash)
-        book = self._ledger.prices() or {}
+        book = self._ledger.prices()
         return Snapshot(
             catalog=catalog,
             scorer=Scorer(models, catalog, self._workspace.feature_as_of),
             online=door,
             dtypes=contract.dtypes,
             contract_hash=contract.hash,
-            price_id=book.get("id"),
-            prices={name: float(price) for name, price in book.get("prices", {}).items()},
+            published=None if book is None else from_json(book),
             attribute_names=tuple(spec.name for spec in contract.specs if spec.source.startswith("contacts.")),
         )
 

@@ -12,8 +12,10 @@ from decisioning.candidates import Situation
 from decisioning.errors import NotFound
 from decisioning.explanation import segment_name, segments
 from decisioning.stages import House, appraise_candidates
+from ledger.history import Whose
 from ledger.store import Ledger
 from serving.answers import iso, number
+from serving.running_period import running_period
 from serving.situations import granted, past_of, to_datetime64
 from serving.snapshot import Snapshot
 
@@ -35,7 +37,7 @@ def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datet
     if not found[0] and not decisions and not outcomes:
         raise NotFound("there is no such contact", field="contact_id", got=contact_id)
     consents = ledger.consents([contact_id], now=now)
-    past = ledger.policy_history([contact_id], since=now - timedelta(days=_TOUCHES_DAYS), now=now)
+    past = ledger.policy_history(Whose([contact_id], counts=False), since=now - timedelta(days=_TOUCHES_DAYS), now=now)
     features = {name: _value(column[0]) for name, column in columns.items()}
     return {
         "contact_id": contact_id,
@@ -72,8 +74,9 @@ def _worth(contact_id: str, columns: Any, consents: Any, snapshot: Snapshot, led
     """The contact's CLV, and the segment of what is best for it now."""
     ids = np.array([contact_id], dtype=object)
     situation = Situation(ids, columns, to_datetime64(now), granted(consents, ids))
-    house: House = snapshot.house
-    appraisal = appraise_candidates(house, situation, past_of(snapshot.catalog.catalog, ledger, [contact_id], now))
+    period = running_period(snapshot.book, snapshot.catalog.catalog, ledger, situation.now)
+    house = House(snapshot.catalog, snapshot.scorer, period.prices, period.room)
+    appraisal = appraise_candidates(house, situation, past_of(snapshot.sources(ledger), situation, now))
     scored = ~np.isnan(appraisal.economics.priority[0])
     best = ranking(scored, snapshot.catalog.mandatory, appraisal.economics.priority[0])
     segment = segment_name(int(segments(appraisal)[0, best[0]])) if len(best) else None

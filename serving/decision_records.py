@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import HOLDOUT, TREATED
+from decisioning.control import GROUPS, TREATED
 from decisioning.decide import Decision
 from ledger.decisions import DecisionRecord, Selection
 from serving import answers
+from serving.claiming import claim_of, draws_of
+from serving.decision_inputs import inputs_to_json
+from serving.running_period import RunningPeriod
 from serving.schemas import DecisionRequest
 from serving.situations import Gathered
 from serving.snapshot import Snapshot
@@ -27,6 +31,7 @@ class Decided:
     now: datetime
     snapshot: Snapshot
     gathered: Gathered
+    period: RunningPeriod
     decision: Decision | None
     degraded: str | None
 
@@ -39,7 +44,6 @@ class Decided:
 def response_body(decided: Decided) -> dict[str, Any]:
     """The JSON that answers a caller, but for `took_ms`."""
     decision, catalog, request = decided.decision, decided.catalog, decided.request
-    held_out = decision is not None and bool(decision.appraisal.held_out[0])
     if decision is None:
         actions = answers.fallback_actions(catalog, request.channel, tuple(request.placements or ()))
         nothing = None if actions else {"reason": SCORES_UNAVAILABLE, "detail": "no decision could be made and there is no fallback"}
@@ -51,7 +55,7 @@ def response_body(decided: Decided) -> dict[str, Any]:
         "contact_known": decided.gathered.known,
         "decided_at": answers.iso(decided.now),
         "took_ms": {},
-        "control_group": HOLDOUT if held_out else TREATED,
+        "control_group": TREATED if decision is None else GROUPS[int(decision.appraisal.groups[0])],
         "degraded": decided.degraded,
         "versions": decided.snapshot.versions,
         "actions": actions,
@@ -61,12 +65,18 @@ def response_body(decided: Decided) -> dict[str, Any]:
 
 
 def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
-    """What the ledger keeps: the answer, and all that it can be audited from."""
+    """What the ledger keeps: the answer, and all that it can be audited and made again from; and what it claims."""
     selections = [_selection(one, decided) for one in body["actions"] if one["treatment_id"] in decided.catalog.column_of]
+    gathered, period = decided.gathered, decided.period
+    inputs = inputs_to_json(gathered.situation, gathered.history)
     trace = {
         "request": decided.request.model_dump(mode="json"),
-        "features": {name: _plain(column[0]) for name, column in decided.gathered.situation.columns.items()},
+        "features": inputs.pop("features"),
         "versions": decided.snapshot.versions,
+        "inputs": inputs,
+        "prices": dict(period.prices),
+        "room": {name: left for name, left in period.room.items() if math.isfinite(left)},
+        "allowance": period.allowance,
         "candidates": [] if decided.decision is None else answers.candidate_trace(decided.decision, decided.catalog),
         "response": body,
     }
@@ -80,20 +90,27 @@ def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
         channel=decided.request.channel,
         degraded=decided.degraded,
         trace=trace,
+        claim=claim_of(decided, selections),
     )
 
 
 def _selection(action: dict[str, Any], decided: Decided) -> Selection:
-    return selection_of(
+    chosen = selection_of(
         decided.catalog,
         decided.catalog.column_of[action["treatment_id"]],
         decided.now,
         rank=action["rank"],
         expected_profit=action["expected_profit"] or 0.0,
+        selection_prob=action["selection_prob"],
     )
+    redeemed = next((one.decision_id for one in decided.gathered.history.planned if one.treatment_id == action["treatment_id"]), None)
+    known = replace(chosen, account_id=decided.gathered.account_id, redeems=redeemed)
+    return replace(known, book=decided.period.key if draws_of(decided, known) else None)
 
 
-def selection_of(catalog: CompiledCatalog, column: int, now: datetime, *, rank: int, expected_profit: float) -> Selection:
+def selection_of(
+    catalog: CompiledCatalog, column: int, now: datetime, *, rank: int, expected_profit: float, selection_prob: float
+) -> Selection:
     """The choice of a treatment; an outbound one reserves its place under the contact policy for the window of its goal."""
     action, treatment = catalog.treatments[column]
     window_days = catalog.catalog.outcomes[action.goal].window_days if action.goal else 1.0
@@ -105,13 +122,8 @@ def selection_of(catalog: CompiledCatalog, column: int, now: datetime, *, rank: 
         channel=treatment.channel,
         direction="outbound" if outbound else "inbound",
         placement=treatment.placement,
-        selection_prob=1.0,
+        selection_prob=selection_prob,
         expected_profit=expected_profit,
         cost=float(catalog.cost[column]),
         reserved_until=now + timedelta(days=window_days) if outbound else None,
     )
-
-
-def _plain(value: Any) -> Any:
-    item = value.item() if hasattr(value, "item") else value
-    return answers.iso(item.replace(tzinfo=UTC)) if isinstance(item, datetime) else item

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from decisioning.candidates import Situation
 from decisioning.history import History
 from decisioning.plan import Plan, plan
+from decisioning.price_book import Line, PriceBook
 from decisioning.quiet_hours import to_datetime
 from decisioning.stages import House
 from decisioning.vocabulary import NO_ACTION, Columns
 from ledger.decisions import DecisionRecord, Selection
+from ledger.history import Whose
 from ledger.store import Ledger
 from serving.answers import number
 from serving.decision_ids import derived_decision_id
 from serving.decision_records import selection_of
-from serving.situations import empty_history, granted, longest_window_days
+from serving.price_books import to_json
+from serving.situations import asks_for_accounts, granted, history_of, longest_window_days, to_datetime64
 from serving.snapshot import Snapshot
 
 CHUNK_CONTACTS = 20_000
@@ -50,6 +54,15 @@ class Population:
     fingerprint: str
 
 
+class GatheredPopulation(NamedTuple):
+    """What is known about everyone, and how many outbound selections each contact and account has had."""
+
+    situation: Situation
+    history: History
+    seen_contacts: Mapping[str, int]
+    seen_accounts: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class PlannedPopulation:
     """A plan with its identity: the same inputs give the same `plan_id` and `decision_ids`."""
@@ -60,6 +73,7 @@ class PlannedPopulation:
     snapshot: Snapshot
     plan: Plan
     decision_ids: tuple[str, ...]
+    gathered: GatheredPopulation
 
 
 def make_plan(
@@ -73,40 +87,68 @@ def make_plan(
         The ledger does not answer.
     """
     base = _base_id(population, snapshot)
-    situation, history = gather_population(population, snapshot, ledger, now, excluding_plan=base)
-    plan_id = f"{base}-{_state(situation, history)}"
-    made = plan(House(snapshot.catalog, snapshot.scorer), _chunks(situation, history, progress))
+    found = gather_population(population, snapshot, ledger, now, excluding_plan=base)
+    plan_id = f"{base}-{_state(found)}"
     moment = to_datetime(population.moment)
-    ids = tuple(derived_decision_id(moment, plan_id, str(contact_id)) for contact_id in made.contact_ids)
+    ids = tuple(derived_decision_id(moment, plan_id, str(contact_id)) for contact_id in population.contact_ids)
+    seeded = replace(found.situation, seeds=np.array(ids, dtype=object))
+    made = plan(House(snapshot.catalog, snapshot.scorer), _chunks(seeded, found.history, progress))
     earlier = ledger.decision(ids[0]) if ids else None
-    return PlannedPopulation(plan_id, earlier.decided_at if earlier else now, population, snapshot, made, ids)
+    created_at = earlier.decided_at if earlier else now
+    return PlannedPopulation(plan_id, created_at, population, snapshot, made, ids, found)
 
 
 def publish(planned: PlannedPopulation, ledger: Ledger) -> None:
     """Keep every decision of the plan, and publish its shadow prices for real time. Doing it again changes nothing."""
+    ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
     ledger.record_decisions(list(_records(planned)))
-    constraints = planned.snapshot.catalog.catalog.constraints
-    prices = {one.id: float(price) for one, price in zip(constraints, planned.plan.allocation.shadow_prices, strict=True)}
-    ledger.set_prices({"id": planned.plan_id, "prices": prices, "as_of": str(planned.population.moment)})
+    ledger.set_prices(to_json(price_book(planned)))
+
+
+def price_book(planned: PlannedPopulation) -> PriceBook:
+    """The prices that the plan hands to real time, valid from its making, with what it has reserved itself."""
+    made, catalog = planned.plan, planned.snapshot.catalog
+    uses = _use_of_choices(planned)
+    outbound = (made.treatment >= 0) & catalog.outbound[made.treatment]
+    lines = {}
+    for place, (one, price) in enumerate(zip(catalog.catalog.constraints, made.allocation.shadow_prices.tolist(), strict=True)):
+        worth, used = float(made.factors["profit"][uses[:, place] > 0].sum()), float(uses[:, place].sum())
+        scale = max(abs(price), worth / used if used > 0 else 0.0)
+        lines[one.id] = Line(
+            np.inf if one.max is None else one.max, one.min or 0.0, price, scale, math.fsum(uses[outbound, place].tolist())
+        )
+    begins_at = to_datetime64(planned.created_at)
+    return PriceBook(planned.plan_id, begins_at, catalog.catalog.period_days, lines)
+
+
+def _use_of_choices(planned: PlannedPopulation) -> np.ndarray:
+    """What each row of the plan uses of each constraint, shape (n_contacts, n_constraints)."""
+    made, catalog = planned.plan, planned.snapshot.catalog
+    situation, has = planned.gathered.situation, made.treatment >= 0
+    uses = np.zeros((len(has), len(catalog.catalog.constraints)))
+    for place, constraint in enumerate(catalog.catalog.constraints):
+        in_market = np.ones(len(has))
+        if constraint.market is not None:
+            markets = situation.columns.get("market")
+            in_market = np.zeros(len(has)) if markets is None else np.asarray(markets == constraint.market, dtype=float)
+        uses[has, place] = in_market[has] * catalog.use_per_contact[constraint.id][made.treatment[has]]
+    return uses
 
 
 def gather_population(
     population: Population, snapshot: Snapshot, ledger: Ledger, now: datetime, *, excluding_plan: str | None = None
-) -> tuple[Situation, History]:
+) -> GatheredPopulation:
     """What is known about everyone: features, consents as they stand now, and the past that the contact policies look at.
 
     What happened after the plan's moment counts as if it were then. `excluding_plan` leaves out the plans whose id begins so.
     """
-    catalog, moment = snapshot.catalog.catalog, to_datetime(population.moment)
+    sources, moment = replace(snapshot.sources(ledger), plan_id=None), to_datetime(population.moment)
     permitted = granted(ledger.consents(None), population.contact_ids)
     situation = Situation(population.contact_ids, population.columns, population.moment, permitted)
-    days = longest_window_days(catalog)
-    if days == 0:
-        return situation, empty_history()
-    past = ledger.policy_history(None, since=moment - timedelta(days=days), now=max(now, moment), excluding_plan=excluding_plan)
-    history = History.of(population.contact_ids.tolist(), past.touches, past.outcomes)
-    touches, outcomes = _until(history.touches, population), _until(history.outcomes, population)
-    return situation, History(history.touch_row, touches, history.outcome_row, outcomes)
+    everyone = Whose(None, None if asks_for_accounts(sources.catalog) else ())
+    since = moment - timedelta(days=longest_window_days(sources.catalog))
+    past = ledger.policy_history(everyone, since=since, now=max(now, moment), excluding_plan=excluding_plan)
+    return GatheredPopulation(situation, history_of(past, situation, sources), past.seen_contacts, past.seen_accounts)
 
 
 def _base_id(population: Population, snapshot: Snapshot) -> str:
@@ -117,14 +159,13 @@ def _base_id(population: Population, snapshot: Snapshot) -> str:
     return f"plan-{str(population.moment)[:10].replace('-', '')}-{_digest(*inputs, everyone)[:12]}"
 
 
-def _state(situation: Situation, history: History) -> str:
-    """The part of a plan's id that consents, touches and outcomes change."""
-    consents = [[purpose, np.packbits(yes).tobytes().hex()] for purpose, yes in sorted(situation.granted.items())]
-    return _digest(consents, _content(history.touches), _content(history.outcomes))[:8]
-
-
-def _until(columns: Columns, population: Population) -> Columns:
-    return {**columns, "at": np.minimum(columns["at"], population.moment.astype("datetime64[us]"))}
+def _state(found: GatheredPopulation) -> str:
+    """The part of a plan's id that consents, touches, outcomes and suppressions change."""
+    consents = [[purpose, np.packbits(yes).tobytes().hex()] for purpose, yes in sorted(found.situation.granted.items())]
+    history, firms = found.history, found.history.firms
+    colleagues = [] if firms is None else [_content(firms.touches.columns), _content(firms.outcomes.columns)]
+    off = sorted([row, str(action), str(channel), str(until)] for row, action, channel, until in history.suppressions)
+    return _digest(consents, _content(history.touches), _content(history.outcomes), *colleagues, *([off] if off else []))[:8]
 
 
 def _chunks(everyone: Situation, history: History, progress: Callable[[int], None]) -> Iterator[tuple[Situation, History]]:
@@ -136,6 +177,7 @@ def _chunks(everyone: Situation, history: History, progress: Callable[[int], Non
             columns={name: column[rows] for name, column in everyone.columns.items()},
             now=everyone.now,
             granted={purpose: yes[rows] for purpose, yes in everyone.granted.items()},
+            seeds=everyone.seeds_or_ids[rows],
         )
         yield situation, _part(history, rows)
         progress(rows.stop)
@@ -151,6 +193,8 @@ def _part(history: History, rows: slice) -> History:
         {name: column[touch] for name, column in history.touches.items()},
         history.outcome_row[outcome] - rows.start,
         {name: column[outcome] for name, column in history.outcomes.items()},
+        firms=None if history.firms is None else replace(history.firms, unit=history.firms.unit[rows]),
+        suppressions=tuple(one._replace(row=one.row - rows.start) for one in history.suppressions if rows.start <= one.row < rows.stop),
     )
 
 
@@ -178,7 +222,8 @@ def _selection(planned: PlannedPopulation, row: int, factors: dict[str, list[flo
     column = int(planned.plan.treatment[row])
     if column < 0:
         return None
-    return selection_of(planned.snapshot.catalog, column, planned.created_at, rank=1, expected_profit=factors["profit"][row])
+    profit = factors["profit"][row]
+    return selection_of(planned.snapshot.catalog, column, planned.created_at, rank=1, expected_profit=profit, selection_prob=1.0)
 
 
 def _digest(*parts: object) -> str:

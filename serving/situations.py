@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -12,8 +12,9 @@ import numpy as np
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
-from decisioning.history import History
+from decisioning.history import History, Planned, Suppression, firms_of
 from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
+from ledger.history import PolicyHistory, Whose
 from ledger.store import Ledger
 
 FEATURES_UNAVAILABLE = "features_unavailable"
@@ -28,28 +29,53 @@ class OnlineFeatures(Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a caller asks for one contact."""
+    """What a caller asks for one contact. `decision_id` is what random draws derive from."""
 
     contact_id: str
     channel: str | None
     placements: tuple[str, ...]
     context: Mapping[str, Any]
     features: Mapping[str, Any]
+    decision_id: str
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The situation of one contact, its past, whether it is known, and what could not be read (None if nothing)."""
+    """The situation of one contact and its past.
+
+    Attributes
+    ----------
+    situation, history
+    known : bool
+        Whether the feature store knows the contact.
+    degraded : str or None
+        What could not be read.
+    account_id : str or None
+    seen_contact, seen_account : int or None
+        How many outbound selections the contact and its account have had; None where no cap asks.
+    """
 
     situation: Situation
     history: History
     known: bool
     degraded: str | None
+    account_id: str | None = None
+    seen_contact: int | None = None
+    seen_account: int | None = None
 
 
-def gather(
-    asked: Asked, now: datetime, *, catalog: Catalog, dtypes: Mapping[str, Dtype], online: OnlineFeatures, ledger: Ledger
-) -> Gathered:
+@dataclass(frozen=True)
+class Sources:
+    """Where what is known is read from, and what of it the running catalogue and plan ask for."""
+
+    catalog: Catalog
+    dtypes: Mapping[str, Dtype]
+    online: OnlineFeatures
+    ledger: Ledger
+    plan_id: str | None = None
+
+
+def gather(asked: Asked, now: datetime, sources: Sources) -> Gathered:
     """Read the features, consents and past of one contact.
 
     Features that cannot be read are NULL and the answer says so; without the ledger there is no decision, since it could not be kept.
@@ -61,9 +87,10 @@ def gather(
     Unavailable
         The ledger does not answer.
     """
+    dtypes = sources.dtypes
     degraded, known = None, False
     try:
-        columns, found = online.online([asked.contact_id])
+        columns, found = sources.online.online([asked.contact_id])
         known = bool(found[0])
     except Unavailable:
         columns, degraded = {name: null_column(dtype, 1) for name, dtype in dtypes.items()}, FEATURES_UNAVAILABLE
@@ -73,12 +100,77 @@ def gather(
         contact_ids=ids,
         columns={**columns, **given},
         now=to_datetime64(now),
-        granted=granted(ledger.consents([asked.contact_id], now=now), ids),
+        granted=granted(sources.ledger.consents([asked.contact_id], now=now), ids),
         context=asked.context,
         channel=asked.channel,
         placements=asked.placements,
+        seeds=np.array([asked.decision_id], dtype=object),
     )
-    return Gathered(situation, past_of(catalog, ledger, [asked.contact_id], now), known, degraded)
+    account_id = account_ids_of(situation)[0]
+    past = _read_past(sources, asked.contact_id, account_id, now)
+    history = history_of(past, situation, sources)
+    capped = any(policy.max is not None for policy in sources.catalog.contact_policy)
+    return Gathered(
+        situation,
+        history,
+        known,
+        degraded,
+        account_id=account_id,
+        seen_contact=past.seen_contacts.get(asked.contact_id, 0) if capped else None,
+        seen_account=past.seen_accounts.get(account_id, 0) if account_id is not None and asks_for_accounts(sources.catalog) else None,
+    )
+
+
+def _read_past(sources: Sources, contact_id: str, account_id: str | None, now: datetime) -> PolicyHistory:
+    accounts = [account_id] if account_id is not None and asks_for_accounts(sources.catalog) else []
+    since = now - timedelta(days=longest_window_days(sources.catalog))
+    return sources.ledger.policy_history(Whose([contact_id], accounts), since=since, now=now)
+
+
+def account_ids_of(situation: Situation) -> np.ndarray:
+    """The account of each contact, None where it has none, shape (n_contacts,)."""
+    nobody = np.full(len(situation.contact_ids), None, dtype=object)
+    return np.asarray(situation.columns.get("account_id", nobody), dtype=object)
+
+
+def asks_for_accounts(catalog: Catalog) -> bool:
+    """Whether a contact policy counts by account."""
+    return any(policy.scope == "account" for policy in catalog.contact_policy)
+
+
+def history_of(past: PolicyHistory, situation: Situation, sources: Sources) -> History:
+    """The past as the contact policies read it, with the suppressions that run and what the running plan has reserved."""
+    ids = situation.contact_ids.tolist()
+    plain = History.of(ids, _until(past.touches, situation.now), _until(past.outcomes, situation.now))
+    firms = None
+    if asks_for_accounts(sources.catalog):
+        colleagues = (_until(columns, situation.now) for columns in (past.account_touches, past.account_outcomes))
+        firms = firms_of(account_ids_of(situation), *colleagues)
+    return replace(plain, firms=firms, suppressions=_suppressions(past, ids), planned=_planned(plain, sources.plan_id))
+
+
+def _until(columns: Columns, now: np.datetime64) -> Columns:
+    """What is dated after `now`, as if it were then: another clock was ahead, or a plan is made for an earlier moment."""
+    return {**columns, "at": np.minimum(columns["at"], now.astype("datetime64[us]"))}
+
+
+def _suppressions(past: PolicyHistory, contact_ids: Sequence[str]) -> tuple[Suppression, ...]:
+    if not past.suppressions or not len(past.suppressions["until"]):
+        return ()
+    row_of = {contact_id: row for row, contact_id in enumerate(contact_ids)}
+    named = zip(
+        *(past.suppressions[name].tolist() for name in ("contact_id", "action_id", "channel")), past.suppressions["until"], strict=True
+    )
+    return tuple(Suppression(row_of[contact], action, channel, until) for contact, action, channel, until in named if contact in row_of)
+
+
+def _planned(history: History, plan_id: str | None) -> tuple[Planned, ...]:
+    """What the plan `plan_id` has reserved without an outcome so far."""
+    touches = history.touches
+    if plan_id is None or not len(history.touch_row):
+        return ()
+    ours = np.flatnonzero(np.asarray(touches["reserved_by"] == plan_id, dtype=bool))
+    return tuple(Planned(int(history.touch_row[one]), str(touches["treatment_id"][one]), str(touches["decision_id"][one])) for one in ours)
 
 
 def read_feature(name: str, value: Any, dtype: Dtype) -> np.ndarray:
@@ -126,17 +218,6 @@ def longest_window_days(catalog: Catalog) -> float:
     return max((max(policy.per_days or 0.0, policy.suppress_days or 0.0) for policy in catalog.contact_policy), default=0.0)
 
 
-def past_of(catalog: Catalog, ledger: Ledger, contact_ids: Sequence[str], now: datetime) -> History:
-    """The touches and outcomes of `contact_ids` that the contact policies look at."""
-    days = longest_window_days(catalog)
-    if days == 0:
-        return empty_history()
-    past = ledger.policy_history(contact_ids, since=now - timedelta(days=days), now=now)
-    return History.of(contact_ids, past.touches, past.outcomes)
-
-
-def empty_history() -> History:
-    """Nothing ever happened."""
-    texts, times, rows = np.zeros(0, dtype=object), np.zeros(0, dtype="datetime64[us]"), np.zeros(0, dtype=np.int64)
-    columns = {"contact_id": texts, "action_id": texts, "channel": texts, "treatment_id": texts, "at": times}
-    return History(rows, columns, rows, {"contact_id": texts, "action_id": texts, "outcome": texts, "at": times})
+def past_of(sources: Sources, situation: Situation, now: datetime) -> History:
+    """What the contact policies look at of the one contact of `situation`."""
+    return history_of(_read_past(sources, str(situation.contact_ids[0]), account_ids_of(situation)[0], now), situation, sources)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import NudgeError
-from decisioning.stages import House
+from decisioning.price_book import PriceBook
 from decisioning.vocabulary import Dtype
+from ledger.store import Ledger
 from serving.scorer import Scorer
-from serving.situations import OnlineFeatures
+from serving.situations import OnlineFeatures, Sources
 
 LOG = logging.getLogger(__name__)
 
@@ -27,14 +29,19 @@ class Snapshot:
     online: OnlineFeatures
     dtypes: dict[str, Dtype]
     contract_hash: str
-    price_id: str | None = None
-    prices: dict[str, float] = field(default_factory=dict)
+    published: PriceBook | None = None
     attribute_names: tuple[str, ...] = ()
 
+    @cached_property
+    def book(self) -> PriceBook:
+        """The price book that holds, with the catalogue's limits; before the first plan, one without prices."""
+        catalog = self.catalog.catalog
+        return PriceBook.without_plan(catalog) if self.published is None else self.published.under(catalog)
+
     @property
-    def house(self) -> House:
-        """What real-time decisions share."""
-        return House(self.catalog, self.scorer, self.prices)
+    def plan_id(self) -> str | None:
+        """The plan that published the price book, None before the first."""
+        return None if self.published is None else self.published.id
 
     @property
     def versions(self) -> dict[str, Any]:
@@ -43,8 +50,24 @@ class Snapshot:
             "catalog": self.catalog.catalog.fingerprint,
             "models": dict(self.scorer.models.versions),
             "features": self.contract_hash,
-            "prices": self.price_id,
+            "prices": self.plan_id,
         }
+
+    def sources(self, ledger: Ledger) -> Sources:
+        """Where what is known of a contact is read from."""
+        return Sources(self.catalog.catalog, self.dtypes, self.online, ledger, self.plan_id)
+
+    @property
+    def catalog_key(self) -> str:
+        """Names the catalogue together with the feature contract that it was compiled against."""
+        return f"{self.catalog.catalog.fingerprint} {self.contract_hash}"
+
+    @property
+    def catalog_body(self) -> dict[str, Any]:
+        """What is kept of both, so that decisions can be made again."""
+        as_of = self.scorer.feature_as_of
+        kept = {"catalog": self.catalog.catalog.model_dump(mode="json"), "dtypes": self.dtypes}
+        return kept | {"feature_as_of": None if as_of is None else str(as_of)}
 
 
 class SnapshotSource(Protocol):

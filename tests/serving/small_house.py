@@ -13,6 +13,7 @@ import numpy as np
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import compile_catalog
 from decisioning.errors import Unavailable
+from decisioning.price_book import Line, PriceBook
 from decisioning.vocabulary import BoolArray, Columns, null_column
 from ledger.store import Ledger
 from serving.scorer import Models, Scorer
@@ -90,6 +91,7 @@ class Fixed:
         self.catalog = catalog
         self.known = known
         self.number = 0
+        self.published: PriceBook | None = None
 
     def fingerprint(self) -> int:
         return self.number
@@ -97,9 +99,13 @@ class Fixed:
     def exchange(self, catalog: Mapping[str, Any]) -> None:
         self.catalog, self.number = catalog, self.number + 1
 
+    def publish(self, book: PriceBook) -> None:
+        self.published, self.number = book, self.number + 1
+
     def load(self) -> Snapshot:
         compiled = compile_catalog(parse_catalog(self.catalog), DTYPES)  # type: ignore[arg-type]
-        return Snapshot(compiled, Scorer(Models(None, None, None, {}), compiled), self.known, dict(DTYPES), "abc")  # type: ignore[arg-type]
+        scorer = Scorer(Models(None, None, None, {}), compiled)
+        return Snapshot(compiled, scorer, self.known, dict(DTYPES), "abc", self.published)  # type: ignore[arg-type]
 
 
 class Clock:
@@ -125,6 +131,15 @@ class House:
         self.clock = Clock()
         self.snapshots = SnapshotHolder(self.source)
         self.service = Service(self.snapshots, ledger, self.clock)
+
+    def price(self, **prices: float) -> None:
+        """Publish a price book that begins now."""
+        self.source.publish(
+            PriceBook(
+                "p-1", np.datetime64(self.clock.now.replace(tzinfo=None), "us"), 30.0, {k: Line(np.inf, 0.0, v) for k, v in prices.items()}
+            )
+        )
+        self.snapshots.refresh()
 
     def consent(self, contact_id: str, purpose: str = "email_marketing") -> None:
         texts = {"contact_id": contact_id, "purpose": purpose}

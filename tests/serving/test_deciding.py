@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +152,13 @@ def test_the_held_out_get_nothing_and_the_answer_says_so(tmp_path: Path) -> None
         assert (answer["control_group"], chosen(answer), answer["no_action"]["reason"]) == ("holdout", [], "holdout")
 
 
-def test_a_shadow_price_can_make_silence_worth_more(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    limited = {**CATALOG, "constraints": [{"id": "heroes", "channel": "web", "measure": "contacts", "max": 10}]}
-    (tmp_path / "limited").mkdir()
-    with small_house(tmp_path / "limited", limited) as scarce:
-        snapshot = scarce.source.load()
-        object.__setattr__(snapshot, "prices", {"heroes": 11.0})
-        monkeypatch.setattr(scarce.snapshots, "_current", snapshot)
+def limited_house(folder: Path, **constraint: Any) -> AbstractContextManager[House]:
+    return small_house(folder, {**CATALOG, "constraints": [{"id": "heroes", "measure": "contacts"} | constraint]})
+
+
+def test_a_shadow_price_can_make_silence_worth_more(tmp_path: Path) -> None:
+    with limited_house(tmp_path, channel="web", max=10) as scarce:
+        scarce.price(heroes=11.0)
         answer = ask(scarce, "adult", channel="web", placements=["home_hero"])
         assert (chosen(answer), answer["no_action"]["reason"]) == ([], "limits")
 
