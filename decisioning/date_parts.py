@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date
 
 import numpy as np
 
@@ -11,23 +11,25 @@ from decisioning.rule_nodes import Meaning
 from decisioning.sql_scalars import strictly
 from decisioning.sql_values import Array
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC throughout
+_DAY, _HOUR, _MINUTE, _SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
-def _part(of_array: Callable[[Array], Array], of_moment: Callable[[datetime], float]) -> Meaning:
-    """One part, read off an array and off a datetime; years that a datetime does not have are left to the array."""
+def _part(of_array: Callable[[Array], Array], of_microseconds: Callable[[int], float]) -> Meaning:
+    """One part, read off an array of times, and off one time in microseconds since 1970."""
+    return Meaning(lambda a: np.where(np.isnat(a), np.nan, of_array(a)), strictly(lambda one: float(of_microseconds(one))))
 
-    def on_array(a: Array) -> Array:
-        return np.where(np.isnat(a), np.nan, of_array(a))
 
-    def on_microseconds(microseconds: int) -> float:
+def _part_of_day(of_array: Callable[[Array], Array], of_day: Callable[[date], float]) -> Meaning:
+    """One part that the calendar day says; years that a `date` does not have are left to the array."""
+
+    def of_microseconds(one: int) -> float:
         try:
-            moment = _EPOCH + timedelta(microseconds=microseconds)
-        except OverflowError:
-            return float(of_array(np.array([microseconds], dtype="datetime64[us]"))[0])
-        return float(of_moment(moment))
+            return of_day(date.fromordinal(_FIRST_DAY + one // _DAY))
+        except (ValueError, OverflowError):
+            return float(of_array(np.array([one], dtype="datetime64[us]"))[0])
 
-    return Meaning(on_array, strictly(on_microseconds))
+    return _part(of_array, of_microseconds)
 
 
 def _whole(a: Array, unit: str) -> Array:
@@ -51,25 +53,20 @@ def _thursday(a: Array) -> Array:
     return np.asarray(a.astype("datetime64[D]") + (4 - _isodow(a)).astype("timedelta64[D]"))
 
 
-def _epoch(a: Array) -> Array:
-    """Seconds since 1970, with their fraction."""
-    return a.astype("datetime64[us]").astype(np.int64) / 1e6
-
-
 DATE_PARTS: dict[str, Meaning] = {
-    "year": _part(lambda a: _whole(a, "Y") + 1970, lambda moment: moment.year),
-    "quarter": _part(lambda a: _since(a, "M", "Y") // 3 + 1, lambda moment: (moment.month + 2) // 3),
-    "month": _part(lambda a: _since(a, "M", "Y") + 1, lambda moment: moment.month),
-    "week": _part(lambda a: _since(_thursday(a), "D", "Y") // 7 + 1, lambda moment: moment.isocalendar().week),
-    "day": _part(lambda a: _since(a, "D", "M") + 1, lambda moment: moment.day),
-    "doy": _part(lambda a: _since(a, "D", "Y") + 1, lambda moment: moment.timetuple().tm_yday),
-    "dow": _part(lambda a: (_whole(a, "D") + 4) % 7, lambda moment: moment.isoweekday() % 7),  # Sunday is 0: 1970 began on a Thursday
-    "isodow": _part(_isodow, lambda moment: moment.isoweekday()),
-    "hour": _part(lambda a: _since(a, "h", "D"), lambda moment: moment.hour),
-    "minute": _part(lambda a: _since(a, "m", "h"), lambda moment: moment.minute),
-    "second": _part(lambda a: _since(a, "s", "m"), lambda moment: moment.second),
-    "epoch": Meaning(lambda a: np.where(np.isnat(a), np.nan, _epoch(a)), strictly(lambda microseconds: microseconds / 1e6)),
-    "isoyear": _part(lambda a: _whole(_thursday(a), "Y") + 1970, lambda moment: moment.isocalendar().year),
+    "year": _part_of_day(lambda a: _whole(a, "Y") + 1970, lambda day: day.year),
+    "quarter": _part_of_day(lambda a: _since(a, "M", "Y") // 3 + 1, lambda day: (day.month + 2) // 3),
+    "month": _part_of_day(lambda a: _since(a, "M", "Y") + 1, lambda day: day.month),
+    "week": _part_of_day(lambda a: _since(_thursday(a), "D", "Y") // 7 + 1, lambda day: day.isocalendar().week),
+    "day": _part_of_day(lambda a: _since(a, "D", "M") + 1, lambda day: day.day),
+    "doy": _part_of_day(lambda a: _since(a, "D", "Y") + 1, lambda day: day.timetuple().tm_yday),
+    "dow": _part(lambda a: (_whole(a, "D") + 4) % 7, lambda one: (one // _DAY + 4) % 7),  # Sunday is 0: 1970 began on a Thursday
+    "isodow": _part(_isodow, lambda one: (one // _DAY + 3) % 7 + 1),
+    "hour": _part(lambda a: _since(a, "h", "D"), lambda one: one % _DAY // _HOUR),
+    "minute": _part(lambda a: _since(a, "m", "h"), lambda one: one % _HOUR // _MINUTE),
+    "second": _part(lambda a: _since(a, "s", "m"), lambda one: one % _MINUTE // _SECOND),
+    "epoch": _part(lambda a: a.astype("datetime64[us]").astype(np.int64) / 1e6, lambda one: one / 1e6),  # with its fraction
+    "isoyear": _part_of_day(lambda a: _whole(_thursday(a), "Y") + 1970, lambda day: day.isocalendar().year),
 }
 """What each part means on arrays and on one row."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from decisioning.sql_values import Array
 from decisioning.vocabulary import Columns
 
 Scalar: TypeAlias = float | str | None
+_MICROSECONDS = np.dtype("datetime64[us]")
 _NOT_A_TIME = np.iinfo(np.int64).min
 
 
@@ -65,17 +67,18 @@ def scalar_of(column: Array) -> Scalar:
     >>> scalar_of(np.array([np.nan])), scalar_of(np.array([22])), scalar_of(np.array(["1970-01-02"], dtype="datetime64[us]"))
     (None, 22.0, 86400000000)
     """
+    value: Any = column.item(0)
+    if value.__class__ is float:
+        number: float = value
+        return number if number == number else None
     kind = column.dtype.kind
-    if kind == "f":
-        number = float(column.item(0))
-        return None if number != number else number
     if kind == "O":
-        text: Scalar = column.item(0)
+        text: Scalar = value
         return text
     if kind == "M":
-        moment = int(column.astype("datetime64[us]").view(np.int64)[0])
+        moment = int((column if column.dtype == _MICROSECONDS else column.astype(_MICROSECONDS)).view("i8").item(0))
         return None if moment == _NOT_A_TIME else moment
-    return float(column.item(0))
+    return float(value)
 
 
 def strictly(function: Callable[[Any], Any]) -> Callable[[OnRow], OnRow]:
@@ -127,7 +130,7 @@ def arithmetic(function: Callable[[Any, Any], float]) -> Callable[[OnRow, OnRow]
                 result = function(a, b)
             except (ZeroDivisionError, ValueError):
                 return None
-            return result if math.isfinite(result) else None
+            return result if isfinite(result) else None
 
         return computed
 
@@ -274,7 +277,7 @@ def round_half_away(digits: int) -> Callable[[float], float]:
 
     def rounded(a: float) -> float:
         scaled = a * factor if digits > 0 else a / factor
-        if not math.isfinite(scaled):
+        if not isfinite(scaled):
             return a
         fraction, whole = math.modf(scaled)
         if abs(fraction) >= 0.5:

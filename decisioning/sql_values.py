@@ -159,12 +159,15 @@ def where_texts(matches: Callable[[str], bool]) -> Callable[[Array], Array]:
 
 def lower(text: str) -> str:
     """`text` in small letters, one character for one."""
-    return text.lower() if text.isascii() else "".join(one.lower()[0] for one in text)
+    small = text.lower()
+    # what keeps its length was changed one for one, but for the capital sigma, whose small letter depends on its neighbours
+    return small if len(small) == len(text) and "Σ" not in text else "".join(one.lower()[0] for one in text)
 
 
 def upper(text: str) -> str:
     """`text` in capitals, one character for one: SQL has STRAẞE where Python has STRASSE."""
-    return text.upper() if text.isascii() else "".join(_upper_character(one) for one in text)
+    capitals = text.upper()
+    return capitals if len(capitals) == len(text) else "".join(_upper_character(one) for one in text)
 
 
 def _upper_character(one: str) -> str:
@@ -184,9 +187,26 @@ def like(pattern: str, *, escape: str = "", ignore_case: bool = False) -> Callab
     if ignore_case:
         sensitive = like(lower(pattern), escape=escape)
         return lambda text: sensitive(lower(text))
+    if not escape and "_" not in pattern:
+        whole = _without_regex(re.split("%+", pattern))
+        if whole is not None:
+            return whole
     parts = re.findall(f"{re.escape(escape)}.|%+|." if escape else "%+|.", pattern, re.DOTALL)
     compiled = re.compile("".join(_as_regex(part, escape) for part in parts), re.DOTALL)
     return lambda text: compiled.fullmatch(text) is not None
+
+
+def _without_regex(pieces: list[str]) -> Callable[[str], bool] | None:
+    """The match of the commonest patterns, given what stands between their `%`: exact, begins, ends, contains; None for others."""
+    if len(pieces) == 1:
+        return lambda text: text == pieces[0]
+    begins, *between, ends = pieces
+    shortest = len(begins) + len(ends)
+    if not between:
+        return lambda text: text.startswith(begins) and text.endswith(ends) and len(text) >= shortest
+    if shortest == 0 and len(between) == 1:
+        return lambda text: between[0] in text
+    return None
 
 
 def _as_regex(part: str, escape: str) -> str:
