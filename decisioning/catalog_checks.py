@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from decisioning.control import check_shares
 from decisioning.errors import ConfigError, NotSupportedYet, nearest
 from decisioning.quiet_hours import zone_of
 from decisioning.vocabulary import NO_ACTION
@@ -12,14 +13,13 @@ from decisioning.vocabulary import NO_ACTION
 if TYPE_CHECKING:
     from decisioning.catalog import Action, Catalog, Constraint, Policy
 
-_CONTROL_GROUPS_TO_COME = ("random", "propensity_only", "no_levers", "eligible_only")
-
 
 def check_references(catalog: Catalog) -> None:
     """Raise a `ConfigError` with the path of the first name that is unknown, missing or declared twice."""
     if zone_of(catalog.time_zone) is None:
         allowed = "an IANA name such as Europe/Warsaw"
         raise ConfigError("unknown time zone", field="time_zone", got=f"'{catalog.time_zone}'", allowed=allowed)
+    check_shares(catalog.controls)
     _check_ids(catalog)
     for index, action in enumerate(catalog.actions):
         _check_action(catalog, action, f"actions[{index}]")
@@ -38,13 +38,9 @@ def check_references(catalog: Catalog) -> None:
 def refuse_what_is_not_done(catalog: Catalog) -> None:
     """Raise `NotSupportedYet` for the first key of the contract that this version would have to ignore."""
     not_done = {
-        "exploration": catalog.exploration.budget > 0,
         "triggers": bool(catalog.triggers),
         "triggers_webhook": catalog.triggers_webhook is not None,
         "lead": catalog.lead is not None,
-        **{f"controls.{name}": getattr(catalog.controls, name) > 0 for name in _CONTROL_GROUPS_TO_COME},
-        **{f"contact_policy[{i}].scope": policy.scope == "account" for i, policy in enumerate(catalog.contact_policy)},
-        **{f"constraints[{i}].min": constraint.min is not None for i, constraint in enumerate(catalog.constraints)},
     }
     for path, used in not_done.items():
         if used:

@@ -21,7 +21,7 @@ from serving.service import Service
 from serving.snapshot import Snapshot, SnapshotHolder
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DTYPES = {"age": "int", "city": "string", "time_zone": "string"}
+DTYPES = {"age": "int", "city": "string", "time_zone": "string", "account_id": "string"}
 
 CATALOG: dict[str, Any] = {
     "version": "1",
@@ -141,10 +141,11 @@ class House:
         )
         self.snapshots.refresh()
 
-    def consent(self, contact_id: str, purpose: str = "email_marketing") -> None:
-        texts = {"contact_id": contact_id, "purpose": purpose}
-        columns: dict[str, Any] = {name: np.array([value], dtype=object) for name, value in texts.items()}
-        columns |= {"granted": np.array([1.0]), "changed_at": np.array(["2026-01-01"], dtype="datetime64[us]")}
+    def consent(self, *contact_ids: str) -> None:
+        """These contacts, and nobody else, have agreed to e-mails."""
+        texts = {"contact_id": list(contact_ids), "purpose": ["email_marketing"] * len(contact_ids)}
+        columns: dict[str, Any] = {name: np.array(value, dtype=object) for name, value in texts.items()}
+        columns |= {"granted": np.ones(len(contact_ids)), "changed_at": np.full(len(contact_ids), np.datetime64("2026-01-01", "us"))}
         self.ledger.replace_history({}, {}, columns)
 
 

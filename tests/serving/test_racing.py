@@ -1,0 +1,139 @@
+"""Two decisions at the same moment: a cap, a capacity and a budget each have one last slot, and one decision gets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.store import Ledger
+from serving.schemas import DecisionRequest
+from tests.conftest import ROOT
+from tests.serving.small_house import CATALOG, House, small_house
+
+CALLERS = 8
+FIRM = {"contact_policy": [{"id": "firm_week", "scope": "account", "max": 2, "per_days": 7}]}
+MAILS = {"contact_policy": [], "constraints": [{"id": "mails", "channel": "email", "measure": "contacts", "max": 5}]}
+BUDGET = {"contact_policy": [], "constraints": [{"id": "money", "measure": "cost", "max": 2.2}]}
+
+
+def consent_all(house: House, contacts: list[str]) -> None:
+    house.consent(*contacts)
+    house.known.rows = {**house.known.rows, **{one: {"age": 40.0, "account_id": "firm"} for one in contacts}}
+
+
+def at_once(house: House, contacts: list[str]) -> list[dict[str, Any]]:
+    """Every contact asked about its e-mail by a thread of its own, all let go together."""
+    gate = threading.Barrier(len(contacts))
+
+    def ask(contact_id: str) -> dict[str, Any]:
+        gate.wait()
+        return house.service.decide(DecisionRequest(contact_id=contact_id, channel="email"))
+
+    with ThreadPoolExecutor(len(contacts)) as pool:
+        return list(pool.map(ask, contacts))
+
+
+def mailed(answers: list[dict[str, Any]]) -> int:
+    return sum(bool(answer["actions"]) for answer in answers)
+
+
+def test_threads_cannot_both_take_the_last_slot_of_a_cap(tmp_path: Path) -> None:
+    with small_house(tmp_path) as house:
+        consent_all(house, ["adult"])
+        answers = at_once(house, ["adult"] * CALLERS)
+        assert mailed(answers) == 1
+        refused = [answer["no_action"] for answer in answers if not answer["actions"]]
+        assert {one["reason"] for one in refused} == {"all_filtered"}
+
+
+@pytest.mark.parametrize(("catalog", "slots"), [(FIRM, 2), (MAILS, 5), (BUDGET, 4)])
+def test_threads_share_what_an_account_and_a_period_allow(tmp_path: Path, catalog: dict[str, Any], slots: int) -> None:
+    contacts = [f"c-{n}" for n in range(CALLERS)]
+    with small_house(tmp_path, {**CATALOG, **catalog}) as house:
+        consent_all(house, contacts)
+        assert mailed(at_once(house, contacts)) == slots
+        assert mailed([house.service.decide(DecisionRequest(contact_id=one, channel="email")) for one in contacts]) == 0
+
+
+def test_a_batch_counts_its_own_decisions(tmp_path: Path) -> None:
+    contacts = [f"c-{n}" for n in range(CALLERS)]
+    for place, (catalog, slots) in enumerate([(FIRM, 2), (MAILS, 5), (BUDGET, 4)]):
+        (tmp_path / str(place)).mkdir()
+        with small_house(tmp_path / str(place), {**CATALOG, **catalog}) as house:
+            consent_all(house, contacts)
+            answers = house.service.decide_many([DecisionRequest(contact_id=one, channel="email") for one in contacts])
+            assert mailed([one for one in answers if isinstance(one, dict)]) == slots
+    with small_house(tmp_path) as house:
+        consent_all(house, ["adult"])
+        answers = house.service.decide_many([DecisionRequest(contact_id="adult", channel="email")] * 4)
+        assert [bool(one["actions"]) for one in answers if isinstance(one, dict)] == [True, False, False, False]
+
+
+RACER = """
+import json, sys
+from pathlib import Path
+from serving.schemas import DecisionRequest
+from tests.serving.small_house import House
+from tests.serving.test_racing import consent_all
+from ledger.store import Ledger
+
+url, catalog, contacts = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+with Ledger.open(url) as ledger:
+    house = House(ledger, catalog)
+    house.known.rows = {one: {"age": 40.0, "account_id": "firm"} for one in contacts}
+    print("ready", flush=True)
+    sys.stdin.readline()
+    answers = [house.service.decide(DecisionRequest(contact_id=one, channel="email")) for one in contacts]
+    print(json.dumps([len(one["actions"]) for one in answers]), flush=True)
+"""
+
+
+def race(url: str, catalog: dict[str, Any], of_each: list[list[str]]) -> int:
+    """One process a list of contacts, let go together; how many mails they chose in all."""
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, url, json.dumps(catalog), json.dumps(contacts)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for contacts in of_each
+    ]
+    for one in racers:
+        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+    for one in racers:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    chosen = 0
+    for one in racers:
+        out, _ = one.communicate(timeout=60)
+        assert one.returncode == 0
+        chosen += sum(json.loads(out))
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("catalog", "contacts", "slots"),
+    [
+        ({}, ["adult"] * 3, 1),
+        (FIRM, ["c-1", "c-2", "c-3"], 2),
+        (MAILS, ["c-1", "c-2", "c-3", "c-4"], 5),
+        (BUDGET, ["c-1", "c-2", "c-3", "c-4"], 4),
+    ],
+)
+def test_processes_cannot_take_more_than_there_is(tmp_path: Path, catalog: dict[str, Any], contacts: list[str], slots: int) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    whole = {**CATALOG, **catalog}
+    of_each = [contacts] * 3 if not catalog else [[f"{one}-{racer}" for one in contacts] for racer in range(3)]
+    with Ledger.open(url) as ledger:
+        House(ledger, whole).consent(*{one for part in of_each for one in part})
+    assert race(url, whole, of_each) == slots
