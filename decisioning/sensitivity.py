@@ -48,7 +48,7 @@ def first_choices(alive: BoolArray, mandatory: BoolArray, preference: FloatArray
     if not alive.shape[1]:
         return np.full(len(alive), _NOTHING, dtype=np.int64)
     owed = alive & mandatory
-    standing = np.where(owed.any(axis=1)[:, None], owed, alive)
+    standing = np.where(np.any(owed, axis=1, keepdims=True), owed, alive)
     known = np.nan_to_num(preference, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     best = np.where(standing, known, -np.inf).max(axis=1)
     first = (standing & (known == best[:, None])).argmax(axis=1)
