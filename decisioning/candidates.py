@@ -139,6 +139,7 @@ class Scores:
     clv : shape (n_contacts,), money over horizon_days.
     base_rate : shape (n_treatments,), the mean baseline of the action, to tell sure things from lost causes.
     traffic : tuple of n_treatments words, `model`, `propensity` (no uplift known) or `cold_start`.
+    evidence : shape (n_treatments,), how many contacts the propensity was learned from; None where that is not known.
     """
 
     propensity: FloatArray
@@ -148,6 +149,7 @@ class Scores:
     clv: FloatArray
     base_rate: FloatArray
     traffic: tuple[str, ...]
+    evidence: FloatArray | None = None
 
     @property
     def baseline(self) -> FloatArray:
