@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decisioning import exploration
 from decisioning.arbitration import DO_NOT_DISTURB, ranking, segment_of
 from decisioning.candidates import Situation
 from decisioning.contact_policy import rooms
@@ -14,6 +15,7 @@ from decisioning.history import History
 from decisioning.limits import uses_of_one
 from decisioning.select import Slate, by_best_slate, select
 from decisioning.stages import Appraisal, House, appraise_candidates
+from decisioning.thompson import Belief
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -81,8 +83,6 @@ def _at_random(appraisal: Appraisal, ranked: IntArray, slate: Slate) -> Decision
 
 def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
     """Slot by slot, drawn from all relevant candidates that would not drive the contact away, no_action among them."""
-    from decisioning import exploration
-
     catalog, preferred = house.catalog, appraisal.preference[0]
     open_to_draws = appraisal.relevant[0] & (segment_of(appraisal.scores, appraisal.economics)[0] != DO_NOT_DISTURB)
     ranked = ranking(open_to_draws | (appraisal.candidates.alive[0] & catalog.mandatory), catalog.mandatory, preferred)
@@ -106,8 +106,16 @@ def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
 
 def _chances(house: House, appraisal: Appraisal, free: IntArray, allowance: float) -> FloatArray:
     """The selection probabilities of the candidates `free` and, last, of no_action."""
-    from decisioning import exploration
-
     settings = house.catalog.catalog.exploration
     worth = np.append(appraisal.preference[0][free], 0.0)
-    return exploration.probabilities(worth, settings, allowance=max(0.0, allowance))
+    belief = _belief(house, appraisal, free) if settings.method == "thompson" else None
+    return exploration.probabilities(worth, settings, belief=belief, allowance=max(0.0, allowance))
+
+
+def _belief(house: House, appraisal: Appraisal, free: IntArray) -> Belief:
+    """What is believed of the responses to the candidates `free`, and of no_action, of which everything is known."""
+    scores, economics = appraisal.scores, appraisal.economics
+    slope = economics.context_weight[0, free] * house.catalog.lever[free] * scores.value[0, free]
+    mean = np.clip(np.nan_to_num(scores.propensity[0, free]), 0.0, 1.0)
+    evidence = np.full(len(free), np.inf) if scores.evidence is None else scores.evidence[free]
+    return Belief(np.append(mean, 0.0), np.append(evidence, np.inf), np.append(np.nan_to_num(slope), 0.0))

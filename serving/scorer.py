@@ -77,7 +77,7 @@ class Scorer:
         propensity, uplift = spread(propensity), spread(uplift)
         traffic = self._traffic()
         self._stand_in(propensity, uplift, traffic, alive)
-        return Scores(propensity, uplift, value, spread(risk), all_clv, self._base_rate(), traffic)
+        return Scores(propensity, uplift, value, spread(risk), all_clv, self._base_rate(), traffic, self._evidence(traffic))
 
     def _of_known(
         self, columns: Columns, as_of: np.datetime64, n_rows: int, wanted: np.ndarray
@@ -126,6 +126,17 @@ class Scorer:
             return COLD_START
 
         return tuple(word(action.id, action.cold_start is not None) for action, _ in self.catalog.treatments)
+
+    def _evidence(self, traffic: tuple[str, ...]) -> FloatArray:
+        """How many contacts each treatment's propensity was learned from, or its prior counts for, shape (n_treatments,)."""
+        evidence = np.full(len(traffic), np.inf)
+        learned = self.models.propensity or self.models.uplift
+        for column, (action, _) in enumerate(self.catalog.treatments):
+            if traffic[column] == COLD_START:
+                evidence[column] = action.cold_start.evidence if action.cold_start is not None else np.inf
+            elif learned is not None:
+                evidence[column] = learned.evidence(action.id) or np.inf
+        return evidence
 
     def _stand_in(self, propensity: FloatArray, uplift: FloatArray, traffic: tuple[str, ...], alive: BoolArray) -> None:
         """Fill in the cold-start priors; where others have an uplift, an action without one is not compared by its response."""
