@@ -103,18 +103,17 @@ class Candidates:
         if newly.any():
             self.removed_by[newly] = self._named(removal)
 
-    def remove_of_everyone(self, taken: Sequence[tuple[IntArray, Removal]]) -> None:
-        """Take out, of every contact, what is still alive of the columns of each of `taken`, in their order."""
-        if not taken:
+    def remove_of_everyone(self, columns: Sequence[IntArray], removal: Callable[[int], Removal]) -> None:
+        """Take out, of every contact, what is still alive of each of `columns` in turn; `removal(place)` is the rule behind that place."""
+        if not columns:
             return
         first = np.full(self.removed_by.shape[1], _ALIVE, dtype=np.int64)
-        for place in range(len(taken) - 1, -1, -1):
-            first[taken[place][0]] = place
+        places = np.repeat(np.arange(len(columns)), [len(one) for one in columns])
+        first[np.concatenate(columns)[::-1]] = places[::-1]  # of a column named twice, numpy keeps what is assigned last
         newly = self.alive & (first != _ALIVE)
-        used = np.bincount(first[newly.any(axis=0)], minlength=len(taken))
-        number = np.full(len(taken), _ALIVE, dtype=np.int64)
-        for place in np.flatnonzero(used).tolist():
-            number[place] = self._named(taken[place][1])
+        number = np.full(len(columns), _ALIVE, dtype=np.int64)
+        for place in np.flatnonzero(np.bincount(first[newly.any(axis=0)])).tolist():
+            number[place] = self._named(removal(place))
         self.removed_by[newly] = np.broadcast_to(number[first], newly.shape)[newly]
 
     def _named(self, removal: Removal) -> int:

@@ -12,24 +12,24 @@ import numpy as np
 from decisioning.candidates import Candidates, Removal, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.quiet_hours import local_date
-from decisioning.rules import Expression, Rows
-from decisioning.vocabulary import BoolArray, Stage
+from decisioning.rules import Rows
+from decisioning.shared_rules import SharedRule
+from decisioning.vocabulary import BoolArray, IntArray, Stage
 
 
 def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
     """Take out treatments for another channel or placement than the request's."""
-    taken = []
+    columns: list[IntArray] = []
+    rules: list[tuple[str, str]] = []
     if situation.channel is not None:
-        asked = f"channel {situation.channel}"
-        taken += [
-            (k, Removal("placement", asked, f"it is for {name}")) for name, k in catalog.on_channel.items() if name != situation.channel
-        ]
+        others = [name for name in catalog.on_channel if name != situation.channel]
+        columns += [catalog.on_channel[name] for name in others]
+        rules += [(f"channel {situation.channel}", name) for name in others]
     if situation.placements:
-        asked = f"placements {', '.join(situation.placements)}"
-        for name, columns in catalog.in_placement.items():
-            if name not in situation.placements:
-                taken.append((columns, Removal("placement", asked, f"it is for {name or 'no placement'}")))
-    candidates.remove_of_everyone(taken)
+        elsewhere = [name for name in catalog.in_placement if name not in situation.placements]
+        columns += [catalog.in_placement[name] for name in elsewhere]
+        rules += [(f"placements {', '.join(situation.placements)}", name or "no placement") for name in elsewhere]
+    candidates.remove_of_everyone(columns, lambda place: Removal("placement", rules[place][0], f"it is for {rules[place][1]}"))
 
 
 def apply_conditions(
@@ -44,24 +44,24 @@ def apply_conditions(
     if rows.length == 1:
         _apply_to_one(candidates, catalog, rows, "eligibility" if not judged[0] else None)
         return
-    for stage, expression, columns in catalog.conditions.rules:
-        fails = ~expression.holds(rows)
-        candidates.remove(fails if stage == "eligibility" else fails & judged, columns, _failed(stage, expression, rows))
+    for rule in catalog.conditions.rules:
+        fails = ~rule.expression.holds(rows)
+        candidates.remove(fails if rule.stage == "eligibility" else fails & judged, rule.columns, _failed(rule, rows))
 
 
 def _apply_to_one(candidates: Candidates, catalog: CompiledCatalog, rows: Rows, only: Stage | None) -> None:
     """The same for one contact, without an array an expression; `only` one stage, or all."""
     row = rows.only
     failed = [
-        (columns, _failed(stage, expression, rows))
-        for stage, expression, columns in catalog.conditions.concerning(candidates.alive[0])
-        if expression.on_row(row) != 1 and only in (None, stage)
+        rule
+        for rule in catalog.conditions.concerning(candidates.alive[0])
+        if rule.expression.on_row(row) != 1 and only in (None, rule.stage)
     ]
-    candidates.remove_of_everyone(failed)
+    candidates.remove_of_everyone([rule.columns for rule in failed], lambda place: _failed(failed[place], rows))
 
 
-def _failed(stage: Stage, expression: Expression, rows: Rows) -> Removal:
-    return Removal(stage, expression.text, partial(expression.reads, rows))
+def _failed(rule: SharedRule, rows: Rows) -> Removal:
+    return Removal(rule.stage, rule.expression.text, partial(rule.expression.reads, rows))
 
 
 def apply_validity(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
@@ -69,10 +69,8 @@ def apply_validity(candidates: Candidates, catalog: CompiledCatalog, situation: 
     if not catalog.valid_on:
         return
     today = local_date(situation.now, catalog.catalog.time_zone)
+    over = [days for days in catalog.valid_on if not days[0] <= today <= days[1]]
     candidates.remove_of_everyone(
-        [
-            (columns, Removal("contact_policy", f"valid {first} to {last}", f"today is {today}"))
-            for (first, last), columns in catalog.valid_on.items()
-            if not first <= today <= last
-        ]
+        [catalog.valid_on[days] for days in over],
+        lambda place: Removal("contact_policy", f"valid {over[place][0]} to {over[place][1]}", f"today is {today}"),
     )

@@ -7,9 +7,8 @@ one rule holds a candidate does not depend on the others, so that lifting here a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +26,8 @@ MOST_TOGETHER = 2
 """Rules that are lifted together at most: what needs more than that is no small change."""
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """A rule that stands in the way, and what it saw of the contact."""
 
     stage: str
@@ -52,11 +52,11 @@ class EveryRule(Candidates):
         """Remember that `removal` concerns the candidates that are `gone`."""
         self._remember(np.asarray(np.broadcast_to(gone, self.removed_by.shape), dtype=np.bool_), removal)
 
-    def remove_of_everyone(self, taken: Sequence[tuple[IntArray, Removal]]) -> None:
+    def remove_of_everyone(self, columns: Sequence[IntArray], removal: Callable[[int], Removal]) -> None:
         """Remember that each removal concerns everybody in its columns."""
         everyone = np.ones(len(self.removed_by), dtype=np.bool_)
-        for columns, removal in taken:
-            self.remove(everyone, columns, removal)
+        for place, own in enumerate(columns):
+            self.remove(everyone, own, removal(place))
 
     def _remember(self, hit: BoolArray, removal: Removal) -> None:
         if hit.any():
