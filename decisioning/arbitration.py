@@ -12,7 +12,7 @@ risk or a CLV that is not known takes nothing off; the gain of a mandatory actio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ import numpy as np
 from decisioning.candidates import Candidates, Removal, Scores, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.rules import Expression
+from decisioning.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 SEGMENTS = ("persuadable", "sure_thing", "lost_cause", "do_not_disturb")
@@ -74,13 +76,19 @@ def context_weights(catalog: CompiledCatalog, situation: Situation) -> FloatArra
     rows = situation.rows
     weights = np.ones((rows.length, len(catalog.treatments)))
     for conditions, weight, columns in catalog.weightings:
-        if rows.length == 1:
-            if all(condition.on_row(rows.only) == 1 for condition in conditions):
-                weights[:, columns] *= weight
-        else:
+        if rows.length > 1:
             holds = np.all([condition.holds(rows) for condition in conditions], axis=0)
             weights[:, columns] *= np.where(holds, weight, 1.0)[:, None]
+        elif rows.length == 1 and _all_hold(conditions, rows.only):
+            weights[0, columns] *= weight
     return weights
+
+
+def _all_hold(conditions: Sequence[Expression], row: Row) -> bool:
+    for condition in conditions:  # noqa: SIM110 - all() of a generator takes twice as long as the condition
+        if condition.on_row(row) != 1:
+            return False
+    return True
 
 
 def use_of(constraint: Constraint, catalog: CompiledCatalog, situation: Situation) -> FloatArray:
@@ -133,5 +141,7 @@ def ranking(alive: BoolArray, mandatory: BoolArray, priority: FloatArray) -> Int
     >>> ranking(np.array([True, True, False, True]), np.array([False] * 4), np.array([1.0, 2.0, 9.0, 2.0]))
     array([1, 3, 0])
     """
-    order = np.lexsort((np.arange(len(priority)), -np.nan_to_num(priority, nan=-np.inf), ~mandatory))
-    return np.asarray(order[alive[order]], dtype=np.int64)
+    living = np.flatnonzero(alive)
+    worth = priority[living]
+    order = np.lexsort((np.where(np.isnan(worth), np.inf, -worth), ~mandatory[living]))
+    return np.asarray(living[order], dtype=np.int64)

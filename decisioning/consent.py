@@ -14,5 +14,6 @@ def apply_consent(candidates: Candidates, catalog: CompiledCatalog, situation: S
     for name, channel in catalog.catalog.channels.items():
         if channel.purpose is not None:
             refused = ~situation.granted.get(channel.purpose, nobody)
-            removal = Removal("consent", channel.purpose, f"consent for {channel.purpose} is not granted")
-            candidates.remove(refused, catalog.on_channel[name], removal)
+            if refused.any():
+                removal = Removal("consent", channel.purpose, f"consent for {channel.purpose} is not granted")
+                candidates.remove(refused, catalog.on_channel[name], removal)

@@ -23,7 +23,7 @@ from decisioning.rule_compiler import Compiler, Tree
 from decisioning.rule_functions import FUNCTIONS
 from decisioning.rule_nodes import Kind, Problem, Rows, Span
 from decisioning.rule_operators import OPERATORS
-from decisioning.sql_scalars import OnRow, Row
+from decisioning.sql_scalars import OnRow
 from decisioning.sql_values import Array
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 
@@ -34,7 +34,13 @@ _METHODS = {**OPERATORS, **FUNCTIONS}
 
 @dataclass(frozen=True, eq=False)
 class Expression:
-    """A compiled condition or number. `columns` and `context_keys` name what it reads. Two are equal where they are the same object."""
+    """A compiled condition or number. Two are equal only where they are the same object.
+
+    Attributes
+    ----------
+    columns, context_keys : names of what it reads.
+    on_row : from the one row (`Rows.only`) to the value, a condition as True or False, None where it is NULL.
+    """
 
     text: str
     kind: Kind
@@ -42,7 +48,7 @@ class Expression:
     context_keys: tuple[str, ...]
     _dtypes: tuple[Dtype, ...] = field(repr=False)
     _on_arrays: Callable[[Rows], Array] = field(repr=False)
-    _on_row: OnRow = field(repr=False)
+    on_row: OnRow = field(repr=False)
 
     def evaluate(self, rows: Rows) -> FloatArray:
         """The expression's value for each row, shape (rows.length,), a condition as 1 or 0, NaN where it is NULL."""
@@ -55,14 +61,6 @@ class Expression:
         """`evaluate` by arrays, whatever the number of rows."""
         value = self._on_arrays(rows)
         return value if value.shape == (rows.length,) else np.broadcast_to(value, (rows.length,))
-
-    def on_row(self, row: Row) -> float | None:
-        """The value on one row (`Rows.only`), None where it is NULL; worked out once a row."""
-        answers = row.answers
-        if self not in answers:
-            answers[self] = self._on_row(row)
-        value: float | None = answers[self]
-        return value
 
     def numbers(self, rows: Rows) -> FloatArray:
         """The value as float64, shape (rows.length,)."""

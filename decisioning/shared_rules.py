@@ -90,7 +90,7 @@ class StatedValues:
 
     def on(self, rows: Rows) -> FloatArray:
         """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed."""
-        values = np.tile(self.numbers, (rows.length, 1))
+        values: FloatArray = np.broadcast_to(self.numbers, (rows.length, len(self.numbers))).copy()
         for expression, columns in self.expressions:
             values[:, columns] = expression.numbers(rows)[:, None]
         return values

@@ -24,18 +24,14 @@ _NOT_A_TIME = np.iinfo(np.int64).min
 
 
 class Row(dict[str, Any]):
-    """The one row's values by column name, each read off its array when it is first asked for, and the request's context.
+    """The one row's values by column name, each read off its array when it is first asked for, and the request's context."""
 
-    `answers` keeps what expressions gave, so that each is evaluated once a row.
-    """
-
-    __slots__ = ("_columns", "answers", "context")
+    __slots__ = ("_columns", "context")
 
     def __init__(self, columns: Columns, context: Mapping[str, object]) -> None:
         super().__init__()
         self._columns = columns
         self.context = context
-        self.answers: dict[object, Any] = {}
 
     def __missing__(self, name: str) -> Scalar:
         column = self._columns.get(name)
