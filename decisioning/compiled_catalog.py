@@ -65,6 +65,26 @@ class CompiledCatalog:
     use_per_contact: dict[str, FloatArray]
 
     @cached_property
+    def counted_together(self) -> dict[str, tuple[tuple[IntArray, str | None], ...]]:
+        """By policy id, the columns that are counted together: all that it holds back, or with `action: "*"` those of each action."""
+        together: dict[str, tuple[tuple[IntArray, str | None], ...]] = {}
+        for policy in self.catalog.contact_policy:
+            held_back = self.held_back_by[policy.id]
+            of_actions = [(as_places(one.columns), one.action.id) for one in self.actions]
+            apart = tuple((columns[held_back[columns]], action_id) for columns, action_id in of_actions)
+            together[policy.id] = apart if policy.action == "*" else ((np.flatnonzero(held_back), None),)
+        return together
+
+    @cached_property
+    def actions_of(self) -> dict[tuple[str, str], frozenset[str]]:
+        """The ids of the actions of each `("group", name)` and `("issue", name)`."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for action in self.catalog.actions:
+            found.setdefault(("group", action.group), set()).add(action.id)
+            found.setdefault(("issue", action.issue), set()).add(action.id)
+        return {key: frozenset(ids) for key, ids in found.items()}
+
+    @cached_property
     def conditions(self) -> Conditions:
         """The conditions of all actions, each part once, with the columns it concerns."""
         return Conditions.of(((one.conditions, one.columns) for one in self.actions), CONDITION_STAGES)

@@ -45,7 +45,10 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
         unit_of, past, counts = _counted(policy, catalog, situation, history)
         if most >= 0 and not counts.any():
             continue
-        for columns, action_id in _apart(policy, catalog):
+        named = set(past.columns["action_id"][counts].tolist()) if most >= 0 else None
+        for columns, action_id in catalog.counted_together[policy.id]:
+            if action_id is not None and named is not None and action_id not in named:
+                continue
             own = _of_action(counts, past, action_id)
             count = _per_contact(unit_of, np.bincount(past.row[own], minlength=_units(unit_of)))
             removal = Removal("contact_policy", policy.id, partial(_saw, policy, count))
@@ -60,7 +63,7 @@ def rooms(catalog: CompiledCatalog, situation: Situation, history: History) -> l
         if policy.after is not None:
             continue
         unit_of, past, counts = _counted(policy, catalog, situation, history)
-        for columns, action_id in _apart(policy, catalog):
+        for columns, action_id in catalog.counted_together[policy.id]:
             own = _of_action(counts, past, action_id)
             count = np.bincount(past.row[own], minlength=_units(unit_of))
             members = np.zeros(len(catalog.treatments), dtype=np.bool_)
@@ -119,18 +122,9 @@ def _touches_of(policy: Policy, catalog: CompiledCatalog, past: Past) -> BoolArr
     for key in ("group", "issue"):
         wanted = getattr(policy, key)
         if wanted is not None:
-            members = {action.id for action in catalog.catalog.actions if getattr(action, key) == wanted}
+            members = catalog.actions_of[key, wanted]
             matching &= np.array([one in members for one in touches["action_id"]], dtype=np.bool_)
     return matching
-
-
-def _apart(policy: Policy, catalog: CompiledCatalog) -> list[tuple[IntArray, str | None]]:
-    """The treatments that are counted together: all that the policy holds back, or with `action: "*"` those of one action at a time."""
-    held_back = catalog.held_back_by[policy.id]
-    if policy.action != "*":
-        return [(np.flatnonzero(held_back), None)]
-    of_actions = [(np.array(one.columns, dtype=np.int64), one.action.id) for one in catalog.actions]
-    return [(columns[held_back[columns]], action_id) for columns, action_id in of_actions]
 
 
 def _spared(history: History, past: Past, own: BoolArray, count: IntArray, most: int) -> list[tuple[int, str]]:
