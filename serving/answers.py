@@ -10,9 +10,10 @@ import numpy as np
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
+from decisioning.explain import explain_decision
 from decisioning.explanation import explain_choice, explain_filtered, explain_no_action, segment_name, segments
 from decisioning.quiet_hours import next_allowed, to_datetime
-from decisioning.stages import Appraisal
+from decisioning.stages import Appraisal, House
 
 FALLBACK = "fallback"
 
@@ -77,14 +78,33 @@ def send_at(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> str 
     return iso(next_allowed(to_datetime(appraisal.situation.now), quiet, own_zone, catalog.catalog.time_zone))
 
 
-def no_action(decision: Decision, catalog: CompiledCatalog) -> dict[str, str] | None:
-    """Why there is no action; None where there is one."""
-    return None if decision.chosen else asdict(explain_no_action(decision.appraisal, catalog, 0))
+def no_action(decision: Decision, catalog: CompiledCatalog) -> dict[str, Any] | None:
+    """Why there is no action, and the probability with which none was chosen; None where there is one."""
+    if decision.chosen:
+        return None
+    why = asdict(explain_no_action(decision.appraisal, catalog, 0))
+    if decision.appraisal.candidates.alive[0].any():
+        why = {"reason": "explored", "detail": "doing nothing was drawn, to learn what happens without a touch"}
+    return {**why, "selection_prob": decision.no_action_prob}
 
 
 def filtered(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, str]]:
     """Every candidate that a stage took out, with its rule and what the rule saw."""
     return [asdict(one) for one in explain_filtered(decision.appraisal, catalog, 0)]
+
+
+def explanation(house: House, decision: Decision) -> dict[str, Any]:
+    """Why this and not that, and what would change it; every candidate is scored once more for it."""
+    plain: dict[str, Any] = _finite(asdict(explain_decision(house, decision)))
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return number(value) if isinstance(value, float) else value
 
 
 def fallback_actions(catalog: CompiledCatalog, channel: str | None, placements: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS, TREATED
 from decisioning.decide import Decision
+from decisioning.stages import House
 from ledger.decisions import DecisionRecord, Selection
 from serving import answers
 from serving.claiming import claim_of, draws_of
@@ -19,6 +21,7 @@ from serving.schemas import DecisionRequest
 from serving.situations import Gathered
 from serving.snapshot import Snapshot
 
+LOG = logging.getLogger(__name__)
 SCORES_UNAVAILABLE = "scores_unavailable"
 
 
@@ -61,7 +64,21 @@ def response_body(decided: Decided) -> dict[str, Any]:
         "actions": actions,
         "no_action": nothing,
         "filtered": answers.filtered(decision, catalog) if request.explain and decision is not None else [],
+        "explanation": _explanation(decided),
     }
+
+
+def _explanation(decided: Decided) -> dict[str, Any] | None:
+    """Where it was asked for; what cannot be explained is decided all the same."""
+    if not decided.request.explain or decided.decision is None:
+        return None
+    period = decided.period
+    house = House(decided.catalog, decided.snapshot.scorer, period.prices, period.room, period.allowance)
+    try:
+        return answers.explanation(house, decided.decision)
+    except Exception:  # it scores what the decision did not have to: a model that fails there must not take the decision with it
+        LOG.exception("explaining a decision failed")
+        return None
 
 
 def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from serving.schemas_explained import ExplanationOut
+
 MAX_ITEMS = 1_000
 """Decisions or outcomes in one call."""
 
@@ -80,7 +82,7 @@ class DecisionRequest(_In):
     limit: Annotated[int | None, Field(ge=1, le=MAX_LIMIT, description="actions at most; left out: one a placement, at least 1")] = None
     context: Annotated[dict[str, Scalar] | None, Field(description="the request's own facts: `context.*` in conditions")] = None
     features: Annotated[dict[str, Scalar] | None, Field(description="feature values that replace the stored ones, for this request")] = None
-    explain: Annotated[bool, Field(description="also answer what was filtered, where and why")] = False
+    explain: Annotated[bool, Field(description="also answer what was filtered, where and why, and what would change the choice")] = False
     dry_run: Annotated[bool, Field(description="log and count nothing")] = False
 
 
@@ -100,6 +102,40 @@ class OutcomeIn(_In):
         if self.decision_id is None and self.contact_id is None:
             raise PydanticCustomError("whose", "a decision_id or a contact_id")
         return self
+
+
+class SuppressionIn(_In):
+    """Switch off for one contact until a date: an action, a channel, an action on a channel, or with neither everything."""
+
+    until: Annotated[Moment, Field(description="exclusive; a time that is past lifts the suppression")]
+    action_id: Id | None = None
+    channel: Id | None = None
+    reason: Id | None = None
+
+
+class SuppressionOut(_Out):
+    """A suppression as it holds now."""
+
+    contact_id: str
+    until: TimeText
+    action_id: str | None
+    channel: str | None
+
+
+class Replayed(_Out):
+    """A past decision made again."""
+
+    decision_id: str
+    identical: bool
+    differences: list[dict[str, Any]]
+
+
+class Prices(_Out):
+    """The running price book: what one more unit of each constraint costs now, and what is left of it."""
+
+    id: Annotated[str | None, Field(description="the plan that published it; null before the first")]
+    period: dict[str, Any]
+    constraints: list[dict[str, Any]]
 
 
 class Versions(_Out):
@@ -168,6 +204,9 @@ class DecisionResponse(_Out):
     actions: list[ActionOut]
     no_action: NoAction | None
     filtered: list[Filtered]
+    explanation: Annotated[ExplanationOut | None, Field(description="with `explain`: the arithmetic, and what would change the choice")] = (
+        None
+    )
 
 
 class RejectedOutcome(_Out):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from decisioning.errors import NotFound, NudgeError, RequestError
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
 
 CHANNELS = ("web", "email")
 
@@ -57,6 +57,19 @@ class FakeService:
             raise NotFound("there is no such decision", field="decision_id", got=decision_id)
         return {**self.decisions[decision_id], "request": {"limit": 3}, "outcomes": []}
 
+    def replay(self, decision_id: str) -> dict[str, Any]:
+        self.decision(decision_id)
+        return {"decision_id": decision_id, "identical": True, "differences": []}
+
+    def prices(self) -> dict[str, Any]:
+        self._break()
+        calls = {"id": "calls", "measure": "contacts", "max": 500.0, "used": 120.0, "room": 380.0, "price": 41.2, "published_price": 40.0}
+        return {"id": "p-3", "period": {"number": 0, "elapsed": 0.25}, "constraints": [calls]}
+
+    def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
+        self._break()
+        return {"contact_id": contact_id, **request.model_dump(mode="json")}
+
     def contact(self, contact_id: str) -> dict[str, Any]:
         self._break()
         if contact_id == "nobody":
@@ -97,6 +110,7 @@ def _answer(decision_id: str, request: DecisionRequest) -> dict[str, Any]:
         "filtered": [{"treatment_id": "savings_hero", "stage": "eligibility", "rule": "age >= 26", "detail": "age is 22"}]
         if request.explain
         else [],
+        "explanation": None,
     }
 
 

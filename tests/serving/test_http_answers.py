@@ -24,6 +24,7 @@ def test_the_contracts_own_request_gets_a_decision_in_the_contracts_form(client:
     assert answer.json() == service.decisions["d-1"]
     assert list(answer.json()) == [
         "decision_id", "contact_id", "decided_at", "took_ms", "control_group", "degraded", "versions", "actions", "no_action", "filtered",
+            "explanation",
     ]  # fmt: skip
     assert service.asked[0].model_dump() == CONTRACT_REQUEST
 
