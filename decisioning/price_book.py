@@ -5,11 +5,18 @@ is worth taking when it is worth more than the limits it uses. They hold for a p
 its accumulated form (follow the regularised leader; Balseiro and Gur, Learning in repeated auctions with budgets, 2019; Balseiro, Lu,
 Mirrokni, The best of many worlds: dual mirror descent for online allocation problems, 2023)::
 
-    price(t) = max(0, price(0) + response * scale * (used(t) - due(t)) / limit)         due(t) = planned + (limit - planned) * elapsed(t)
+    price(t) = max(0, price(0) + response * scale * (used(t) - due(t)) / still due(t))
 
-so what is used faster than it is due becomes dearer, and what is left over becomes cheaper, whatever the forecast was. It is a function of
-the published price, the time and the meter alone: every process that reads the same meters pays the same. A minimum is the mirror image, a
-bonus that grows while the volume is behind and ends when it is reached.
+    due(t) = planned + (limit - planned) * elapsed(t)           still due(t) = (limit - planned) * (1 - elapsed(t))
+
+so what is used faster than it is due becomes dearer, and what is left over becomes cheaper, whatever the forecast was. A deviation counts
+against what is still due, as if the plan were solved again with what is left (Jasin and Kumar, A re-solving heuristic with bounded revenue
+loss for network revenue management with customer choice, 2012): a price that was published too low then settles where the limit lasts
+to the end of the period. Against the whole limit instead it would settle short of it, and the limit would be gone before the end. The
+benchmark `real_time_month` measures it.
+
+A price is a function of the published price, the time and the meter alone: every process that reads the same meters pays the same. A
+minimum is the mirror image, a bonus that grows while the volume is behind and ends when it is reached.
 """
 
 from __future__ import annotations
@@ -21,8 +28,11 @@ import numpy as np
 
 from decisioning.catalog import Catalog
 
-RESPONSE = 8.0
-"""By how many times its scale a price moves when a whole limit is used before any of it is due."""
+RESPONSE = 1.0
+"""By how many times its scale a price moves when as much is used beyond what is due as is still due."""
+
+_LAST_STRETCH = 0.02
+"""At least this fraction of a period counts as still to come, so that the last few uses of a limit do not toss its price about."""
 
 WITHOUT_PLAN = "no-plan"
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -112,7 +122,7 @@ def current_prices(book: PriceBook, now: np.datetime64, used: Mapping[str, float
     >>> book = PriceBook("p-1", np.datetime64("2026-11-01", "us"), 30.0, {"calls": Line(most=100.0, price=5.0, scale=5.0)})
     >>> half = np.datetime64("2026-11-16", "us")
     >>> [current_prices(book, half, {"calls": used})["calls"] for used in (50.0, 60.0, 0.0)]
-    [5.0, 9.0, 0.0]
+    [5.0, 6.0, 0.0]
     """
     period = book.period(now)
     first = book.used_at_first(period.number)
@@ -126,15 +136,20 @@ def room_left(book: PriceBook, now: np.datetime64, used: Mapping[str, float]) ->
 
 
 def _price(line: Line, used: float, planned: float, elapsed: float) -> float:
-    scale = max(line.scale, abs(line.price))
+    step = RESPONSE * max(line.scale, abs(line.price))
     dear = bonus = 0.0
     if np.isfinite(line.most) and line.most > 0:
-        due = planned + max(0.0, line.most - planned) * elapsed
-        dear = max(0.0, max(0.0, line.price) + RESPONSE * scale * (used - due) / line.most)
+        dear = max(0.0, max(0.0, line.price) + step * _ahead(used, line.most, planned, elapsed))
     if used < line.least:
-        due = planned + max(0.0, line.least - planned) * elapsed
-        bonus = max(0.0, max(0.0, -line.price) + RESPONSE * scale * (due - used) / line.least)
+        bonus = max(0.0, max(0.0, -line.price) - step * _ahead(used, line.least, planned, elapsed))
     return dear - bonus
+
+
+def _ahead(used: float, limit: float, planned: float, elapsed: float) -> float:
+    """What is used beyond what is due, as a fraction of what is still due; of the whole limit where the plan reserved it all."""
+    open_at_first = max(0.0, limit - planned)
+    still_due = (open_at_first or limit) * max(1.0 - elapsed, _LAST_STRETCH)
+    return (used - planned - open_at_first * elapsed) / still_due
 
 
 def _most(limit: float | None) -> float:
