@@ -31,8 +31,13 @@ _QUERIES = {
     "consents": """
         SELECT contact_id, purpose, CAST(status = 'granted' AS DOUBLE) AS granted, changed_at
         FROM '{data}/consents.parquet' WHERE changed_at IS NOT NULL AND changed_at > coalesce(?, TIMESTAMP '1900-01-01')""",
+    "members": """
+        SELECT contact_id, {account} AS account_id FROM '{data}/contacts.parquet' WHERE {account} IS NOT NULL AND ? IS NULL
+        QUALIFY row_number() OVER (PARTITION BY contact_id ORDER BY {since} DESC NULLS LAST) = 1""",
 }
-_TABLE = {"touches": "interactions", "outcomes": "outcomes", "consents": "consents"}
+_TABLE = {"touches": "interactions", "outcomes": "outcomes", "consents": "consents", "members": "contacts"}
+_AS_IT_IS = ("consents", "members")
+"""Tables of which the newest rows hold, however old they are."""
 
 
 def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -71,7 +76,7 @@ def _broken_rules(workspace: Workspace) -> list[str]:
 
 
 def read_past(data: Path, newest_at: datetime | None) -> dict[str, Columns]:
-    """Touches, outcomes and consents of the contract tables in `data` as columns; an absent or timeless table gives no rows."""
+    """Touches, outcomes, consents and members of accounts of the contract tables in `data` as columns; an absent table gives no rows."""
     since = None if newest_at is None else newest_at.astimezone(UTC).replace(tzinfo=None) - np.timedelta64(KEPT_DAYS, "D").astype(object)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -88,13 +93,15 @@ def _read(connection: duckdb.DuckDBPyConnection, name: str, data: Path, since: d
     parts: dict[str, Any] = {
         "data": escaped,
         "treatment": "i.treatment_id" if "treatment_id" in have else "CAST(NULL AS VARCHAR)",
+        "account": "account_id",
+        "since": "valid_from" if "valid_from" in have else "1",
         "channel": "i.channel" if "channel" in have else "CAST(NULL AS VARCHAR)",
         "action": "i.action_id" if with_interactions else "CAST(NULL AS VARCHAR)",
         "join": f"LEFT JOIN '{escaped}/interactions.parquet' i ON o.interaction_id = i.interaction_id" if with_interactions else "",
     }
-    if name == "outcomes" and "contact_id" not in have:
+    if (name == "outcomes" and "contact_id" not in have) or (name == "members" and "account_id" not in have):
         return {}
-    limit = None if name == "consents" else since
+    limit = None if name in _AS_IT_IS else since
     found = connection.sql(_QUERIES[name].format(**parts), params=[limit]).to_arrow_table()
     return {column: _canonical(found.column(column)) for column in found.column_names}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +31,33 @@ def load_models(workspace: Workspace) -> Models:
             champion = workspace.tracker.champion_bundle(name)
         except NotFound:
             continue
-        bundle = _read(champion.path, name)
-        if not isinstance(bundle, kind):
-            raise ConfigError(f"the champion of {name} is a bundle of another kind", got=type(bundle).__name__)
+        bundle = _read(champion.path, name, kind)
         if champion.tags.get("nudge.workspace_id") != workspace.workspace_id:
             LOG.warning("the champion of %s (version %s) was trained in another workspace of this name", name, champion.version)
         found[name], versions[name] = bundle, champion.version
     return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), versions)  # type: ignore[arg-type]
 
 
-def _read(folder: Path, name: str) -> Bundle:
+def load_versions(workspace: Workspace, wanted: Mapping[str, int]) -> Models:
+    """The models of these versions, champions or not.
+
+    Raises
+    ------
+    NotFound
+        One of them is gone.
+    """
+    found = {name: _read(workspace.tracker.bundle(name, version).path, name, MODEL_KINDS[name]) for name, version in wanted.items()}
+    return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), dict(wanted))  # type: ignore[arg-type]
+
+
+def _read(folder: Path, name: str, kind: type[Bundle]) -> Bundle:
     try:
-        return load_bundle(folder)
+        bundle = load_bundle(folder)
     except ValueError as error:
-        raise ConfigError(f"the champion of {name} cannot be read: {error}", hint="promote another version, or run nudge train") from None
+        raise ConfigError(f"the {name} model cannot be read: {error}", hint="promote another version, or run nudge train") from None
+    if not isinstance(bundle, kind):
+        raise ConfigError(f"the {name} model is a bundle of another kind", got=type(bundle).__name__)
+    return bundle
 
 
 class WorkspaceSnapshots:
@@ -90,6 +103,10 @@ class WorkspaceSnapshots:
             published=None if book is None else from_json(book),
             attribute_names=tuple(spec.name for spec in contract.specs if spec.source.startswith("contacts.")),
         )
+
+    def models(self, versions: Mapping[str, int]) -> Models:
+        """The models of these versions, champions or not."""
+        return load_versions(self._workspace, versions)
 
     def _champions(self) -> tuple[int | None, ...]:
         return tuple(self._workspace.tracker.champion_version(name) for name in MODEL_KINDS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from decisioning.errors import NudgeError
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
 
 
 class Service(Protocol):
@@ -23,6 +23,15 @@ class Service(Protocol):
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         """The full trace of a decision (`schemas.DecisionTrace`)."""
+
+    def replay(self, decision_id: str) -> dict[str, Any]:
+        """A past decision made again (`schemas.Replayed`)."""
+
+    def prices(self) -> dict[str, Any]:
+        """The running price book (`schemas.Prices`)."""
+
+    def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
+        """Switch off for a contact until a date (`schemas.SuppressionOut`)."""
 
     def contact(self, contact_id: str) -> dict[str, Any]:
         """Everything held about a contact (`schemas.ContactView`)."""

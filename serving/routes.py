@@ -23,8 +23,12 @@ from serving.schemas import (
     Liveness,
     OutcomeIn,
     OutcomeReceipt,
+    Prices,
     Problem,
     Readiness,
+    Replayed,
+    SuppressionIn,
+    SuppressionOut,
 )
 from serving.validation import InvalidFields, read
 
@@ -42,6 +46,7 @@ Serving = Annotated[Service, Depends(_service)]
 OneDecision = Annotated[SkipValidation[DecisionRequest], Body()]
 ManyDecisions = Annotated[SkipValidation[Annotated[list[DecisionRequest], Field(max_length=MAX_ITEMS)]], Body()]
 Outcomes = Annotated[SkipValidation[OutcomeIn | Annotated[list[OutcomeIn], Field(max_length=MAX_ITEMS)]], Body()]
+OneSuppression = Annotated[SkipValidation[SuppressionIn], Body()]
 PathId = Annotated[Id, Path()]
 
 router = APIRouter()
@@ -78,6 +83,24 @@ def record_outcomes(service: Serving, body: Outcomes) -> Any:
 def decision(service: Serving, decision_id: PathId) -> Any:
     """Show a decision's full trace."""
     return service.decision(decision_id)
+
+
+@router.post("/v1/decisions/{decision_id}:replay", response_model=Replayed)
+def replay(service: Serving, decision_id: PathId) -> Any:
+    """Make a past decision again from its versions, inputs and seed, and say where it differs."""
+    return service.replay(decision_id)
+
+
+@router.get("/v1/prices", response_model=Prices)
+def prices(service: Serving) -> Any:
+    """Show what one more unit of each budget and capacity costs now, and what is left of it."""
+    return service.prices()
+
+
+@router.put("/v1/contacts/{contact_id}/suppressions", response_model=SuppressionOut, dependencies=[Depends(json_only)])
+def suppress(service: Serving, contact_id: PathId, body: OneSuppression) -> Any:
+    """Switch an action, a channel or everything off for a contact until a date."""
+    return service.suppress(contact_id, read(SuppressionIn, body))
 
 
 @router.get("/v1/contacts/{contact_id}", response_model=ContactView)

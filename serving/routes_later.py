@@ -12,7 +12,6 @@ LATER: tuple[tuple[str, str], ...] = (
     ("GET", "/v1/contacts/{contact_id}/export"),
     ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"),
     ("POST", "/v1/identities"),
-    ("POST", "/v1/decisions/{decision_id}:replay"),
     ("POST", "/v1/plans"),
     ("GET", "/v1/plans/{plan_id}"),
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
@@ -20,7 +19,6 @@ LATER: tuple[tuple[str, str], ...] = (
     ("GET", "/v1/models"),
     ("POST", "/v1/models/{name}:promote"),
     ("POST", "/v1/models/{name}:rollback"),
-    ("GET", "/v1/prices"),
     ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
     ("GET", "/metrics"),
 )

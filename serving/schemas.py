@@ -189,6 +189,8 @@ class Filtered(_Out):
     stage: str
     rule: str
     detail: str
+    action_id: str | None = None
+    channel: str | None = None
 
 
 class DecisionResponse(_Out):

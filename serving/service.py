@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
 from decisioning.decide import Decision, decide
-from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable
+from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
 from decisioning.stages import House
 from ledger.decisions import REQUEST_WINDOW, DecisionRecord
 from ledger.store import Ledger
+from ledger.suppressions import SuppressionRecord
 from serving import answers
 from serving.contact_view import contact_view
 from serving.decision_ids import new_decision_id
 from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_record, response_body
 from serving.outcome_intake import intake
+from serving.price_books import prices_view
+from serving.replay import replay
 from serving.running_period import running_period
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.scorer import Models
 from serving.situations import Asked, Gathered, gather, to_datetime64
 from serving.snapshot import Snapshot, SnapshotHolder
 
@@ -193,6 +197,37 @@ class Service:
             "outcomes": outcomes,
         }
 
+    def replay(self, decision_id: str) -> dict[str, Any]:
+        """A past decision made again: {decision_id, identical, differences: [{field, then, now}]}.
+
+        Raises
+        ------
+        NotFound
+            There is no such decision, or a version it was made with is gone.
+        """
+        record = self._ledger.decision(decision_id)
+        if record is None:
+            raise NotFound("there is no such decision", field="decision_id", got=decision_id)
+        return replay(record, self._ledger, self._models_of)
+
+    def _models_of(self, versions: Mapping[str, int]) -> Models:
+        current = self._snapshots.current.scorer.models
+        return current if current.versions == versions else self._snapshots.source.models(versions)
+
+    def prices(self) -> dict[str, Any]:
+        """The running price book: {id, period, constraints: [{id, price, published_price, used, room, ...}], exploration}."""
+        snapshot, now = self._snapshots.current, to_datetime64(self._clock())
+        return prices_view(snapshot.book, snapshot.plan_id, self._ledger, snapshot.catalog.catalog, now)
+
+    def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
+        """Switch an action, a channel or everything off for a contact until a date; a date that is past lifts it."""
+        catalog = self._snapshots.current.catalog.catalog
+        known(request.action_id, catalog.action_by_id, "action_id")
+        known(request.channel, catalog.channels, "channel")
+        item = SuppressionRecord(contact_id, request.until, self._clock(), request.action_id, request.channel, request.reason)
+        self._ledger.suppress(item)
+        return {"contact_id": contact_id, **request.model_dump(mode="json")}
+
     def contact(self, contact_id: str) -> dict[str, Any]:
         """Everything held about a contact.
 
@@ -246,6 +281,12 @@ def _asked(request: DecisionRequest, snapshot: Snapshot, decision_id: str) -> As
         if name not in known:
             raise RequestError("unknown placement", field=f"placements[{place}]", got=name, allowed=", ".join(sorted(known)) or "none")
     return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {}, decision_id)
+
+
+def known(name: str | None, names: Collection[str], field: str) -> None:
+    """Raise a `RequestError` for a name that the catalogue does not have; None names nothing."""
+    if name is not None and name not in names:
+        raise RequestError("is not in the catalogue", field=field, got=name, allowed=", ".join(names), hint=nearest(name, names))
 
 
 def _limit(request: DecisionRequest) -> int:

@@ -201,6 +201,11 @@ def to_datetime64(moment: datetime) -> np.datetime64:
     return np.datetime64(aware.astimezone(UTC).replace(tzinfo=None), "us")
 
 
+def to_datetime64_or_none(text: str | None) -> np.datetime64 | None:
+    """A moment as text, UTC, or nothing."""
+    return None if text is None else np.datetime64(text, "us")
+
+
 def granted(consents: Columns, contact_ids: np.ndarray) -> dict[str, BoolArray]:
     """Consent by purpose, shape (n_contacts,): true only where the newest status is granted."""
     row_of = {contact_id: row for row, contact_id in enumerate(contact_ids)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,10 +14,15 @@ from decisioning.errors import NudgeError
 from decisioning.price_book import PriceBook
 from decisioning.vocabulary import Dtype
 from ledger.store import Ledger
-from serving.scorer import Scorer
+from serving.scorer import Models, Scorer
 from serving.situations import OnlineFeatures, Sources
 
 LOG = logging.getLogger(__name__)
+
+
+def catalog_key(fingerprint: str, contract_hash: str) -> str:
+    """Names a catalogue together with the feature contract that it was compiled against."""
+    return f"{fingerprint} {contract_hash}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Snapshot:
     @property
     def catalog_key(self) -> str:
         """Names the catalogue together with the feature contract that it was compiled against."""
-        return f"{self.catalog.catalog.fingerprint} {self.contract_hash}"
+        return catalog_key(self.catalog.catalog.fingerprint, self.contract_hash)
 
     @property
     def catalog_body(self) -> dict[str, Any]:
@@ -85,6 +90,15 @@ class SnapshotSource(Protocol):
             The new catalogue or models cannot be served.
         """
 
+    def models(self, versions: Mapping[str, int]) -> Models:
+        """The models of these versions, champions or not.
+
+        Raises
+        ------
+        NotFound
+            One of them is gone.
+        """
+
 
 class SnapshotHolder:
     """The current snapshot, kept fresh by a thread.
@@ -105,6 +119,11 @@ class SnapshotHolder:
     def current(self) -> Snapshot:
         """The snapshot to decide with: take it once per decision."""
         return self._current
+
+    @property
+    def source(self) -> SnapshotSource:
+        """Where snapshots, and earlier versions of models, come from."""
+        return self._source
 
     def watch(self, on_swap: Callable[[Snapshot], None] | None = None) -> None:
         """Begin to look for a newer snapshot every `poll_seconds`."""

@@ -94,15 +94,39 @@ class Tracker:
         NotFound
             No champion is registered, or its artifacts are gone.
         """
-        name = self.registered_name(model)
         found = self._by_alias(model, CHAMPION)
         if found is None:
-            raise NotFound(f"no champion of '{name}' is registered", hint="run nudge train")
+            raise NotFound(f"no champion of '{self.registered_name(model)}' is registered", hint="run nudge train")
+        return self._bundle(found)
+
+    def bundle(self, model: str, version: int) -> ChampionBundle:
+        """The bundle folder, run and tags of any version, champion or not.
+
+        Raises
+        ------
+        NotFound
+            There is no such version, or its artifacts are gone.
+        """
+        name = self.registered_name(model)
         with _plain_errors(self.tracking_uri):
-            source = self._client.get_model_version_download_uri(name, found.version)
+            from mlflow.exceptions import MlflowException
+
+            try:
+                found = self._client.get_model_version(name, str(version))
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    raise NotFound(f"'{name}' has no version {version}", hint="it may have been deleted in MLflow") from None
+                raise
+        return self._bundle(found)
+
+    def _bundle(self, found: Any) -> ChampionBundle:
+        with _plain_errors(self.tracking_uri):
+            source = self._client.get_model_version_download_uri(found.name, found.version)
             folder = Path(_mlflow().artifacts.download_artifacts(artifact_uri=source, tracking_uri=self.tracking_uri))
         if not (folder / BUNDLE_FOLDER).is_dir():
-            raise NotFound(f"the artifacts of '{name}' version {found.version} are gone", got=str(folder), hint="run nudge train again")
+            raise NotFound(
+                f"the artifacts of '{found.name}' version {found.version} are gone", got=str(folder), hint="run nudge train again"
+            )
         return ChampionBundle(folder / BUNDLE_FOLDER, int(found.version), found.run_id, dict(found.tags))
 
     def names(self) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import compile_catalog
-from decisioning.errors import Unavailable
+from decisioning.errors import NotFound, Unavailable
 from decisioning.price_book import Line, PriceBook
 from decisioning.vocabulary import BoolArray, Columns, null_column
 from ledger.store import Ledger
@@ -101,6 +101,9 @@ class Fixed:
 
     def publish(self, book: PriceBook) -> None:
         self.published, self.number = book, self.number + 1
+
+    def models(self, versions: Mapping[str, int]) -> Models:
+        raise NotFound("there is no such version", got=dict(versions))
 
     def load(self) -> Snapshot:
         compiled = compile_catalog(parse_catalog(self.catalog), DTYPES)  # type: ignore[arg-type]

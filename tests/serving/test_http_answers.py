@@ -161,3 +161,17 @@ def test_the_service_is_closed_when_the_server_stops(service: FakeService) -> No
     with TestClient(create_app(service)):
         assert not service.closed
     assert service.closed
+
+
+def test_a_decision_is_replayed_and_prices_are_shown(client: TestClient) -> None:
+    decision_id = client.post("/v1/decisions", json={"contact_id": "c-1"}).json()["decision_id"]
+    assert client.post(f"/v1/decisions/{decision_id}:replay").json() == {"decision_id": decision_id, "identical": True, "differences": []}
+    assert client.post("/v1/decisions/none-such:replay").status_code == 404
+    assert client.get("/v1/prices").json()["constraints"][0]["price"] == 41.2
+
+
+def test_an_action_is_switched_off_for_a_contact_until_a_date(client: TestClient) -> None:
+    off = {"until": "2027-01-01T00:00:00Z", "action_id": "loan", "channel": None, "reason": "complained"}
+    assert client.put("/v1/contacts/c-1/suppressions", json=off).json() == {"contact_id": "c-1", **off}
+    assert client.put("/v1/contacts/c-1/suppressions", json={"until": "soon"}).status_code == 422
+    assert client.put("/v1/contacts/c-1/suppressions", json={"until": "2027-01-01", "acton_id": "loan"}).status_code == 422
