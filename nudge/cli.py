@@ -262,6 +262,45 @@ def demo(
         serve(workspace=workspace, host="127.0.0.1", port=port, workers=1, as_json=False, quiet=quiet)
 
 
+@app.command()
+def replay(
+    decision_id: Annotated[str, typer.Argument(help="The decision to make again.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a past decision again from its versions, features and seed; says whether it is identical, or where it differs."""
+    from nudge.remembering import replay_decision
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), _open(workspace)
+    with terminal.working("replaying"):
+        document = replay_decision(found, decision_id)
+    if not terminal.result(document):
+        show.replayed(terminal, document)
+
+
+@app.command()
+def suppress(
+    contact_id: Annotated[str, typer.Argument(help="Whom to leave alone.")],
+    until: Annotated[str, typer.Option("--until", help="Exclusive, ISO 8601, UTC; a time that is past lifts the suppression.")],
+    workspace: WorkspaceOption = Path(),
+    action: Annotated[str | None, typer.Option("--action", help="This action only.")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", help="This channel only.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Kept beside it.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Switch an action, a channel, or with neither everything off for one contact until a date."""
+    from nudge.remembering import suppress_contact
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), _open(workspace)
+    asked = {"until": until, "action_id": action, "channel": channel, "reason": reason}
+    document = suppress_contact(found, contact_id, asked)
+    if not terminal.result(document):
+        what = " on ".join(name for name in (action, channel) if name) or "everything"
+        terminal.print(f"{what} is off for {contact_id} until {document['until']}")
+
+
 def _not_yet(name: str) -> None:
     """A command of the contract that this version does not do: known, and refused by name."""
 
@@ -272,7 +311,7 @@ def _not_yet(name: str) -> None:
     app.command(name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 
 
-for _name in ("evaluate", "report", "replay", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
+for _name in ("evaluate", "report", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
     _not_yet(_name)
 
 
