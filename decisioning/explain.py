@@ -14,7 +14,7 @@ from decisioning.stages import Appraisal, House
 from decisioning.tipping import Tip, tips
 from decisioning.vocabulary import NO_ACTION
 from decisioning.what_if import Lift, Rule, WhatIf, lifts, what_if
-from decisioning.worth_parts import Part, RunnerUp, against_runner_up, waterfall
+from decisioning.worth_parts import Part, RunnerUp, against_runner_up, told_apart, waterfall
 
 _MONEY = ("cost", "value", "limit")
 _VERB = {
@@ -91,6 +91,8 @@ class Explanation:
         Its gain, what is taken off, and so its priority: they sum to it.
     runner_up : RunnerUp or None
         The next of what was left.
+    next_action : RunnerUp or None
+        The next that is another action; None where the runner-up is, or where there is none.
     changes : tuple of Change
         What would change the choice, the smallest change first.
     """
@@ -100,6 +102,7 @@ class Explanation:
     treatment_id: str | None
     waterfall: tuple[Part, ...]
     runner_up: RunnerUp | None
+    next_action: RunnerUp | None
     changes: tuple[Change, ...]
 
 
@@ -113,13 +116,18 @@ def explain_decision(house: House, decision: Decision) -> Explanation:
     chosen = decision.chosen[0] if decision.chosen else None
     seen = what_if(house, appraisal)
     changes = [_of_lift(seen, catalog, lift) for lift in lifts(seen)] + [_of_tip(catalog, tip) for tip in tips(seen, catalog, house.prices)]
-    second = None if chosen is None else _second(appraisal, catalog, chosen)
+    second, another = (None, None) if chosen is None else _next(appraisal, catalog, chosen)
+
+    def behind(column: int | None) -> RunnerUp | None:
+        return None if chosen is None or column is None else against_runner_up(appraisal, catalog, 0, chosen, column)
+
     return Explanation(
         available=available,
         funnel=funnel,
         treatment_id=None if chosen is None else catalog.treatments[chosen][1].id,
         waterfall=() if chosen is None else waterfall(appraisal, catalog, 0, chosen),
-        runner_up=None if chosen is None or second is None else against_runner_up(appraisal, catalog, 0, chosen, second),
+        runner_up=behind(second),
+        next_action=behind(another),
         changes=tuple(sorted(changes, key=_smallest_first)),
     )
 
@@ -137,11 +145,14 @@ def _funnel(appraisal: Appraisal) -> tuple[int, tuple[Left, ...]]:
     return available, tuple(funnel)
 
 
-def _second(appraisal: Appraisal, catalog: CompiledCatalog, chosen: int) -> int | None:
-    """The best of the living beside the choice."""
+def _next(appraisal: Appraisal, catalog: CompiledCatalog, chosen: int) -> tuple[int | None, int | None]:
+    """The best of the living beside the choice, and, where that is the same action, the best of another one."""
     ranked = ranking(appraisal.candidates.alive[0], catalog.mandatory, appraisal.preference[0]).tolist()
     others = [column for column in ranked if column != chosen]
-    return others[0] if others else None
+    own = catalog.treatments[chosen][0].id
+    other_actions = [column for column in others if catalog.treatments[column][0].id != own]
+    second = others[0] if others else None
+    return second, other_actions[0] if other_actions and other_actions[0] != second else None
 
 
 def _smallest_first(change: Change) -> tuple[float, float]:
@@ -183,6 +194,7 @@ def _lifted(rule: Rule, catalog: CompiledCatalog) -> str:
 def _of_tip(catalog: CompiledCatalog, tip: Tip) -> Change:
     then = NO_ACTION if tip.then is None else catalog.treatments[tip.then][1].id
     digits, unit = (2, f" {catalog.catalog.currency}") if tip.change in _MONEY else (4, "")
+    now, to = told_apart(tip.now, tip.to, digits)
     moves = "rose above" if tip.rises else "fell below"
     whose = (
         f"the worth of one more unit of {tip.what}"
@@ -198,5 +210,5 @@ def _of_tip(catalog: CompiledCatalog, tip: Tip) -> Change:
         then=then,
         by=None,
         size=float(tip.size) if np.isfinite(tip.size) else None,
-        sentence=f"if {whose} {moves} {tip.to:.{digits}f}{unit} (now {tip.now:.{digits}f}), {then} would be chosen",
+        sentence=f"if {whose} {moves} {to}{unit} (now {now}), {then} would be chosen",
     )

@@ -39,6 +39,8 @@ class Filtered:
     stage: str
     rule: str
     detail: str
+    action_id: str
+    channel: str
 
 
 def segment_name(index: int) -> str | None:
@@ -132,8 +134,8 @@ def _all_filtered(stages: list[Stage]) -> NoAction:
 def explain_filtered(appraisal: Appraisal, catalog: CompiledCatalog, row: int) -> list[Filtered]:
     """Each candidate that was taken out and why, in the catalogue's order; other placements than the request's are left out."""
     found = []
-    for column, (_, treatment) in enumerate(catalog.treatments):
+    for column, (action, treatment) in enumerate(catalog.treatments):
         removal = appraisal.candidates.removal(row, column)
         if removal is not None and removal.stage != "placement":
-            found.append(Filtered(treatment.id, removal.stage, removal.rule, removal.detail(row)))
+            found.append(Filtered(treatment.id, removal.stage, removal.rule, removal.detail(row), action.id, treatment.channel))
     return found

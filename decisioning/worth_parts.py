@@ -23,6 +23,8 @@ from decisioning.vocabulary import BoolArray, FloatArray
 FACTORS = ("uplift", "value", "opt_out_risk", "lever", "context_weight", "cost", "shadow_cost")
 """In the order of every array of factors. Where no uplift is known the first is the propensity; the third is opt_out_risk * clv, money."""
 
+_MOST_DIGITS = 10
+
 
 @dataclass(frozen=True)
 class Part:
@@ -157,5 +159,17 @@ def against_runner_up(appraisal: Appraisal, catalog: CompiledCatalog, row: int, 
 
 
 def _between(name: str, ours: float, theirs: float) -> str:
-    digits = 4 if name == "uplift" else 2
-    return f"{ours:.{digits}f} against {theirs:.{digits}f}"
+    return "{} against {}".format(*told_apart(ours, theirs, 4 if name == "uplift" else 2))
+
+
+def told_apart(one: float, other: float, digits: int) -> tuple[str, str]:
+    """Both numbers with `digits` decimals, or with as many more as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> told_apart(0.05, 0.08, 2), told_apart(0.01771, 0.01774, 4)
+    (('0.05', '0.08'), ('0.01771', '0.01774'))
+    """
+    while f"{one:.{digits}f}" == f"{other:.{digits}f}" and one != other and digits < _MOST_DIGITS:
+        digits += 1
+    return f"{one:.{digits}f}", f"{other:.{digits}f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nudge.show_decision import explained
 from nudge.terminal import Terminal
 
 Document = Mapping[str, Any]
@@ -54,16 +55,24 @@ def decided(terminal: Terminal, document: Document) -> None:
         [one["rank"], one["treatment_id"], one["channel"], one["propensity"], one["uplift"], one["expected_profit"]]
         for one in document["actions"]
     ]
+    is_explained = document.get("explanation") is not None
     if rows:
         terminal.table("Next best actions", ["rank", "treatment", "channel", "propensity", "uplift", "expected profit"], rows)
-        for action in document["actions"]:
+        for action in document["actions"][1:] if is_explained else document["actions"]:
             for reason in action["reasons"]:
                 terminal.print(f"  {action['treatment_id']}: {reason}")
     else:
         terminal.print(f"no action: {document['no_action']['reason']} - {document['no_action']['detail']}")
-    if document["filtered"]:
-        filtered = [[one["treatment_id"], one["stage"], one["rule"], one["detail"]] for one in document["filtered"]]
-        terminal.table("Filtered", ["treatment", "stage", "rule", "because"], filtered)
+    explained(terminal, document)
+
+
+def replayed(terminal: Terminal, document: Document) -> None:
+    """Identical, or a line a difference."""
+    if document["identical"]:
+        terminal.print(f"decision {document['decision_id']}: identical")
+        return
+    rows = [[one["field"], str(one["then"]), str(one["now"])] for one in document["differences"]]
+    terminal.table(f"decision {document['decision_id']} differs", ["field", "then", "now"], rows)
 
 
 def policies(terminal: Terminal, document: Document) -> None:

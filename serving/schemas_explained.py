@@ -70,4 +70,5 @@ class ExplanationOut(_Out):
     treatment_id: Annotated[str | None, Field(description="the first choice; null: no_action")]
     waterfall: Annotated[list[PartOut], Field(description="they sum to the priority")]
     runner_up: RunnerUpOut | None
+    next_action: Annotated[RunnerUpOut | None, Field(description="the next that is another action, where the runner-up is not")]
     changes: list[ChangeOut]
