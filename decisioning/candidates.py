@@ -114,7 +114,7 @@ class Candidates:
         number = np.full(len(columns), _ALIVE, dtype=np.int64)
         for place in np.flatnonzero(np.bincount(first[newly.any(axis=0)])).tolist():
             number[place] = self._named(removal(place))
-        self.removed_by[newly] = np.broadcast_to(number[first], newly.shape)[newly]
+        np.copyto(self.removed_by, number[first], where=newly)
 
     def _named(self, removal: Removal) -> int:
         self.removals.append(removal)

@@ -65,6 +65,11 @@ class CompiledCatalog:
     use_per_contact: dict[str, FloatArray]
 
     @cached_property
+    def action_of(self) -> IntArray:
+        """The place in `actions` of each treatment's action, shape (n_treatments,)."""
+        return np.repeat(np.arange(len(self.actions), dtype=np.int64), [len(one.columns) for one in self.actions])
+
+    @cached_property
     def counted_together(self) -> dict[str, tuple[tuple[IntArray, str | None], ...]]:
         """By policy id, the columns that are counted together: all that it holds back, or with `action: "*"` those of each action."""
         together: dict[str, tuple[tuple[IntArray, str | None], ...]] = {}

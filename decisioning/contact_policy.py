@@ -56,11 +56,11 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
             _remove_but_for_the_planned(candidates, catalog, reached, columns, removal, _spared(history, past, own, count, most))
 
 
-def rooms(catalog: CompiledCatalog, situation: Situation, history: History) -> list[Room]:
-    """What the caps still allow, one entry a cap, and with `action: "*"` one a cap and action."""
+def rooms(catalog: CompiledCatalog, situation: Situation, history: History, *, of_each_action: bool = True) -> list[Room]:
+    """What the caps still allow, one entry a cap, and with `action: "*"` one a cap and action, unless those are not asked for."""
     found = []
     for policy in catalog.catalog.contact_policy:
-        if policy.after is not None:
+        if policy.after is not None or (policy.action == "*" and not of_each_action):
             continue
         unit_of, past, counts = _counted(policy, catalog, situation, history)
         for columns, action_id in catalog.counted_together[policy.id]:

@@ -62,7 +62,7 @@ def _slate(house: House, appraisal: Appraisal, limit: int) -> Slate:
     if limit == 1:
         return Slate(catalog, situation.placements, limit)
     left = np.array([house.room.get(one.id, np.inf) for one in catalog.catalog.constraints], dtype=np.float64)
-    allowed = rooms(catalog, situation, appraisal.history)
+    allowed = rooms(catalog, situation, appraisal.history, of_each_action=False)  # a slate names an action once: these cannot fill in it
     return Slate(catalog, situation.placements, limit, allowed, uses_of_one(catalog, situation), left)
 
 

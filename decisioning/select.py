@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.contact_policy import Room
 from decisioning.limits import ROUNDING
-from decisioning.vocabulary import FloatArray, IntArray
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
 @dataclass
@@ -49,36 +49,38 @@ class Slate:
             return ranked[:0]
         if not self.chosen and not self.placements:
             return ranked
-        return np.array([column for column in ranked.tolist() if self._may_stand(column)], dtype=np.int64)
+        return ranked[self._open()[ranked]]
 
     def take(self, column: int) -> None:
         """Choose the treatment in `column`."""
         self.chosen.append(column)
 
-    def _may_stand(self, column: int) -> bool:
-        action, treatment = self.catalog.treatments[column]
-        others = [self.catalog.treatments[one] for one in self.chosen]
-        if any(action.id == other.id for other, _ in others):
-            return False
-        if self.placements:
-            taken = {other.placement for _, other in others}
-            if treatment.placement not in self.placements or treatment.placement in taken:
-                return False
-        return self._within_caps(column) and self._within_limits(column)
-
-    def _within_caps(self, column: int) -> bool:
+    def _open(self) -> BoolArray:
+        """Which treatments may stand beside the chosen ones, shape (n_treatments,)."""
+        free = self._in_free_placements()
+        for column in self.chosen:
+            free &= self.catalog.action_of != self.catalog.action_of[column]
         for room in self.rooms:
             unit = int(room.unit_of[0])
-            if unit >= 0 and room.members[column] and sum(bool(room.members[one]) for one in self.chosen) >= room.left[unit]:
-                return False
-        return True
+            if unit >= 0 and room.members[self.chosen].sum() >= room.left[unit]:
+                free &= ~room.members
+        return free & self._within_limits() if self.chosen else free
 
-    def _within_limits(self, column: int) -> bool:
-        if self.uses is None or self.left is None or not self.chosen:
-            return True
-        together = self.uses[[*self.chosen, column]].sum(axis=0)
-        used = self.uses[column] > 0
-        return bool((together[used] <= self.left[used] * (1 + ROUNDING)).all())
+    def _in_free_placements(self) -> BoolArray:
+        if not self.placements:
+            return np.ones(len(self.catalog.treatments), dtype=np.bool_)
+        taken = {self.catalog.treatments[column][1].placement for column in self.chosen}
+        free = np.zeros(len(self.catalog.treatments), dtype=np.bool_)
+        for name in self.placements:
+            if name not in taken and name in self.catalog.in_placement:
+                free[self.catalog.in_placement[name]] = True
+        return free
+
+    def _within_limits(self) -> BoolArray:
+        if self.uses is None or self.left is None:
+            return np.ones(len(self.catalog.treatments), dtype=np.bool_)
+        together = self.uses[self.chosen].sum(axis=0) + self.uses
+        return np.asarray(((together <= self.left * (1 + ROUNDING)) | ~(self.uses > 0)).all(axis=1), dtype=np.bool_)
 
 
 def select(ranked: IntArray, slate: Slate) -> list[int]:

@@ -90,9 +90,14 @@ class StatedValues:
 
     def on(self, rows: Rows) -> FloatArray:
         """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed."""
-        values: FloatArray = np.broadcast_to(self.numbers, (rows.length, len(self.numbers))).copy()
+        values = np.empty((rows.length, len(self.numbers)))
+        values[:] = self.numbers
         for expression, columns in self.expressions:
-            values[:, columns] = expression.numbers(rows)[:, None]
+            if rows.length == 1:
+                number = expression.on_row(rows.only)
+                values[0, columns] = np.nan if number is None else number
+            else:
+                values[:, columns] = expression.numbers(rows)[:, None]
         return values
 
 
