@@ -44,21 +44,17 @@ def _sum(terminal: Terminal, parts: Sequence[Document], total: tuple[str, float]
     """The parts of a sum, each with a bar from where the sum stood before it to where it stands after."""
     rows, stands = [], 0.0
     for part in parts:
-        rows.append(
-            (part["name"].replace("opt_out", "opt-out").replace("_", " "), part["how"], part["amount"], stands, stands + part["amount"])
-        )
+        name = part["name"].replace("opt_out", "opt-out").replace("_", " ")
+        rows.append((name, part["how"], f"{part['amount']:+,.2f}", (stands, stands + part["amount"])))
         stands += part["amount"]
     if total is not None:
-        rows.append((total[0], "", total[1], 0.0, total[1]))
-    ends = [0.0, *(end for *_, begin, stop in rows for end in (begin, stop))]
+        rows.append((total[0], "", f"{total[1]:,.2f}", (0.0, total[1])))
+    ends = [0.0, *(end for *_, bar in rows for end in bar)]
     low, span = min(ends), max(ends) - min(ends) or 1.0
-    wide = [max((len(row[place]) for row in rows), default=0) for place in (0, 1)]
-    for place, (name, how, amount, begin, stop) in enumerate(rows):
-        is_total = total is not None and place == len(rows) - 1
-        figure = f"{amount:,.2f}" if is_total else f"{amount:+,.2f}"
-        first, last = (round((end - low) / span * _BAR) for end in sorted((begin, stop)))
-        bar = " " * first + "█" * max(1, last - first)
-        terminal.print(f"  {name:<{wide[0]}}  {how:<{wide[1]}}  {figure:>12}  {bar}".rstrip())
+    names, hows = max((len(row[0]) for row in rows), default=0), max((len(row[1]) for row in rows), default=0)
+    for name, how, figure, bar in rows:
+        first, last = (round((end - low) / span * _BAR) for end in sorted(bar))
+        terminal.print(f"  {name:<{names}}  {how:<{hows}}  {figure:>12}  {' ' * first}{'█' * max(1, last - first)}")
 
 
 def _changes(terminal: Terminal, changes: Sequence[Document]) -> None:

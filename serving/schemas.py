@@ -189,8 +189,8 @@ class Filtered(_Out):
     stage: str
     rule: str
     detail: str
-    action_id: str | None = None
-    channel: str | None = None
+    action_id: str
+    channel: str
 
 
 class DecisionResponse(_Out):

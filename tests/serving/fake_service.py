@@ -10,6 +10,15 @@ from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
 
 CHANNELS = ("web", "email")
 
+_FILTERED = {
+    "treatment_id": "savings_hero",
+    "stage": "eligibility",
+    "rule": "age >= 26",
+    "detail": "age is 22",
+    "action_id": "savings",
+    "channel": "web",
+}
+
 
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
@@ -107,9 +116,7 @@ def _answer(decision_id: str, request: DecisionRequest) -> dict[str, Any]:
         "versions": {"catalog": "2026-11-22#9f2c", "models": {"uplift": 4, "clv": 2}, "features": "a81e", "prices": "p-3"},
         "actions": [_loan(rank) for rank in range(1, (request.limit or 1) + 1)],
         "no_action": None,
-        "filtered": [{"treatment_id": "savings_hero", "stage": "eligibility", "rule": "age >= 26", "detail": "age is 22"}]
-        if request.explain
-        else [],
+        "filtered": [_FILTERED] if request.explain else [],
         "explanation": None,
     }
 
