@@ -10,7 +10,9 @@ Read in this order:
 - `candidates.py`: one row per contact x treatment, as a struct of arrays
 - the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py`, `select.py`,
   `explanation.py`; and `quiet_hours.py`: when a message may go out
-- the population under budgets: `allocation.py` over `dual.py` (shadow prices), `assignment.py` (what fits), `refinement.py` (the rest)
-- deliberate randomness: `exploration.py` over `choices.py` (what each choice gives up) and `thompson.py` (who may be the best)
-- the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets)
+- the population under budgets: `allocation.py` over `allocation_problem.py` (offers, limits, caps); `dual.py` and `shadow_prices.py` (what
+  a unit is worth), `allocation_program.py` and `allocation_search.py` (small programmes, exactly), `relaxation.py` (prices and bound),
+  `assignment.py` (what fits), `refinement.py` (the narrowest choices anew), `limit_costs.py`, `clash.py` (which limits contradict)
+- the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets) with `plan_offers.py` and
+  `policy_room.py`
 """

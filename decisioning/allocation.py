@@ -1,66 +1,36 @@
-"""Who gets what when not everybody can? At most one offer a contact, within budgets and capacities.
+"""Who gets what when not everybody can? Offers to contacts within budgets, capacities, minimum volumes and caps.
 
-The problem, over offers j of contact i(j) with value v and uses u, and limits b::
+The problem, over offers j of contact i(j) with value v and uses u, and limits least <= most::
 
-    maximise  sum_j v_j x_j   subject to   sum_{j of i} x_j <= 1 for every contact,   sum_j u_jr x_j <= b_r for every limit,   x in {0, 1}
+    maximise  sum_j v_j x_j   subject to   sum_{j of i} x_j <= per_contact and no action twice, for every contact,
+                                           least_r <= sum_j u_jr x_j <= most_r, for every limit,
+                                           sum_{j in cap, unit} x_j <= room, for every unit of every cap,   x in {0, 1}
 
-Mandatory offers are served first. Then `dual.py` finds the shadow prices, `assignment.py` hands out in the order of worth after
-prices, only what fits, so that no limit is ever exceeded, and `refinement.py` tries the few narrowest choices anew. The dual
-at the prices bounds the best value from above, so every plan says how far from it it may be.
+Mandatory offers are served first. Then `relaxation.py` finds the prices of the limits, contacts are handed the best of what fits in
+the order of how clear their choice is, and `refinement.py` tries the narrowest choices anew. The dual at the prices (`dual.py`) bounds
+the best value from above, so every plan says how far from it it may be. Limits that contradict one another are named (`clash.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.assignment import NONE, Assignment, two_best
-from decisioning.dual import Market, dual_bound, shadow_prices
+from decisioning.allocation_problem import NONE, Limits, LocalCap, Offers, Problem
+from decisioning.assignment import Assignment, paying
+from decisioning.clash import find_clash
+from decisioning.dual import wishes
+from decisioning.errors import Infeasible
+from decisioning.limit_costs import limit_costs
 from decisioning.refinement import refine
-from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+from decisioning.relaxation import Relaxation, compete, descending, relax, serve_first
+from decisioning.vocabulary import FloatArray, IntArray
 
-_TIE = 1e-9
+__all__ = ["NONE", "Allocation", "Limits", "LocalCap", "Offers", "allocate"]
 
-__all__ = ["NONE", "Allocation", "Offers", "allocate"]
-
-
-@dataclass(frozen=True)
-class Offers:
-    """The candidates worth allocating, sorted by contact.
-
-    Attributes
-    ----------
-    contact : array of int, shape (n_offers,), ascending
-        Row of the contact, 0 .. n_contacts - 1; contacts without an offer do not occur.
-    treatment : array of int, shape (n_offers,)
-    value : array, shape (n_offers,)
-        Priority before shadow prices, money.
-    use : array, shape (n_offers, n_limits)
-        What the offer uses of each limit, >= 0.
-    first : array of bool, shape (n_offers,)
-        Mandatory offers: they are served before all others, whatever their value.
-
-    Raises
-    ------
-    ValueError
-        A value or a use is not finite, a use is negative, or the offers are not sorted by contact.
-    """
-
-    contact: IntArray
-    treatment: IntArray
-    value: FloatArray
-    use: FloatArray
-    first: BoolArray
-
-    def __post_init__(self) -> None:
-        if not np.isfinite(self.value).all():
-            raise ValueError("the value of an offer is not a finite number")
-        if not (np.isfinite(self.use).all() and (self.use >= 0).all()):
-            raise ValueError("what an offer uses of a limit is not a finite number, or is negative")
-        if (np.diff(self.contact) < 0).any():
-            raise ValueError("offers must be sorted by contact")
+_PROVEN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -69,114 +39,171 @@ class Allocation:
 
     Attributes
     ----------
+    taken : array of int
+        The chosen offers, ascending.
     choice : array of int, shape (n_contacts,)
-        The chosen offer of each contact, -1 for none.
-    shadow_prices, used, slack : arrays, shape (n_limits,)
-        Money for one more unit of each limit; what is used and what is left of it.
+        The best-ranked chosen offer of each contact, -1 for none.
+    shadow_prices : array, shape (n_limits,)
+        Money for one more unit: positive where a maximum binds, negative where a minimum does. The reduced value of an offer is
+        `value - uses @ shadow_prices`.
+    used, slack, excess : arrays, shape (n_limits,)
+        What is used, what is left to the maximum (inf where there is none), and what is used beyond the minimum.
     value : float
         Of the chosen offers, `value_first` of it of mandatory ones.
     bound : float
         No allocation that serves the mandatory offers first is worth more.
+    cost_of_limit : array, shape (n_limits,)
+        What the bound would gain if this limit were not there, money, >= 0: see `limit_costs`.
     """
 
+    taken: IntArray
     choice: IntArray
     shadow_prices: FloatArray
     used: FloatArray
     slack: FloatArray
+    excess: FloatArray
     value: float
     bound: float
+    cost_of_limit: FloatArray
     value_first: float = 0.0
 
     @property
     def gap(self) -> float:
         """How far the choice can be from the best one, as a fraction of what there was to win; 0 is proven optimal."""
-        to_win = self.bound - self.value_first
+        to_win = max(abs(self.bound - self.value_first), abs(self.value - self.value_first))
         return max(0.0, (self.bound - self.value) / to_win) if to_win > 0 else 0.0
 
 
-def allocate(offers: Offers, limits: FloatArray, n_contacts: int) -> Allocation:
-    """The allocation of `offers` within `limits` (shape (n_limits,)), deterministic.
+def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: int = 1, caps: Sequence[LocalCap] = ()) -> Allocation:
+    """The allocation of `offers` within `limits`, deterministic.
 
-    Among equals the contact that comes first is served first, and of its offers the treatment that comes first.
+    Among equals the contact that comes first is served first, and of its offers the one that stands first.
+
+    Parameters
+    ----------
+    offers : Offers
+    limits : Limits
+    n_contacts : int
+    per_contact : int
+        The most offers that one contact gets, each of another action.
+    caps : sequence of LocalCap
+
+    Raises
+    ------
+    Infeasible
+        The limits contradict one another; the error holds which of them, and by how much.
 
     Examples
     --------
-    >>> offers = Offers(np.array([0, 1, 2]), np.array([0, 0, 0]), np.array([5.0, 9.0, 7.0]), np.ones((3, 1)), np.zeros(3, dtype=bool))
-    >>> plan = allocate(offers, np.array([2.0]), 3)
-    >>> plan.choice.tolist(), plan.used.tolist(), plan.gap
-    ([-1, 1, 2], [2.0], 0.0)
+    >>> nothing = np.zeros(3, dtype=int)
+    >>> offers = Offers(np.arange(3), nothing, np.array([5.0, 9.0, 7.0]), nothing, np.ones((1, 1)), nothing.astype(bool), nothing)
+    >>> plan = allocate(offers, Limits.at_most(np.array([2.0])), 3)
+    >>> plan.choice.tolist(), plan.used.tolist(), plan.gap, plan.cost_of_limit.tolist()
+    ([-1, 1, 2], [2.0], 0.0, [5.0])
     """
-    served = Assignment(offers.contact, offers.use, limits, n_contacts)
-    served.take(_by_best(offers, np.flatnonzero(offers.first), offers.value))
-    value_first = _value(offers, served)
-    wanted = np.flatnonzero((served.choice[offers.contact] == NONE) & (offers.value > 0) & ~offers.first)
-    competing = wanted[served.is_open(wanted)]
-    market = _market(offers, competing, served.remaining)
-    prices = shadow_prices(market)
-    bound = value_first + dual_bound(market, prices)
-    reduced = offers.value - offers.use @ prices
-    best = _hand_out(offers, competing, reduced, served)
-    if len(limits):
-        refine(best, reduced, prices, competing)
-        best.take(_by_best(offers, competing[best.is_open(competing)], reduced))
-    prices = _blocking(offers, wanted, competing, reduced, prices)
-    return Allocation(best.choice, prices, best.used, limits - best.used, _value(offers, best), bound, value_first)
+    problem = Problem(offers, limits, n_contacts, per_contact, tuple(caps))
+    relaxation = relax(problem)
+    if relaxation is None:
+        raise _clashing(problem)
+    best = _best(relaxation)
+    prices = _blocking(relaxation)
+    used = best.used
+    return Allocation(
+        taken=best.chosen,
+        choice=_best_ranked(best),
+        shadow_prices=prices,
+        used=used,
+        slack=limits.most - used,
+        excess=used - limits.least,
+        value=best.value,
+        bound=max(relaxation.bound, best.value),
+        cost_of_limit=limit_costs(relaxation),
+        value_first=relaxation.served.value,
+    )
 
 
-def _hand_out(offers: Offers, competing: IntArray, reduced: FloatArray, served: Assignment) -> Assignment:
-    """`served` and what of `competing` goes on top: first what is worth its price, then whatever still fits.
-
-    The clearest preferences first, or the greatest worth first: whichever wins more.
-    """
-    paying = competing[reduced[competing] > -_TIE * offers.value[competing]]
-    tried = []
-    for in_order in (_by_margin, _by_best)[: 2 if len(served.limits) else 1]:
-        assignment = served.copy()
-        assignment.take(in_order(offers, paying, reduced))
-        assignment.take(_by_best(offers, competing[assignment.is_open(competing)], reduced))
-        tried.append(assignment)
-    return max(tried, key=lambda one: _value(offers, one))
-
-
-def _value(offers: Offers, assignment: Assignment) -> float:
-    return float(offers.value[assignment.choice[assignment.choice != NONE]].sum())
+def _best(relaxation: Relaxation) -> Assignment:
+    """The best of what is handed out at the prices and of what trying the narrowest contacts anew makes of it."""
+    held = _hand_out(relaxation)
+    if held.is_feasible and held.value >= relaxation.bound - _PROVEN * abs(relaxation.bound):
+        return held
+    anew = refine(held, relaxation)
+    if anew is not None:
+        _fill(anew, relaxation)
+    found = [one for one in (held, anew) if one is not None and one.is_feasible]
+    if not found:
+        raise _only_divided(relaxation)
+    return max(found, key=lambda one: one.value)
 
 
-def _market(offers: Offers, which: IntArray, limits: FloatArray) -> Market:
-    starts = np.flatnonzero(np.diff(offers.contact[which], prepend=-1))
-    return Market(offers.value[which], offers.use[which], starts, limits)
+def _hand_out(relaxation: Relaxation) -> Assignment:
+    """What is worth its price, the clearest preferences first; then whatever still fits, the greatest worth first."""
+    held, offers, contest = relaxation.served.copy(), relaxation.served.problem.offers, relaxation.contest
+    worth = relaxation.worth
+    wanted = np.zeros(len(offers.value), dtype=np.bool_)
+    wanted[relaxation.competing] = True
+    margin = np.full(held.problem.n_contacts, -np.inf)
+    owner = offers.contact[relaxation.competing[contest.starts[:-1]]]
+    margin[owner] = wishes(contest, worth[relaxation.competing]).margin
+    held.serve(descending(margin), worth, wanted & paying(worth, offers.value))
+    _fill(held, relaxation)
+    return held
 
 
-def _by_best(offers: Offers, which: IntArray, worth: FloatArray) -> IntArray:
-    """`which`, ordered by each contact's best `worth`: a contact's offers together, its best first; among equals the first contact."""
-    return _ordered(offers, which, worth, lambda best, _: best)
+def _fill(held: Assignment, relaxation: Relaxation) -> None:
+    """Take whatever of positive value still fits, the contact of the greatest worth first."""
+    offers, worth = held.problem.offers, relaxation.worth
+    wanted = held.is_open() & (offers.value > 0) & ~offers.first
+    best = np.full(held.problem.n_contacts, -np.inf)
+    np.maximum.at(best, offers.contact[wanted], worth[wanted])
+    held.serve(descending(best), worth, wanted)
 
 
-def _by_margin(offers: Offers, which: IntArray, worth: FloatArray) -> IntArray:
-    """`which`, ordered by how much each contact's best `worth` exceeds its second best, or the 0 of no action."""
-    return _ordered(offers, which, worth, lambda best, second: best - np.maximum(second, 0.0))
+def _best_ranked(best: Assignment) -> IntArray:
+    """Of each contact's chosen offers a mandatory one, or else that of the greatest value; -1 for none."""
+    offers, chosen = best.problem.offers, best.chosen
+    choice = np.full(best.problem.n_contacts, NONE, dtype=np.int64)
+    order = chosen[np.lexsort((-chosen, offers.value[chosen], offers.first[chosen]))]
+    choice[offers.contact[order]] = order
+    return choice
 
 
-def _ordered(offers: Offers, which: IntArray, worth: FloatArray, key: Callable[[FloatArray, FloatArray], FloatArray]) -> IntArray:
-    contact = offers.contact[which]
-    starts, lengths, best, second = two_best(contact, worth[which])
-    rank = np.repeat(np.lexsort((starts, -key(best, second))).argsort(), lengths)
-    return np.asarray(which[np.lexsort((offers.treatment[which], -worth[which], rank))], dtype=np.int64)
-
-
-def _blocking(offers: Offers, wanted: IntArray, competing: IntArray, reduced: FloatArray, prices: FloatArray) -> FloatArray:
-    """`prices`, raised for a limit that can serve none of its offers to what the best of them would gain by one unit of it.
+def _blocking(relaxation: Relaxation) -> FloatArray:
+    """The prices, raised for a limit that can serve none of its offers to what the best of them would gain by one unit of it.
 
     Such a limit takes no part in the dual, and any price from here on is one of the best; below, real time would hand out what cannot be.
     """
-    alternative = np.zeros(int(offers.contact.max(initial=-1)) + 1)
-    np.maximum.at(alternative, offers.contact[competing], reduced[competing])
-    shut_out = np.setdiff1d(wanted, competing, assume_unique=True)
-    gain = reduced[shut_out] - alternative[offers.contact[shut_out]]
+    offers, competing, prices = relaxation.served.problem.offers, relaxation.competing, relaxation.prices
+    in_contest = np.zeros(len(offers.uses), dtype=np.bool_)
+    in_contest[offers.profile[competing]] = True
+    blocked = ~relaxation.served.profiles_that_fit()
+    shut_out = relaxation.wanted[blocked[offers.profile[relaxation.wanted]] & (offers.value[relaxation.wanted] > 0)]
+    alternative = np.zeros(relaxation.served.problem.n_contacts)
+    np.maximum.at(alternative, offers.contact[competing], offers.reduced(prices, competing))
+    gain = offers.reduced(prices, shut_out) - alternative[offers.contact[shut_out]]
     raised = prices.copy()
-    for limit in np.flatnonzero((offers.use[shut_out] > 0).any(axis=0) & ~(offers.use[competing] > 0).any(axis=0)):
-        use = offers.use[shut_out, limit]
-        uses = use > 0
-        raised[limit] = max(0.0, float((gain[uses] / use[uses]).max()))
-        gain = gain - raised[limit] * use
+    use = offers.uses[offers.profile[shut_out]]
+    full = (use > relaxation.served.left).any(axis=0)
+    for limit in np.flatnonzero(full & ~(offers.uses[in_contest] > 0).any(axis=0)):
+        uses = use[:, limit] > 0
+        raised[limit] = max(0.0, float((gain[uses] / use[uses, limit]).max()))
+        gain = gain - raised[limit] * use[:, limit]
     return raised
+
+
+def _clashing(problem: Problem) -> Infeasible:
+    served = serve_first(problem)
+    clash = find_clash(served, compete(served)[1])
+    named = ", ".join(f"the {one.side} of limit {one.limit} ({one.bound:g}, off by {one.by:g})" for one in clash)
+    return Infeasible(f"the limits contradict one another: {named}", clash=clash)
+
+
+def _only_divided(relaxation: Relaxation) -> Infeasible:
+    clash = find_clash(relaxation.served, relaxation.competing)
+    if clash:
+        return _clashing(relaxation.served.problem)
+    lacking = [str(limit) for limit in np.flatnonzero(relaxation.served.problem.limits.least > 0)]
+    return Infeasible(
+        f"no allocation of whole offers was found that meets every minimum (limits {', '.join(lacking)}), though divided offers would",
+        hint="lower a minimum or raise a maximum a little",
+    )

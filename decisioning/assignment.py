@@ -1,117 +1,188 @@
-"""Handing offers out: at most one a contact, and only while it fits. Whatever is tried here, no limit is ever exceeded."""
+"""Who has which offer, and what that uses. Whatever is tried here, no maximum, no cap and no contact's room is ever exceeded."""
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
 
 import numpy as np
 
+from decisioning.allocation_problem import Problem
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
-NONE = -1
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Sums of money may be this much too large, as a fraction, before they are checked exactly."""
-
-
-def two_best(contact: IntArray, worth: FloatArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Where each contact's offers begin, how many they are, and their best and second best `worth`; -inf where there is no second.
-
-    Examples
-    --------
-    >>> two_best(np.array([3, 3, 3, 7]), np.array([1.0, 4.0, 2.0, 5.0]))
-    (array([0, 3]), array([3, 1]), array([4., 5.]), array([  2., -inf]))
-    """
-    starts = np.flatnonzero(np.diff(contact, prepend=-1))
-    lengths = np.diff(np.append(starts, len(contact)))
-    if not len(starts):
-        return starts, lengths, np.zeros(0), np.zeros(0)
-    best = np.maximum.reduceat(worth, starts)
-    at_best = np.flatnonzero(worth == np.repeat(best, lengths))
-    others = worth.copy()
-    others[at_best[np.diff(contact[at_best], prepend=-1) != 0]] = -np.inf
-    return starts, lengths, best, np.maximum.reduceat(others, starts)
+_TIE = 1e-9
 
 
 class Assignment:
-    """Who has which offer, and what that uses.
+    """An assignment under way.
 
     Parameters
     ----------
-    contact : array of int, shape (n_offers,)
-    use : array, shape (n_offers, n_limits), >= 0
-    limits : array, shape (n_limits,)
-    n_contacts : int
+    problem : Problem
 
     Attributes
     ----------
-    choice : array of int, shape (n_contacts,)
-        The offer of each contact, -1 for none.
+    taken : array of bool, shape (n_offers,)
+    count : array of int, shape (n_contacts,)
+        How many offers each contact has.
+    cap_left : tuple of arrays of int, one a cap, shape (n_units,)
     """
 
-    def __init__(self, contact: IntArray, use: FloatArray, limits: FloatArray, n_contacts: int) -> None:
-        self.contact, self.use, self.limits = contact, use, limits
-        self.choice: IntArray = np.full(n_contacts, NONE, dtype=np.int64)
-        self._used: FloatArray = np.zeros(len(limits))
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.taken: BoolArray = np.zeros(len(problem.offers.value), dtype=np.bool_)
+        self.count: IntArray = np.zeros(problem.n_contacts, dtype=np.int64)
+        self.cap_left = tuple(cap.room.astype(np.int64) for cap in problem.caps)
+        self._used: FloatArray = np.zeros(problem.offers.uses.shape[1])
 
     def copy(self) -> Assignment:
         """The same assignment, to go on with apart."""
-        other = Assignment(self.contact, self.use, self.limits, len(self.choice))
-        other.choice, other._used = self.choice.copy(), self._used.copy()
+        other = Assignment(self.problem)
+        other.taken, other.count, other._used = self.taken.copy(), self.count.copy(), self._used.copy()
+        other.cap_left = tuple(left.copy() for left in self.cap_left)
         return other
+
+    @property
+    def chosen(self) -> IntArray:
+        """The offers that are taken, ascending."""
+        return np.flatnonzero(self.taken)
+
+    @property
+    def value(self) -> float:
+        """What the taken offers are worth together, before prices."""
+        return float(self.problem.offers.value[self.taken].sum())
 
     @property
     def used(self) -> FloatArray:
         """What is used of each limit, correctly rounded, shape (n_limits,)."""
-        taken = self.use[self.choice[self.choice != NONE]]
-        return np.array([math.fsum(column) for column in taken.T.tolist()], dtype=np.float64)
+        uses = self.problem.offers.uses
+        counts = np.bincount(self.problem.offers.profile[self.taken], minlength=len(uses)).tolist()
+        exact = [sum((n * Fraction(u) for n, u in zip(counts, column, strict=True) if n and u), Fraction(0)) for column in uses.T.tolist()]
+        return np.array([float(one) for one in exact], dtype=np.float64)
 
     @property
-    def remaining(self) -> FloatArray:
-        """What is left of each limit, shape (n_limits,), never below 0."""
-        return np.maximum(self.limits - self._used, 0.0)
+    def left(self) -> FloatArray:
+        """What is left up to each maximum, shape (n_limits,), never below 0."""
+        return np.maximum(self.problem.limits.most - self._used, 0.0)
 
-    def is_open(self, offers: IntArray) -> BoolArray:
-        """Which of `offers` belong to a contact that has none yet and would fit by themselves."""
-        free = self.choice[self.contact[offers]] == NONE
-        fits = (self.use[offers] <= self.remaining + _ROUNDING * self.limits).all(axis=1)
-        return np.asarray(free & fits, dtype=np.bool_)
+    @property
+    def lacking(self) -> FloatArray:
+        """What is missing to each minimum, shape (n_limits,), never below 0."""
+        return np.maximum(self.problem.limits.least - self._used, 0.0)
 
-    def take(self, order: IntArray) -> None:
-        """Give each contact without an offer the first in `order` that fits, in that order.
+    @property
+    def is_feasible(self) -> bool:
+        """Whether what is used, counted exactly, is within every maximum and meets every minimum."""
+        used, limits = self.used, self.problem.limits
+        return bool((used <= limits.most).all() and (used >= limits.least).all())
 
-        A contact's offers stand together in `order`. What fits is found many at a time: everything up to the first offer that does not.
+    def settle(self) -> None:
+        """Count again exactly what is used."""
+        self._used = self.used
+
+    def profiles_that_fit(self) -> BoolArray:
+        """Which profiles fit into what is left, each by itself, shape (n_profiles,)."""
+        slack = self.left + ROUNDING * np.where(np.isfinite(self.problem.limits.most), self.problem.limits.most, 0.0)
+        return np.asarray((self.problem.offers.uses <= slack).all(axis=1), dtype=np.bool_)
+
+    def is_open(self) -> BoolArray:
+        """Which offers could still be taken, each by itself, shape (n_offers,)."""
+        problem, offers = self.problem, self.problem.offers
+        is_open = self.profiles_that_fit()[offers.profile] & ~self.taken & (self.count < problem.per_contact)[offers.contact]
+        for cap, left in zip(problem.caps, self.cap_left, strict=True):
+            unit = cap.unit_of[offers.contact]
+            is_open &= ~(cap.members[offers.treatment] & (unit >= 0)) | (np.append(left, 0)[unit] > 0)
+        if problem.per_contact > 1:
+            has = np.unique(_keys(problem, self.chosen))
+            is_open &= ~np.isin(_keys(problem, np.arange(len(offers.value))), has)
+        return np.asarray(is_open, dtype=np.bool_)
+
+    def put(self, offers: IntArray) -> None:
+        """Take `offers`, which are known to be open together."""
+        self._change(offers, 1)
+
+    def release(self, offers: IntArray) -> None:
+        """Give back `offers`, which are taken."""
+        self._change(offers, -1)
+
+    def _change(self, which: IntArray, sign: int) -> None:
+        problem, offers = self.problem, self.problem.offers
+        self.taken[which] = sign > 0
+        np.add.at(self.count, offers.contact[which], sign)
+        self._used = self._used + sign * (np.bincount(offers.profile[which], minlength=len(offers.uses)) @ offers.uses)
+        for cap, left in zip(problem.caps, self.cap_left, strict=True):
+            unit = cap.unit_of[offers.contact[which]]
+            np.subtract.at(left, unit[cap.members[offers.treatment[which]] & (unit >= 0)], sign)
+
+    def serve(self, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
+        """Give each of `contacts`, in that order, the `wanted` offers that are worth most to it, as long as they fit.
+
+        Parameters
+        ----------
+        contacts : array of int
+        worth : array, shape (n_offers,)
+            The greatest is taken first; among equals of a contact the one that stands first.
+        wanted : array of bool, shape (n_offers,)
 
         Examples
         --------
-        >>> assignment = Assignment(np.array([0, 1, 2]), np.array([[4.0], [3.0], [1.0]]), np.array([5.0]), 3)
-        >>> assignment.take(np.array([0, 1, 2]))
-        >>> assignment.choice.tolist(), assignment.used.tolist()
-        ([0, -1, 2], [5.0])
+        >>> from decisioning.allocation_problem import Limits, Offers
+        >>> offers = Offers(np.arange(3), np.zeros(3, dtype=int), np.ones(3), np.arange(3), np.array([[4.0], [3.0], [1.0]]),
+        ...     np.zeros(3, dtype=bool), np.zeros(3, dtype=int))
+        >>> assignment = Assignment(Problem(offers, Limits.at_most(np.array([5.0])), 3))
+        >>> assignment.serve(np.array([0, 1, 2]), np.array([9.0, 8.0, 7.0]), np.ones(3, dtype=bool))
+        >>> assignment.chosen.tolist(), assignment.used.tolist()
+        ([0, 2], [5.0])
         """
-        begun_with = self.choice.copy()
-        while len(order := order[self.is_open(order)]):
-            heads = order[np.diff(self.contact[order], prepend=-1) != 0]
-            after = self._used + np.cumsum(self.use[heads], axis=0)
-            too_much = (after > self.limits * (1 + _ROUNDING)).any(axis=1)
-            fitting = int(too_much.argmax()) if too_much.any() else len(heads)
-            self.choice[self.contact[heads[:fitting]]] = heads[:fitting]
-            self._used = after[fitting - 1] if fitting else self._used
-            if fitting == len(heads):
-                break
-        self._give_back_what_rounding_let_in(np.flatnonzero(self.choice != begun_with))
-
-    def replace(self, contacts: IntArray, offers: IntArray) -> None:
-        """Give `contacts` the offers that stand beside them (-1: none) instead of what they have, as far as they fit."""
-        self.choice[contacts] = NONE
-        self._used = self.used
-        self.take(offers[offers != NONE])
+        before = self.taken.copy()
+        _serve_one_by_one(self, contacts, worth, wanted)
+        self._give_back_what_rounding_let_in(np.flatnonzero(self.taken & ~before))
 
     def _give_back_what_rounding_let_in(self, newly: IntArray) -> None:
         """Undo, the least first, until the exact sums are within the limits."""
-        over = self.used > self.limits
+        self.settle()
+        offers, over = self.problem.offers, self._used > self.problem.limits.most
         while over.any():
-            using = newly[(self.use[self.choice[newly]][:, over] > 0).any(axis=1) & (self.choice[newly] != NONE)]
-            smallest = using[np.argmin(self.use[self.choice[using]][:, over].max(axis=1))]
-            self.choice[smallest] = NONE
-            over = self.used > self.limits
-        self._used = self.used
+            using = newly[self.taken[newly] & (offers.uses[offers.profile[newly]][:, over] > 0).any(axis=1)]
+            self.release(using[[np.argmin(offers.uses[offers.profile[using]][:, over].max(axis=1))]])
+            self.settle()
+            over = self._used > self.problem.limits.most
+
+
+def _keys(problem: Problem, which: IntArray) -> IntArray:
+    """One number for each pair of contact and action."""
+    action = problem.offers.action.astype(np.int64)
+    return np.asarray(problem.offers.contact[which] * (int(action.max(initial=0)) + 1) + action[which], dtype=np.int64)
+
+
+def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
+    problem = assignment.problem
+    ceiling = problem.limits.most * (1 + ROUNDING)
+    for contact in contacts.tolist():
+        own = np.arange(problem.starts[contact], problem.starts[contact + 1])
+        own = own[wanted[own] & ~assignment.taken[own]]
+        for offer in own[np.argsort(-worth[own], kind="stable")].tolist():
+            if assignment.count[contact] >= problem.per_contact:
+                break
+            if _fits(assignment, contact, offer, ceiling):
+                assignment.put(np.array([offer]))
+
+
+def _fits(assignment: Assignment, contact: int, offer: int, ceiling: FloatArray) -> bool:
+    problem, offers = assignment.problem, assignment.problem.offers
+    if (assignment._used + offers.uses[offers.profile[offer]] > ceiling).any():
+        return False
+    own = np.arange(problem.starts[contact], problem.starts[contact + 1])
+    if (offers.action[own[assignment.taken[own]]] == offers.action[offer]).any():
+        return False
+    for cap, left in zip(problem.caps, assignment.cap_left, strict=True):
+        unit = cap.unit_of[contact]
+        if unit >= 0 and cap.members[offers.treatment[offer]] and left[unit] <= 0:
+            return False
+    return True
+
+
+def paying(worth: FloatArray, value: FloatArray) -> BoolArray:
+    """Which offers are worth their price, ties among them."""
+    return np.asarray(worth > -_TIE * np.abs(value), dtype=np.bool_)

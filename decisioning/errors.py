@@ -11,7 +11,8 @@
     │   └── TooLarge            a request is larger than the limit
     ├── NotFound                a contact, decision, model or file is not there
     ├── Conflict                the state does not allow it now
-    │   └── ContractMismatch    a model was trained on another feature contract
+    │   ├── ContractMismatch    a model was trained on another feature contract
+    │   └── Infeasible          the limits of a plan contradict one another
     └── Unavailable             a store or a model cannot answer now
 
 The tree knows nothing of HTTP: `serving/http_errors.py` holds the one table of statuses.
@@ -20,7 +21,8 @@ The tree knows nothing of HTTP: `serving/http_errors.py` holds the one table of 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 
 class NudgeError(Exception):
@@ -102,6 +104,29 @@ class Conflict(NudgeError):
 
 class ContractMismatch(Conflict):
     """A model was trained on another feature contract than the workspace's."""
+
+
+class Clashing(NamedTuple):
+    """One bound of several that cannot all hold: the place of its limit, which side of it, and what it asks for.
+
+    `by` is how much this bound alone would have to give way for the others to hold together with it.
+    """
+
+    limit: int
+    side: Literal["most", "least"]
+    bound: float
+    by: float
+
+
+class Infeasible(Conflict):
+    """The limits of a plan contradict one another; none of the bounds in `clash` can be left out of the contradiction.
+
+    `clash` is empty where divided offers could meet the limits and only whole ones cannot, or where the search gave up.
+    """
+
+    def __init__(self, what: str, *, clash: Sequence[Clashing] = (), hint: str | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.clash = tuple(clash)
 
 
 class Unavailable(NudgeError):

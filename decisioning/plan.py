@@ -2,60 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from decisioning.allocation import NONE, Allocation, Offers, allocate
-from decisioning.arbitration import use_of
+from decisioning.allocation import Allocation, Limits, LocalCap, Offers, allocate
+from decisioning.allocation_problem import NONE, spans
 from decisioning.candidates import Situation
-from decisioning.control import HOLDOUT, TREATED, hash_to_unit
-from decisioning.explanation import LIMITED, explain_no_actions, segment_name, segments
+from decisioning.catalog import Constraint
+from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.control import hash_to_unit
+from decisioning.errors import Clashing, Infeasible
+from decisioning.explanation import LIMITED, segment_name
 from decisioning.history import History
-from decisioning.stages import Appraisal, House, appraise_candidates
-from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
+from decisioning.plan_offers import FACTORS, Everybody, Gathered, asked_for, limits_of
+from decisioning.stages import House, appraise_candidates
+from decisioning.vocabulary import FloatArray, IntArray, TextArray
 
-_OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")
-_OF_ECONOMICS = ("cost", "context_weight", "profit")
 _ORDER = "the order in which a plan serves equals"
-
-
-@dataclass
-class _Collected:
-    """What is kept of a chunk once its candidate arrays are gone: one entry a living offer, one a contact."""
-
-    contact: list[IntArray] = field(default_factory=list)
-    treatment: list[IntArray] = field(default_factory=list)
-    priority: list[FloatArray] = field(default_factory=list)
-    use: list[FloatArray] = field(default_factory=list)
-    factors: dict[str, list[FloatArray]] = field(default_factory=lambda: {name: [] for name in (*_OF_SCORES, *_OF_ECONOMICS)})
-    offer_segment: list[IntArray] = field(default_factory=list)
-    contact_ids: list[TextArray] = field(default_factory=list)
-    clv: list[FloatArray] = field(default_factory=list)
-    control_group: list[TextArray] = field(default_factory=list)
-    contact_segment: list[IntArray] = field(default_factory=list)
-    reason: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The decisions of a population.
+    """The decisions of a population: one row a chosen treatment, and one a contact that gets none, in the order of the contacts.
+
+    With one treatment a contact, row i is contact i. All arrays have shape (n_rows,).
 
     Attributes
     ----------
-    contact_ids, clv, control_group, segment, reason : shape (n_contacts,)
-        `segment` is that of the chosen or else the best candidate; `reason` says why there is no action, empty where there is one.
-    treatment : array of int, shape (n_contacts,)
+    contact : array of int
+        The place of the row's contact in the population, ascending.
+    rank : array of int
+        1 for a contact's best treatment, 2 for the next; 1 where there is none.
+    contact_ids, clv, control_group : of the row's contact.
+    segment : that of the chosen or else the best candidate.
+    reason : tuple of str
+        Why there is no action; where there is one, empty, or that a minimum asked for it.
+    treatment : array of int
         Column of the chosen treatment, -1 for no_action.
-    factors : mapping name -> array, shape (n_contacts,)
+    factors : mapping name -> array
         The economics of the chosen treatment, NaN for no_action.
-    priority, shadow_cost : shape (n_contacts,)
+    priority, shadow_cost : arrays
         After shadow prices, money; 0 for no_action.
     allocation : Allocation
     """
 
+    contact: IntArray
+    rank: IntArray
     contact_ids: TextArray
     clv: FloatArray
     control_group: TextArray
@@ -73,98 +68,133 @@ def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
 
     A plan finds its own prices: those of `house` do not count. Equals are served in the order of a hash of their contact ids, so that the
     plan does not depend on the order in which contacts come.
+
+    Raises
+    ------
+    Infeasible
+        The constraints contradict one another: it names which, and by how much.
     """
-    unpriced = replace(house, prices={})
-    kept = _Collected()
+    unpriced, catalog = replace(house, prices={}), house.catalog
+    gathered = Gathered.nobody(catalog)
+    wanted_anyway = asked_for(catalog)
     for situation, history in chunks:
-        _collect(kept, unpriced, appraise_candidates(unpriced, situation, history))
-    contact_ids = _join(kept.contact_ids, np.object_)
-    limits = np.array([constraint.max for constraint in house.catalog.catalog.constraints], dtype=np.float64)
-    offers = _offers(kept, house, len(limits))
-    return _rows(kept, contact_ids, offers, _allocate_in_hash_order(offers, limits, contact_ids))
+        gathered.add(appraise_candidates(unpriced, situation, history, wanted_anyway=wanted_anyway))
+    everybody = gathered.joined()
+    offers, limits = everybody.as_offers(catalog, gathered.profiles.uses), limits_of(catalog)
+    try:
+        allocation = _allocate_in_hash_order(offers, limits, everybody.contact_ids, gathered.room.caps(), gathered.room.per_contact)
+    except Infeasible as error:
+        raise _in_words(error, catalog.catalog.constraints) from None
+    return _rows(everybody, offers, allocation, catalog)
 
 
-def _collect(kept: _Collected, house: House, appraisal: Appraisal) -> None:
-    """Keep the living candidates of a chunk, sorted by contact, and one line a contact."""
-    alive, economics, scores = appraisal.candidates.alive, appraisal.economics, appraisal.scores
-    offset = sum(len(ids) for ids in kept.contact_ids)
-    row, column = np.nonzero(alive)
-    segment = segments(appraisal)
-    kept.contact.append(row + offset)
-    kept.treatment.append(column)
-    kept.priority.append(economics.priority[row, column])
-    uses = [use_of(constraint, house.catalog, appraisal.situation)[row, column] for constraint in house.catalog.catalog.constraints]
-    kept.use.append(np.column_stack(uses) if uses else np.zeros((len(row), 0)))
-    for name in _OF_SCORES:
-        kept.factors[name].append(getattr(scores, name)[row, column])
-    for name in _OF_ECONOMICS:
-        kept.factors[name].append(getattr(economics, name)[row, column])
-    kept.offer_segment.append(segment[row, column])
-    kept.contact_ids.append(np.asarray(appraisal.situation.contact_ids, dtype=np.object_))
-    kept.clv.append(scores.clv)
-    kept.control_group.append(np.where(appraisal.held_out, HOLDOUT, TREATED))
-    best = np.where(np.isnan(economics.priority), -np.inf, economics.priority).argmax(axis=1)
-    kept.contact_segment.append(segment[np.arange(len(segment)), best])
-    kept.reason += _reasons(appraisal, house, alive)
-
-
-def _reasons(appraisal: Appraisal, house: House, alive: BoolArray) -> list[str]:
-    """Why each contact of a chunk gets nothing; empty where something may still come of it."""
-    nothing = np.flatnonzero(~alive.any(axis=1))
-    reasons = [""] * len(alive)
-    for row, answer in zip(nothing.tolist(), explain_no_actions(appraisal, house.catalog, nothing), strict=True):
-        reasons[row] = f"{answer.reason}: {answer.detail}"
-    return reasons
-
-
-def _offers(kept: _Collected, house: House, n_limits: int) -> Offers:
-    treatment = _join(kept.treatment, np.int64)
-    return Offers(
-        contact=_join(kept.contact, np.int64),
-        treatment=treatment,
-        value=_join(kept.priority, np.float64),
-        use=np.concatenate(kept.use) if kept.use else np.zeros((0, n_limits)),
-        first=house.catalog.mandatory[treatment],
-    )
-
-
-def _allocate_in_hash_order(offers: Offers, limits: FloatArray, contact_ids: TextArray) -> Allocation:
+def _allocate_in_hash_order(
+    offers: Offers, limits: Limits, contact_ids: TextArray, caps: Sequence[LocalCap], per_contact: int
+) -> Allocation:
     """The allocation of `offers`, in the same order whatever the order of the contacts."""
-    turn = hash_to_unit(contact_ids, _ORDER).argsort(kind="stable").argsort()
-    order = np.argsort(turn[offers.contact], kind="stable")
-    turned = Offers(turn[offers.contact[order]], offers.treatment[order], offers.value[order], offers.use[order], offers.first[order])
-    allocation = allocate(turned, limits, len(contact_ids))
+    by_turn = hash_to_unit(contact_ids, _ORDER).argsort(kind="stable")
+    turn = by_turn.argsort()
+    starts = np.searchsorted(offers.contact, np.arange(len(contact_ids) + 1))
+    order = spans(starts[by_turn], starts[by_turn + 1])
+    turned_caps = [replace(cap, unit_of=cap.unit_of[by_turn]) for cap in caps]
+    turned = offers.reordered(order, turn[offers.contact[order]].astype(np.int32))
+    allocation = allocate(turned, limits, len(contact_ids), per_contact=per_contact, caps=turned_caps)
     choice = allocation.choice[turn]
-    return replace(allocation, choice=np.where(choice == NONE, NONE, order[choice] if len(order) else NONE))
+    found = np.where(choice == NONE, NONE, order[choice]) if len(order) else choice
+    return replace(allocation, taken=np.sort(order[allocation.taken]), choice=found)
 
 
-def _join(parts: list[Any], dtype: type[Any]) -> Any:
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
-
-
-def _rows(kept: _Collected, contact_ids: TextArray, offers: Offers, allocation: Allocation) -> Plan:
-    chosen: IntArray = allocation.choice
-    has = np.asarray(chosen != NONE, dtype=np.bool_)
-    safe = np.where(has, chosen, 0)
-
-    def of_choice(per_offer: Any, otherwise: float) -> Any:
-        return np.where(has, per_offer[safe], otherwise) if len(per_offer) else np.full(len(chosen), otherwise)
-
-    shadow_cost = offers.use @ allocation.shadow_prices
-    segment = of_choice(_join(kept.offer_segment, np.int64), NONE).astype(np.int64)
-    segment = np.where(has, segment, _join(kept.contact_segment, np.int64))
-    wanted = np.zeros(len(chosen), dtype=np.bool_)
-    wanted[offers.contact] = True
-    limited = ": ".join(LIMITED)
+def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog: CompiledCatalog) -> Plan:
+    shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[allocation.taken]]
+    left_out = np.setdiff1d(np.arange(len(everybody.contact_ids)), offers.contact[allocation.taken])
+    contact = np.concatenate([offers.contact[allocation.taken], left_out]).astype(np.int64)
+    chosen = np.concatenate([allocation.taken, np.full(len(left_out), NONE)])
+    ahead = np.concatenate([_rank_key(everybody, offers, allocation.taken, shadow), np.zeros(len(left_out))])
+    order = np.lexsort((chosen, -ahead, contact))
+    contact, chosen = contact[order], chosen[order].astype(np.int64)
+    shadow_cost = np.concatenate([shadow, np.zeros(len(left_out))])[order]
+    kept, has = everybody.offers, np.asarray(chosen != NONE, dtype=np.bool_)
+    segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), everybody.segment[contact]).astype(np.int64)
     return Plan(
-        contact_ids=contact_ids,
-        clv=_join(kept.clv, np.float64),
-        control_group=_join(kept.control_group, np.object_),
+        contact=contact,
+        rank=(np.arange(len(contact)) - np.searchsorted(contact, contact) + 1).astype(np.int64),
+        contact_ids=everybody.contact_ids[contact],
+        clv=everybody.clv[contact],
+        control_group=everybody.control_group[contact],
         segment=tuple(segment_name(int(one)) for one in segment),
-        reason=tuple("" if h else (limited if w else r) for h, w, r in zip(has, wanted, kept.reason, strict=True)),
-        treatment=of_choice(offers.treatment, NONE).astype(np.int64),
-        factors={name: of_choice(_join(parts, np.float64), np.nan) for name, parts in kept.factors.items()},
-        priority=of_choice(offers.value - shadow_cost, 0.0),
-        shadow_cost=of_choice(shadow_cost, 0.0),
+        reason=_reasons(everybody, contact, chosen, catalog),
+        treatment=_of_choice(kept["treatment"], chosen, NONE).astype(np.int64),
+        factors={name: _of_choice(kept[name], chosen, np.nan) for name in FACTORS},
+        priority=np.where(has, _of_choice(kept["priority"], chosen, 0.0) - shadow_cost, 0.0),
+        shadow_cost=shadow_cost,
         allocation=allocation,
     )
+
+
+def _rank_key(everybody: Everybody, offers: Offers, taken: IntArray, shadow: FloatArray) -> FloatArray:
+    """What a contact's chosen treatments are ranked by: first of all those served first, then the worth after prices."""
+    first = offers.first[taken]
+    worth = np.where(everybody.offers["in_turn"][taken], everybody.offers["preference"][taken], offers.value[taken] - shadow)
+    return worth + np.where(first, 2.0 * (np.abs(worth).max(initial=0.0) + 1.0), 0.0)
+
+
+def _of_choice(per_offer: Any, chosen: IntArray, otherwise: float) -> Any:
+    has = chosen != NONE
+    return np.where(has, per_offer[np.where(has, chosen, 0)], otherwise) if len(per_offer) else np.full(len(chosen), otherwise)
+
+
+def _reasons(everybody: Everybody, contact: IntArray, chosen: IntArray, catalog: CompiledCatalog) -> tuple[str, ...]:
+    """Why nothing: what the stages said, or that the limits are used better elsewhere. And of what did not beat no_action: why it comes."""
+    limited, asked = ": ".join(LIMITED), _asked_by(catalog)
+    worth_it = _of_choice(everybody.offers["worth_it"], chosen, 1).astype(np.bool_)
+    treatment = _of_choice(everybody.offers["treatment"], chosen, NONE).astype(np.int64)
+    words = []
+    for who, one, column, own in zip(contact.tolist(), chosen.tolist(), treatment.tolist(), worth_it.tolist(), strict=True):
+        if one == NONE:
+            words.append(everybody.reason[who] or limited)
+        else:
+            words.append("" if own else f"minimum: {asked[column]}; without it doing nothing would be worth more")
+    return tuple(words)
+
+
+def _asked_by(catalog: CompiledCatalog) -> list[str]:
+    """Which minimums count each treatment, in words."""
+    asking: list[list[str]] = [[] for _ in catalog.treatments]
+    for constraint in catalog.catalog.constraints:
+        if constraint.min:
+            for column in np.flatnonzero(catalog.use_per_contact[constraint.id] > 0).tolist():
+                asking[column].append(f"`{constraint.id}`")
+    return [f"{' and '.join(names)} {'asks' if len(names) == 1 else 'ask'} for it" for names in asking]
+
+
+def _in_words(error: Infeasible, constraints: Sequence[Constraint]) -> Infeasible:
+    """The refusal with the constraints' own names."""
+    if not error.clash:
+        names = ", ".join(f"`{one.id}`" for one in constraints if one.min)
+        return Infeasible(f"no plan of whole contacts was found that meets {names}, though shares of contacts would", hint=error.hint)
+    sentences = [_sentence(one, error.clash, constraints) for one in error.clash if one.side == "least"]
+    ways = [_way_out(one, constraints[one.limit]) for one in error.clash]
+    return Infeasible("; ".join(sentences), clash=error.clash, hint=", or ".join(ways))
+
+
+def _sentence(one: Clashing, clash: Sequence[Clashing], constraints: Sequence[Constraint]) -> str:
+    asking = constraints[one.limit]
+    asked = f"`{asking.id}` asks for {_amount(one.bound, asking)} and "
+    possible = f"at most {_amount(one.bound - one.by, asking)}"
+    others = [f"`{constraints[other.limit].id}`" for other in clash if other is not one]
+    if not others:
+        return f"{asked}the population has room for {possible}: it is out of reach by {_amount(one.by, asking)}"
+    leave = "leaves" if len(others) == 1 else "leave"
+    return f"{asked}{' and '.join(others)} {leave} room for {possible}: they clash by {_amount(one.by, asking)}"
+
+
+def _way_out(one: Clashing, constraint: Constraint) -> str:
+    """How much this bound alone would have to give way."""
+    bound = one.bound - one.by if one.side == "least" else one.bound + one.by
+    verb, key = ("lower", "min") if one.side == "least" else ("raise", "max")
+    return f"{verb} the `{key}` of `{constraint.id}` to {_amount(bound, constraint)}"
+
+
+def _amount(amount: float, constraint: Constraint) -> str:
+    number = f"{amount:,.2f}".removesuffix(".00")
+    return f"{number} contacts" if constraint.measure == "contacts" else f"{number} of cost"

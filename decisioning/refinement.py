@@ -1,110 +1,105 @@
-"""The last few contacts, tried anew: a small exact search over those whose choice hangs by a hair.
-
-With reduced values w = v - p u at shadow prices p, an assignment falls short of the dual bound by::
-
-    sum_i (best w of i - w of its choice) + sum_r p_r slack_r
-
-so a search that adds contact after contact may stop as soon as the first sum alone is no better than what is held (branch and bound).
-"""
+"""The contacts whose choice hangs by a hair, tried anew: first divided, then whole, while all others keep what they have."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from decisioning.assignment import NONE, Assignment, two_best
+from decisioning.allocation_program import Program, Relaxed
+from decisioning.allocation_search import search
+from decisioning.assignment import Assignment
+from decisioning.dual import wishes
+from decisioning.relaxation import Relaxation
 from decisioning.vocabulary import FloatArray, IntArray
 
-_CONTACTS = 16
-_OPTIONS = 8
-_TRIALS = 20_000
+_OPEN_CONTACTS = 4_000
+_WHOLE_OFFERS = 120
+_WIDER = 4
+_HAIR = 1e-6
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One thing a contact may get: an offer, or none; `loss` is what that costs against its best, in reduced value."""
+def refine(held: Assignment, relaxation: Relaxation) -> Assignment | None:
+    """The best that the narrowest contacts can have together beside what the others have in `held`; None where nothing is found.
 
-    offer: int
-    loss: float
-    use: tuple[float, ...]
-
-
-def refine(assignment: Assignment, reduced: FloatArray, prices: FloatArray, competing: IntArray) -> None:
-    """Give the narrowest contacts among the offers `competing` the best that is left for them together, in place.
-
-    Parameters
-    ----------
-    assignment : Assignment
-        Changed only for the better.
-    reduced : array, shape (n_offers,)
-        The value of each offer after the prices of what it uses.
-    prices : array, shape (n_limits,)
-    competing : array of int
-        Offers, sorted by contact.
+    Divided offers first: all but about as many contacts as there are limits then have whole ones. Those, and the narrowest of the others,
+    are searched for the best whole offers; a wider circle where the narrow one has no solution.
     """
-    contacts = _narrowest(assignment.contact[competing], reduced[competing])
-    options = [_options(assignment, reduced, competing[assignment.contact[competing] == one]) for one in contacts]
-    held = assignment.choice[contacts]
-    open_use = assignment.use[held[held != NONE]].sum(axis=0)
-    search = _Search(options, prices.tolist(), (assignment.remaining + open_use).tolist())
-    search.hold(held.tolist())
-    search.go_on(0, 0.0, list(search.limits))
-    if search.best_offers != held.tolist():
-        assignment.replace(contacts, np.array(search.best_offers, dtype=np.int64))
+    contest = relaxation.contest
+    margin = wishes(contest, contest.reduced(relaxation.prices, relaxation.cap_prices)).margin
+    owner = held.problem.offers.contact[relaxation.competing[contest.starts[:-1]]]
+    open_contacts = owner[np.argsort(margin, kind="stable")[:_OPEN_CONTACTS]]
+    base = _without(held, relaxation, open_contacts)
+    which = _offers_of(base, relaxation, open_contacts)
+    if not len(which):
+        return base if base.is_feasible else None
+    program = Program.of(base, which)
+    relaxed = program.relaxed()
+    if relaxed is None:
+        return None
+    return _whole(base, which, relaxed)
 
 
-def _narrowest(contact: IntArray, reduced: FloatArray) -> IntArray:
-    """The contacts whose best choice beats the second best by least, no action being one of them; the least narrow first."""
-    starts, _, best, second = two_best(contact, reduced)
-    margin = np.where(best > 0, best - np.maximum(second, 0.0), -best)
-    narrow = np.argsort(margin, kind="stable")[:_CONTACTS][::-1]
-    return contact[starts[narrow]]
+def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> Assignment | None:
+    """Keep what is whole, and search the rest, with ever more of its neighbours."""
+    contact = base.problem.offers.contact[which]
+    order = _by_doubt(base, which, relaxed)
+    lengths = np.bincount(contact, minlength=base.problem.n_contacts)[order]
+    size = _WHOLE_OFFERS
+    while True:
+        searched = order[: max(1, int((np.cumsum(lengths) <= size).sum()))]
+        inside = np.isin(contact, searched)
+        rest = base.copy()
+        rest.put(which[~inside & (relaxed.share > 0.5)])
+        found = _searched(rest, which[inside])
+        if found is not None or len(searched) == len(order):
+            return found
+        size *= _WIDER
 
 
-def _options(assignment: Assignment, reduced: FloatArray, offers: IntArray) -> list[_Option]:
-    best = max(0.0, float(reduced[offers].max()))
-    found = [_Option(offer, best - float(reduced[offer]), tuple(assignment.use[offer].tolist())) for offer in offers.tolist()]
-    found.append(_Option(NONE, best, (0.0,) * assignment.use.shape[1]))
-    return sorted(found, key=lambda option: (option.loss, option.offer))[:_OPTIONS]
+def _by_doubt(base: Assignment, which: IntArray, relaxed: Relaxed) -> IntArray:
+    """The contacts of `which`: those with divided offers first, then those whose choice is the narrowest at the programme's prices."""
+    contact = base.problem.offers.contact[which]
+    divided = (relaxed.share > _HAIR) & (relaxed.share < 1 - _HAIR)
+    worth = base.problem.offers.reduced(relaxed.prices, which)
+    doubt = np.full(base.problem.n_contacts, np.inf)
+    np.minimum.at(doubt, contact, np.where(divided, -1.0, _distance(contact, worth)))
+    return np.argsort(doubt, kind="stable")[: len(np.unique(contact))]
 
 
-@dataclass
-class _Search:
-    """Depth first through the contacts' options, the least loss first, at most `_TRIALS` of them."""
+def _distance(contact: IntArray, worth: FloatArray) -> FloatArray:
+    """How far each contact's best offer is from its second best, or from none, at each of its offers."""
+    begins = np.flatnonzero(np.append(True, contact[1:] != contact[:-1]))
+    lengths = np.diff(np.append(begins, len(contact)))
+    best = np.maximum(np.maximum.reduceat(worth, begins), 0.0)
+    behind = np.repeat(best, lengths) - worth
+    return np.where(behind > 0, np.minimum(behind, np.abs(worth) + np.where(worth > 0, behind, 0.0)), np.repeat(best, lengths))
 
-    options: list[list[_Option]]
-    prices: list[float]
-    limits: list[float]
-    best: float = np.inf
-    best_offers: list[int] = field(default_factory=list)
-    trials: int = 0
-    path: list[int] = field(default_factory=list)
 
-    def hold(self, offers: list[int]) -> None:
-        """Begin with what the contacts have; an offer that is not among the options is given up for the search."""
-        chosen = [next((one for one in options if one.offer == offer), None) for options, offer in zip(self.options, offers, strict=True)]
-        self.best_offers = offers
-        known = [one for one in chosen if one is not None]
-        if len(known) == len(offers):
-            left = [limit - sum(one.use[r] for one in known) for r, limit in enumerate(self.limits)]
-            self.best = sum(one.loss for one in known) + self._price_of(left)
+def _searched(rest: Assignment, which: IntArray) -> Assignment | None:
+    def accept(offers: IntArray) -> bool:
+        tried = rest.copy()
+        tried.put(offers)
+        return tried.is_feasible
 
-    def _price_of(self, left: list[float]) -> float:
-        return sum(price * slack for price, slack in zip(self.prices, left, strict=True))
+    offers = search(Program.of(rest, which), accept)
+    if offers is None:
+        return None
+    rest.put(offers)
+    rest.settle()
+    return rest
 
-    def go_on(self, depth: int, loss: float, left: list[float]) -> None:
-        """Try the options of the contact at `depth`, given what the contacts before it lost and left."""
-        if depth == len(self.options):
-            if loss + self._price_of(left) < self.best:
-                self.best, self.best_offers = loss + self._price_of(left), list(self.path)
-            return
-        for option in self.options[depth]:
-            self.trials += 1
-            if loss + option.loss >= self.best or self.trials > _TRIALS:
-                return
-            after = [slack - use for slack, use in zip(left, option.use, strict=True)]
-            if min(after, default=0.0) >= 0:
-                self.path.append(option.offer)
-                self.go_on(depth + 1, loss + option.loss, after)
-                self.path.pop()
+
+def _without(held: Assignment, relaxation: Relaxation, contacts: IntArray) -> Assignment:
+    """`held` without what competed for and the `contacts` have of it."""
+    base = held.copy()
+    own = base.problem.offers_of(contacts)
+    base.release(own[base.taken[own] & ~relaxation.served.taken[own]])
+    base.settle()
+    return base
+
+
+def _offers_of(base: Assignment, relaxation: Relaxation, contacts: IntArray) -> IntArray:
+    """The competing offers of `contacts` that fit beside `base`."""
+    mine = np.zeros(base.problem.n_contacts, dtype=np.bool_)
+    mine[contacts] = True
+    which = relaxation.competing[mine[base.problem.offers.contact[relaxation.competing]]]
+    return which[base.is_open()[which]]

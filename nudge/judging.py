@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from decisioning.allocation import Offers, allocate
-from decisioning.arbitration import use_of
+from decisioning.allocation import Limits, Offers, allocate
 from decisioning.candidates import Candidates
+from decisioning.plan_offers import Profiles, limits_of
 from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray
 from nudge.planning import read_population
@@ -36,7 +36,10 @@ AFTER_THE_RULES = ("arbitrate",)
 
 @dataclass(frozen=True)
 class Arena:
-    """The candidates that are open to every policy, contact by contact: arrays of shape (n_open,), and the limits."""
+    """The candidates that are open to every policy, contact by contact: arrays of shape (n_open,), and the maxima of the limits.
+
+    What an open candidate uses of them is `uses[profile]`.
+    """
 
     contact_ids: np.ndarray
     treatment_ids: list[str]
@@ -45,8 +48,9 @@ class Arena:
     propensity: FloatArray
     response_profit: FloatArray
     truth: FloatArray
-    use: FloatArray
-    limits: FloatArray
+    profile: np.ndarray
+    uses: FloatArray
+    most: FloatArray
 
 
 def judge(workspace: Workspace, plan_file: Path) -> list[dict[str, Any]]:
@@ -93,7 +97,7 @@ def open_arena(workspace: Workspace, truth: Truth) -> Arena:
     scores, economics = appraisal.scores, appraisal.economics
     treatment_ids = [treatment.id for _, treatment in snapshot.catalog.treatments]
     names = [treatment_ids[k] for k in column]
-    uses = [use_of(one, snapshot.catalog, situation)[row, column] for one in snapshot.catalog.catalog.constraints]
+    profiles = Profiles.of(snapshot.catalog)
     return Arena(
         contact_ids=population.contact_ids,
         treatment_ids=names,
@@ -102,8 +106,9 @@ def open_arena(workspace: Workspace, truth: Truth) -> Arena:
         propensity=scores.propensity[row, column],
         response_profit=(scores.propensity * scores.value - economics.cost)[row, column],
         truth=true_profit(truth, population.contact_ids[row], names),
-        use=np.column_stack(uses) if uses else np.zeros((len(row), 0)),
-        limits=np.array([one.max for one in snapshot.catalog.catalog.constraints], dtype=float),
+        profile=profiles.of_candidates(appraisal, row, column),
+        uses=profiles.uses,
+        most=limits_of(snapshot.catalog).most,
     )
 
 
@@ -118,7 +123,7 @@ def _earned(arena: Arena, preference: FloatArray) -> FloatArray:
     """The true profit of taking candidates in the order of `preference` (NaN: never) while they fit: how the market caps, greedily."""
     wanted = np.flatnonzero(~np.isnan(preference))
     order = wanted[np.argsort(-preference[wanted], kind="stable")]
-    return arena.truth[take_greedily(arena.row, arena.use, arena.limits, order)]
+    return arena.truth[take_greedily(arena.row, arena.uses[arena.profile], arena.most, order)]
 
 
 def take_greedily(row: np.ndarray, use: FloatArray, limits: FloatArray, order: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -142,6 +147,7 @@ def take_greedily(row: np.ndarray, use: FloatArray, limits: FloatArray, order: S
 def _earned_by_the_oracle(arena: Arena) -> FloatArray:
     """The true profit of the best allocation when the truth is known."""
     worth = np.flatnonzero(arena.truth > 0)
-    offers = Offers(arena.row[worth], arena.column[worth], arena.truth[worth], arena.use[worth], np.zeros(len(worth), dtype=np.bool_))
-    choice = allocate(offers, arena.limits, len(arena.contact_ids)).choice
-    return offers.value[choice[choice >= 0]]
+    column, truth = arena.column[worth], arena.truth[worth]
+    nobody = np.zeros(len(worth), dtype=np.bool_)
+    offers = Offers(arena.row[worth], column, truth, arena.profile[worth], arena.uses, nobody, column)
+    return truth[allocate(offers, Limits.at_most(arena.most), len(arena.contact_ids)).taken]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from decisioning.allocation import Offers
+from decisioning.allocation import Limits, LocalCap, Offers
+from decisioning.allocation_problem import Problem
 from decisioning.candidates import Scores, Situation
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
@@ -215,17 +216,30 @@ def _past(rng: np.random.Generator, catalog: CompiledCatalog, situation: Situati
 
 
 @st.composite
-def allocations(draw: st.DrawFn, *, mandatory: bool = True) -> tuple[Offers, FloatArray, int]:
-    """Offers, limits and the number of contacts: ties, zero limits, unused limits, extreme scales and contacts without offers."""
+def allocations(draw: st.DrawFn, *, mandatory: bool = True, minimums: bool = True, plain: bool = False) -> Problem:
+    """Offers under limits and caps: ties, zero limits, unused limits, minimums, extreme scales and contacts without offers."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n_contacts, n_treatments, n_limits = draw(st.integers(0, 30)), draw(st.integers(1, 4)), draw(st.integers(0, 3))
+    n_contacts, n_treatments, n_limits = draw(st.integers(0, 30)), draw(st.integers(1, 5)), draw(st.integers(0, 3))
     contact, treatment = (part.ravel() for part in np.mgrid[:n_contacts, :n_treatments])
     kept = rng.random(len(contact)) < draw(st.sampled_from([0.4, 1.0]))
     contact, treatment = contact[kept], treatment[kept]
-    values = draw(st.sampled_from([[1.0], [1.0, 2.0, 3.0], None]))
+    values = draw(st.sampled_from([[1.0], [1.0, 2.0, 3.0], [-1.0, 0.0, 2.0], None]))
     value = rng.exponential(10.0, len(contact)) if values is None else rng.choice(values, len(contact))
-    use = rng.choice(draw(st.sampled_from([[1.0], [0.0, 1.0], [0.02, 0.12, 18.0], [0.0, 0.3, 7.7]])), (len(contact), n_limits))
-    limits = use.sum(axis=0) * rng.choice([0.0, 0.05, 0.2, 0.5, 2.0], n_limits)
+    uses = rng.choice(draw(st.sampled_from([[1.0], [0.0, 1.0], [0.02, 0.12, 18.0], [0.0, 0.3, 7.7]])), (2 * n_treatments, n_limits))
+    profile = 2 * treatment + rng.integers(0, 2, n_contacts)[contact]
+    total = uses[profile].sum(axis=0)
+    most = np.where(rng.random(n_limits) < 0.8, total * rng.choice([0.0, 0.05, 0.2, 0.5, 2.0], n_limits), np.inf)
+    least = np.minimum(total * rng.choice([0.0, 0.0, 0.02, 0.1], n_limits), most) if minimums else np.zeros(n_limits)
     money, unit = draw(st.sampled_from([1.0, 1e6, 1e-4])), draw(st.sampled_from([1.0, 1e-4, 1e5]))
     first = rng.random(len(contact)) < (draw(st.sampled_from([0.0, 0.2])) if mandatory else 0.0)
-    return Offers(contact, treatment, value * money, use * unit, first), limits * unit, n_contacts
+    action = treatment // draw(st.sampled_from([1, 2]))
+    offers = Offers(contact, treatment, value * money, profile, uses * unit, first, action)
+    per_contact = 1 if plain else draw(st.sampled_from([1, 1, 2, 3]))
+    caps = () if plain else tuple(_caps(rng, n_contacts, n_treatments)[: draw(st.integers(0, 2))])
+    return Problem(offers, Limits(most * unit, least * unit), n_contacts, per_contact, caps)
+
+
+def _caps(rng: np.random.Generator, n_contacts: int, n_treatments: int) -> list[LocalCap]:
+    """A cap of accounts, to which not everybody belongs, and one of every contact for itself."""
+    accounts = LocalCap(rng.integers(-1, 4, n_contacts), rng.integers(0, 4, 4), rng.random(n_treatments) < 0.7)
+    return [accounts, LocalCap(np.arange(n_contacts), rng.integers(0, 3, n_contacts), rng.random(n_treatments) < 0.5)]

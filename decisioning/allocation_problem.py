@@ -1,0 +1,170 @@
+"""What there is to allocate: offers, limits of the whole population, and caps of a contact or an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Offers:
+    """The candidates worth allocating, sorted by contact; among equals of a contact the one that stands first is preferred.
+
+    Attributes
+    ----------
+    contact : array of int, shape (n_offers,), ascending
+        Row of the contact, 0 .. n_contacts - 1; contacts without an offer do not occur.
+    treatment : array of int, shape (n_offers,)
+    value : array, shape (n_offers,)
+        Priority before shadow prices, money; it may be negative where a minimum asks for the offer.
+    profile : array of int, shape (n_offers,)
+        Row of `uses`: what an offer uses depends on its treatment and the contact's market, so few rows serve many offers.
+    uses : array, shape (n_profiles, n_limits), >= 0
+        What an offer of each profile uses of each limit.
+    first : array of bool, shape (n_offers,)
+        Mandatory offers: they are served before all others, whatever their value.
+    action : array of int, shape (n_offers,)
+        No contact is given the same action twice.
+    preference : array, shape (n_offers,), optional
+        What the offers that are served first are ranked by, contact by contact; their value unless given.
+
+    Raises
+    ------
+    ValueError
+        A value or a use is not finite, a use is negative, a profile is not a row of `uses`, or the offers are not sorted by contact.
+    """
+
+    contact: IntArray
+    treatment: IntArray
+    value: FloatArray
+    profile: IntArray
+    uses: FloatArray
+    first: BoolArray
+    action: IntArray
+    preference: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value).all():
+            raise ValueError("the value of an offer is not a finite number")
+        if not (np.isfinite(self.uses).all() and (self.uses >= 0).all()):
+            raise ValueError("what an offer uses of a limit is not a finite number, or is negative")
+        if len(self.profile) and not 0 <= int(self.profile.min()) <= int(self.profile.max()) < len(self.uses):
+            raise ValueError("the profile of an offer is not a row of `uses`")
+        if (self.contact[1:] < self.contact[:-1]).any():
+            raise ValueError("offers must be sorted by contact")
+
+    def reordered(self, order: IntArray, contact: IntArray) -> Offers:
+        """The offers in another `order`, which belong to `contact` then, shape (n_offers,) each."""
+        return Offers(
+            contact=contact,
+            treatment=self.treatment[order],
+            value=self.value[order],
+            profile=self.profile[order],
+            uses=self.uses,
+            first=self.first[order],
+            action=self.action[order],
+            preference=None if self.preference is None else self.preference[order],
+        )
+
+    def reduced(self, prices: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
+        """What the offers `which` are worth after the prices of what they use."""
+        return np.asarray(self.value[which] - (self.uses @ prices)[self.profile[which]], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What all offers taken together may and must use, shape (n_limits,) each: inf where there is no `most`, 0 where there is no `least`.
+
+    Raises
+    ------
+    ValueError
+        A bound is NaN or negative, or a `least` is infinite.
+    """
+
+    most: FloatArray
+    least: FloatArray
+
+    def __post_init__(self) -> None:
+        if not ((self.most >= 0).all() and (self.least >= 0).all() and np.isfinite(self.least).all()):
+            raise ValueError("a limit is not a number, or is negative, or asks for infinitely much")
+
+    @classmethod
+    def at_most(cls, most: FloatArray) -> Limits:
+        """Limits without minimums."""
+        return cls(np.asarray(most, dtype=np.float64), np.zeros(len(most)))
+
+    def without(self, limit: int) -> Limits:
+        """The same limits, but for one that binds no longer."""
+        most, least = self.most.copy(), self.least.copy()
+        most[limit], least[limit] = np.inf, 0.0
+        return Limits(most, least)
+
+
+@dataclass(frozen=True)
+class LocalCap:
+    """At most `room[u]` offers for all contacts of unit u together: a contact by itself under a contact policy, or an account.
+
+    Attributes
+    ----------
+    unit_of : array of int, shape (n_contacts,)
+        The unit of each contact, -1 where the cap does not bind it.
+    room : array of int, shape (n_units,)
+    members : array of bool, shape (n_treatments,)
+        Which treatments count.
+    """
+
+    unit_of: IntArray
+    room: IntArray
+    members: BoolArray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Offers, limits and caps together, and what is worked out of them once.
+
+    `starts[i]` to `starts[i + 1]` are the offers of contact i.
+    """
+
+    offers: Offers
+    limits: Limits
+    n_contacts: int
+    per_contact: int = 1
+    caps: Sequence[LocalCap] = field(default=())
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Where each contact's offers begin, shape (n_contacts + 1,)."""
+        return np.searchsorted(self.offers.contact, np.arange(self.n_contacts + 1)).astype(np.int64)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """One offer a contact and no caps: contacts meet only in the limits."""
+        return self.per_contact == 1 and not self.caps
+
+    def with_limits(self, limits: Limits) -> Problem:
+        """The same offers within other limits."""
+        return Problem(self.offers, limits, self.n_contacts, self.per_contact, self.caps)
+
+    def offers_of(self, contacts: IntArray) -> IntArray:
+        """All offers of `contacts`, contact after contact."""
+        return spans(self.starts[contacts], self.starts[contacts + 1])
+
+
+def spans(begin: IntArray, end: IntArray) -> IntArray:
+    """The numbers from each `begin` up to its `end`, one span after the other.
+
+    Examples
+    --------
+    >>> spans(np.array([3, 8]), np.array([5, 9]))
+    array([3, 4, 8])
+    """
+    lengths = end - begin
+    before = np.cumsum(lengths) - lengths
+    return np.asarray(np.repeat(begin - before, lengths) + np.arange(int(lengths.sum())), dtype=np.int64)

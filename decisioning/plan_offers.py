@@ -1,0 +1,182 @@
+"""The living candidates of a population as offers, gathered chunk by chunk: what a plan keeps once a chunk's arrays are gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from decisioning.allocation import Limits, Offers
+from decisioning.arbitration import drop_unprofitable
+from decisioning.catalog import Constraint
+from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.control import GROUPS, NO_LEVERS, members, skips_arbitration
+from decisioning.explanation import explain_no_actions, segments
+from decisioning.policy_room import PolicyRoom
+from decisioning.stages import Appraisal
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
+
+OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")
+OF_ECONOMICS = ("cost", "context_weight", "profit")
+FACTORS = (*OF_SCORES, *OF_ECONOMICS)
+
+_OF_OFFERS = ("contact", "treatment", "profile", "priority", "preference", "allocated", "in_turn", "worth_it", "segment")
+_OF_CONTACTS = ("contact_ids", "clv", "control_group", "segment")
+
+
+def limits_of(catalog: CompiledCatalog) -> Limits:
+    """The catalogue's constraints as arrays."""
+    constraints = catalog.catalog.constraints
+    most = [np.inf if one.max is None else one.max for one in constraints]
+    return Limits(np.array(most, dtype=np.float64), np.array([one.min or 0.0 for one in constraints], dtype=np.float64))
+
+
+def asked_for(catalog: CompiledCatalog) -> BoolArray:
+    """The treatments that count towards a minimum, shape (n_treatments,): they need not beat no_action to be kept."""
+    wanted = np.zeros(len(catalog.treatments), dtype=np.bool_)
+    for one in catalog.catalog.constraints:
+        if one.min:
+            wanted |= catalog.use_per_contact[one.id] > 0
+    return wanted
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """What offers use of the constraints: one row a treatment in each market that a constraint names, and one in all others."""
+
+    markets: tuple[str, ...]
+    uses: FloatArray
+
+    @classmethod
+    def of(cls, catalog: CompiledCatalog) -> Profiles:
+        """The profiles of a catalogue."""
+        constraints = catalog.catalog.constraints
+        markets = tuple(dict.fromkeys(one.market for one in constraints if one.market is not None))
+        uses = [_uses(one, markets, catalog).ravel() for one in constraints]
+        return cls(markets, np.column_stack(uses) if uses else np.zeros((len(catalog.treatments) * (len(markets) + 1), 0)))
+
+    def of_candidates(self, appraisal: Appraisal, row: IntArray, column: IntArray) -> IntArray:
+        """The profile of each candidate."""
+        market = appraisal.situation.columns.get("market")
+        number = np.full(len(appraisal.situation.contact_ids), len(self.markets), dtype=np.int64)
+        for place, name in enumerate(self.markets if market is not None else ()):
+            number[np.asarray(market == name, dtype=np.bool_)] = place
+        return np.asarray(column * (len(self.markets) + 1) + number[row], dtype=np.int32)
+
+
+def _uses(constraint: Constraint, markets: tuple[str, ...], catalog: CompiledCatalog) -> FloatArray:
+    """What each treatment uses of `constraint` in each market and in all others, shape (n_treatments, n_markets + 1)."""
+    inside = [constraint.market in (None, one) for one in markets]
+    return np.outer(catalog.use_per_contact[constraint.id], [*inside, constraint.market is None]).astype(np.float64)
+
+
+@dataclass
+class Gathered:
+    """One entry a living candidate, one a contact; lists of a chunk's arrays until they are joined."""
+
+    catalog: CompiledCatalog
+    profiles: Profiles
+    room: PolicyRoom
+    offers: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in (*_OF_OFFERS, *FACTORS)})
+    contacts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _OF_CONTACTS})
+    reason: list[str] = field(default_factory=list)
+
+    @classmethod
+    def nobody(cls, catalog: CompiledCatalog) -> Gathered:
+        """Before the first chunk."""
+        return cls(catalog, Profiles.of(catalog), PolicyRoom(catalog, catalog.catalog.treatments_per_contact))
+
+    def add(self, appraisal: Appraisal) -> None:
+        """Keep the living candidates of a chunk, sorted by contact, and one line a contact."""
+        row, column = np.nonzero(appraisal.candidates.alive)
+        segment = segments(appraisal)
+        self._add_offers(appraisal, row, column, segment)
+        self.room.add(appraisal.situation, appraisal.history)
+        contacts, best = self.contacts, np.where(np.isnan(appraisal.economics.priority), -np.inf, appraisal.economics.priority)
+        contacts["contact_ids"].append(np.asarray(appraisal.situation.contact_ids, dtype=np.object_))
+        contacts["clv"].append(appraisal.scores.clv)
+        contacts["control_group"].append(np.array(GROUPS, dtype=np.object_)[appraisal.groups])
+        contacts["segment"].append(segment[np.arange(len(segment)), best.argmax(axis=1)])
+        self.reason += _reasons(appraisal, self.catalog)
+
+    def _add_offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> None:
+        economics, scores, keep = appraisal.economics, appraisal.scores, self.offers
+        in_turn = skips_arbitration(appraisal.groups)[row]
+        preference, priority = appraisal.preference[row, column], economics.priority[row, column]
+        keep["contact"].append((row + len(self.reason)).astype(np.int32))
+        keep["treatment"].append(column.astype(np.int32))
+        keep["profile"].append(self.profiles.of_candidates(appraisal, row, column))
+        keep["priority"].append(np.nan_to_num(priority))
+        keep["allocated"].append(np.nan_to_num(np.where(members(appraisal.groups, NO_LEVERS)[row], preference, priority)))
+        keep["preference"].append(np.nan_to_num(preference))
+        keep["in_turn"].append(in_turn)
+        keep["worth_it"].append((preference > 0) | in_turn | self.catalog.mandatory[column])
+        keep["segment"].append(segment[row, column].astype(np.int8))
+        for name in OF_SCORES:
+            keep[name].append(getattr(scores, name)[row, column])
+        for name in OF_ECONOMICS:
+            keep[name].append(getattr(economics, name)[row, column])
+
+    def joined(self) -> Everybody:
+        """All chunks in one."""
+        types = {
+            "contact": np.int32,
+            "treatment": np.int32,
+            "profile": np.int32,
+            "in_turn": np.bool_,
+            "worth_it": np.bool_,
+            "segment": np.int8,
+        }
+        kept = {name: _join(parts, types.get(name, np.float64)) for name, parts in self.offers.items()}
+        return Everybody(
+            offers=kept,
+            contact_ids=_join(self.contacts["contact_ids"], np.object_),
+            clv=_join(self.contacts["clv"], np.float64),
+            control_group=_join(self.contacts["control_group"], np.object_),
+            segment=_join(self.contacts["segment"], np.int64),
+            reason=tuple(self.reason),
+        )
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """The candidates of all chunks, one array a column, and one entry a contact of the rest."""
+
+    offers: dict[str, Any]
+    contact_ids: TextArray
+    clv: FloatArray
+    control_group: TextArray
+    segment: IntArray
+    reason: tuple[str, ...]
+
+    def as_offers(self, catalog: CompiledCatalog, uses: FloatArray) -> Offers:
+        """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
+        kept = self.offers
+        mandatory = catalog.mandatory[kept["treatment"]]
+        action = np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int32)
+        above = 2.0 * (np.abs(kept["preference"]).max(initial=0.0) + 1.0)
+        return Offers(
+            contact=kept["contact"],
+            treatment=kept["treatment"],
+            value=kept["allocated"],
+            profile=kept["profile"],
+            uses=uses,
+            first=mandatory | kept["in_turn"],
+            action=action[kept["treatment"]],
+            preference=kept["preference"] + np.where(mandatory, above, 0.0),
+        )
+
+
+def _join(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.zeros(0, dtype=dtype)
+
+
+def _reasons(appraisal: Appraisal, catalog: CompiledCatalog) -> list[str]:
+    """Why each contact of a chunk gets nothing; empty where something may still come of it by its own worth."""
+    drop_unprofitable(appraisal.candidates, catalog, appraisal.preference, skips_arbitration(appraisal.groups)[:, None])
+    nothing = np.flatnonzero(~appraisal.candidates.alive.any(axis=1))
+    reasons = [""] * len(appraisal.groups)
+    for row, answer in zip(nothing.tolist(), explain_no_actions(appraisal, catalog, nothing), strict=True):
+        reasons[row] = f"{answer.reason}: {answer.detail}"
+    return reasons

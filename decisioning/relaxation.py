@@ -1,0 +1,103 @@
+"""Prices and bound of a problem: mandatory offers are served, and what is left is priced, exactly where it is small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from decisioning.allocation_problem import Problem
+from decisioning.allocation_program import Program
+from decisioning.assignment import Assignment
+from decisioning.dual import Contest, dual_bound
+from decisioning.shadow_prices import shadow_prices
+from decisioning.vocabulary import FloatArray, IntArray
+
+EXACT_OFFERS = 4_000
+"""Up to so many offers the linear programme of all of them is solved."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What is known before anybody but the mandatory ones is served.
+
+    Attributes
+    ----------
+    served : Assignment
+        The mandatory offers alone.
+    wanted, competing : arrays of int
+        The offers somebody would want beside them, and those of them that fit by themselves.
+    prices : array, shape (n_limits,)
+    cap_prices : tuple of arrays, one a cap, shape (n_units,)
+    bound : float
+        No allocation that serves the mandatory offers first is worth more.
+    """
+
+    served: Assignment
+    wanted: IntArray
+    competing: IntArray
+    contest: Contest
+    prices: FloatArray
+    cap_prices: tuple[FloatArray, ...]
+    bound: float
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the prices are those of the linear programme of all offers."""
+        return len(self.competing) <= EXACT_OFFERS
+
+    @property
+    def worth(self) -> FloatArray:
+        """What every offer is worth after all prices, shape (n_offers,)."""
+        problem, offers = self.served.problem, self.served.problem.offers
+        worth = offers.reduced(self.prices)
+        for cap, price in zip(problem.caps, self.cap_prices, strict=True):
+            worth -= np.where(cap.members[offers.treatment], np.append(price, 0.0)[cap.unit_of[offers.contact]], 0.0)
+        return np.asarray(worth, dtype=np.float64)
+
+
+def serve_first(problem: Problem) -> Assignment:
+    """The mandatory offers, of the greatest preference first, as far as they fit."""
+    offers = problem.offers
+    served = Assignment(problem)
+    if offers.first.any():
+        ranked_by = offers.value if offers.preference is None else offers.preference
+        best = np.full(problem.n_contacts, -np.inf)
+        np.maximum.at(best, offers.contact[offers.first], ranked_by[offers.first])
+        served.serve(descending(best), ranked_by, offers.first)
+    return served
+
+
+def descending(key: FloatArray) -> IntArray:
+    """The contacts whose `key` is above -inf, the greatest first; among equals the contact that comes first."""
+    order = np.argsort(-key, kind="stable")
+    return np.asarray(order[: int((key > -np.inf).sum())], dtype=np.int64)
+
+
+def relax(problem: Problem) -> Relaxation | None:
+    """The relaxation of `problem`; None where not even divided offers meet its limits."""
+    served = serve_first(problem)
+    wanted, competing = compete(served)
+    contest = Contest.of(served, competing)
+    found = _priced(served, competing, contest)
+    if found is None:
+        return None
+    prices, cap_prices = found
+    bound = served.value + dual_bound(contest, prices, cap_prices)
+    return Relaxation(served, wanted, competing, contest, prices, cap_prices, bound)
+
+
+def compete(served: Assignment) -> tuple[IntArray, IntArray]:
+    """The offers that somebody wants beside what is `served`, by their worth or because a minimum asks for them; and those that fit."""
+    problem, offers = served.problem, served.problem.offers
+    asked_for = np.asarray((offers.uses[:, served.lacking > 0] > 0).any(axis=1), dtype=np.bool_)[offers.profile]
+    wanted = ((offers.value > 0) | asked_for) & ~offers.first & (served.count < problem.per_contact)[offers.contact]
+    return np.flatnonzero(wanted), np.flatnonzero(wanted & served.is_open())
+
+
+def _priced(served: Assignment, competing: IntArray, contest: Contest) -> tuple[FloatArray, tuple[FloatArray, ...]] | None:
+    if len(competing) <= EXACT_OFFERS:
+        relaxed = Program.of(served, competing).relaxed()
+        return None if relaxed is None else (relaxed.prices, relaxed.cap_prices)
+    prices = shadow_prices(contest)
+    return None if prices is None else (prices, tuple(np.zeros(len(left)) for left in served.cap_left))
