@@ -32,8 +32,10 @@ WORDS = ("", "a", "A", "ab", "aB%", "b_", "Łódź", "straße", "'", "a b", "Ω"
 TEXTS = st.sampled_from(WORDS)
 DAYS = st.dates(date(1968, 1, 1), date(2030, 12, 31))
 MOMENTS = st.datetimes(datetime(1968, 1, 1), datetime(2030, 12, 31)).filter(lambda moment: moment.fold == 0)  # noqa: DTZ001
-PARTS = ("year", "quarter", "month", "week", "day", "doy", "dow", "isodow", "hour", "minute", "second", "epoch")
+CONTEXT_KEYS = ("intent", "cart_value", "day")
+PARTS = ("isoyear", "year", "quarter", "month", "week", "day", "doy", "dow", "isodow", "hour", "minute", "second", "epoch")
 PART_FUNCTIONS = (
+    "isoyear",
     "year",
     "quarter",
     "month",
@@ -176,6 +178,14 @@ def conditions(depth: int) -> Sql:
         *[st.builds("({} IS {}NULL)".format, one, st.sampled_from(["", "NOT "])) for one in alike],
         st.builds("({} IS {})".format, inner, st.sampled_from(["TRUE", "FALSE", "NOT TRUE", "NOT FALSE"])),
         st.builds("({} {}{} {})".format, texts(below), st.sampled_from(["", "NOT "]), st.sampled_from(["LIKE", "ILIKE"]), patterns()),
+        st.builds(
+            "({} {}{} {} ESCAPE {})".format,
+            texts(below),
+            st.sampled_from(["", "NOT "]),
+            st.sampled_from(["LIKE", "ILIKE"]),
+            escaped_patterns(),
+            st.sampled_from(["'!'", "'!'", "''"]),
+        ),
         st.builds("CASE WHEN {} THEN {} ELSE {} END".format, inner, inner, inner),
         st.builds("CASE {} WHEN {} THEN {} END".format, texts(below), texts(below), inner),
     )
@@ -184,6 +194,35 @@ def conditions(depth: int) -> Sql:
 def patterns() -> Sql:
     """Patterns of LIKE."""
     return st.text(alphabet="aAb%_ßłŁ(.", max_size=4).map(quoted)
+
+
+def escaped_patterns() -> Sql:
+    """Patterns that no `!` ends."""
+    return st.lists(st.sampled_from(["a", "A", "b", "%", "_", "!%", "!_", "!!", "!a", "ß"]), max_size=4).map("".join).map(quoted)
+
+
+@cache
+def over_context() -> Sql:
+    """Conditions on values of the request context: as numbers, texts, conditions and times, beside columns of the same kind."""
+    key = st.sampled_from(CONTEXT_KEYS).map("context.{}".format)
+    comparison = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
+    beside = st.one_of(numbers(1), texts(1), times(1), conditions(1), key)
+    simple = st.one_of(
+        key,
+        st.builds("({} {} {})".format, key, comparison, beside),
+        st.builds("({} {}IN ({}, {}))".format, key, st.sampled_from(["", "NOT "]), TEXTS.map(quoted), TEXTS.map(quoted)),
+        st.builds("({} BETWEEN {} AND {})".format, key, numbers(0), numbers(0)),
+        st.builds("({} IS {}NULL)".format, key, st.sampled_from(["", "NOT "])),
+        st.builds("({} LIKE {})".format, key, patterns()),
+        st.builds("(coalesce({}, {}) {} {})".format, key, numbers(0), comparison, numbers(0)),
+        st.builds("(greatest({}, {}) {} {})".format, key, key, comparison, texts(0)),
+        st.builds("(year({}) > 2000)".format, key),
+        st.builds("(round({} / 3, 1) {} {})".format, key, comparison, numbers(0)),
+        st.builds("CASE WHEN {} THEN {} ELSE flag END".format, key, key),
+    )
+    return st.one_of(
+        simple, st.builds("({} {} {})".format, simple, st.sampled_from(["AND", "OR"]), simple), st.builds("NOT {}".format, simple)
+    )
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""The rules give DuckDB's three-valued answer, on one row and on many."""
+"""The rules give DuckDB's three-valued answer, on arrays and row by row in plain Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ from decisioning.errors import RuleError
 from decisioning.rules import Expression, Rows, compile_condition, compile_value
 from decisioning.sql_values import and_
 from decisioning.vocabulary import Columns
-from tests.decisioning.sql_strategies import CONTRACT, as_columns, conditions, numbers, random_rows, unparenthesised
+from tests.decisioning.sql_strategies import (
+    CONTEXT_KEYS,
+    CONTRACT,
+    WORDS,
+    as_columns,
+    conditions,
+    numbers,
+    over_context,
+    random_rows,
+    unparenthesised,
+)
 
 ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -67,15 +77,24 @@ def oracle() -> Oracle:
 
 def row_by_row(rows: Rows) -> list[Rows]:
     """The same rows, each alone."""
-    return [Rows({name: column[row : row + 1] for name, column in rows.columns.items()}, 1) for row in range(rows.length)]
+    return [Rows({name: column[row : row + 1] for name, column in rows.columns.items()}, 1, rows.context) for row in range(rows.length)]
 
 
-def truth(expressions: Sequence[Expression], rows: Rows) -> list[bool | None]:
-    """Our answer to the AND of `expressions`."""
-    value = expressions[0].evaluate(rows)
+def by_arrays(expressions: Sequence[Expression], rows: Rows) -> list[bool | None]:
+    """Our answer to the AND of `expressions`, on all rows at once."""
+    value = expressions[0].on_arrays(rows)
     for other in expressions[1:]:
-        value = and_(value, other.evaluate(rows))
+        value = and_(value, other.on_arrays(rows))
     return [None if np.isnan(one) else bool(one) for one in value.tolist()]
+
+
+def by_rows(expressions: Sequence[Expression], rows: Rows) -> list[bool | None]:
+    """The same, each row for itself."""
+    answers: list[bool | None] = []
+    for one in row_by_row(rows):
+        values = [expression.on_row(one.only) for expression in expressions]
+        answers.append(False if 0 in values else None if None in values else True)
+    return answers
 
 
 @settings(max_examples=500)
@@ -88,8 +107,8 @@ def test_a_condition_has_duckdbs_three_valued_answer(text: str, seed: int, oracl
     assume(expected is not None)
     compiled = compile_condition(text, CONTRACT, path="eligibility")
     rows = oracle.rows(seed)
-    assert truth(compiled, rows) == expected
-    assert [truth(compiled, one)[0] for one in row_by_row(rows)[:5]] == (expected or [])[:5]
+    assert by_arrays(compiled, rows) == expected
+    assert by_rows(compiled, rows) == expected
 
 
 @settings(max_examples=500)
@@ -100,9 +119,9 @@ def test_a_value_is_the_number_that_duckdb_computes(text: str, seed: int, oracle
     assume(expected is not None)
     compiled = compile_value(text, CONTRACT, path="value")
     rows = oracle.rows(seed)
-    found = compiled.numbers(rows)
+    found = compiled.on_arrays(rows)
     np.testing.assert_allclose(found, np.array([np.nan if one is None else one for one in expected or []]), rtol=1e-12)
-    np.testing.assert_array_equal([compiled.numbers(one)[0] for one in row_by_row(rows)[:5]], found[:5])
+    np.testing.assert_array_equal([compiled.numbers(one)[0] for one in row_by_row(rows)], found)
 
 
 @settings(max_examples=500)
@@ -115,7 +134,72 @@ def test_what_is_accepted_without_parentheses_binds_as_in_duckdb(text: str, seed
         return
     expected = oracle.answer(text, seed, "BOOLEAN")
     assume(expected is not None)
-    assert truth(compiled, oracle.rows(seed)) == expected
+    assert by_arrays(compiled, oracle.rows(seed)) == expected
+    assert by_rows(compiled, oracle.rows(seed)) == expected
+
+
+@settings(max_examples=300)
+@given(text=conditions(3), seed=SEEDS)
+def test_the_parts_of_a_condition_mean_what_their_text_says(text: str, seed: int, oracle: Oracle) -> None:
+    rows = oracle.rows(seed)
+    for part in compile_condition(text, CONTRACT, path="eligibility"):
+        read_again = compile_condition(part.text, CONTRACT, path="eligibility")
+        assert by_arrays(read_again, rows) == by_arrays([part], rows)
+
+
+CONTEXT_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers() | st.integers(-3, 3),
+    st.floats(),
+    st.sampled_from(
+        [*WORDS, "true", " FALSE ", "1e999", "-1.5", "nan", "2026-01-01", "2026-01-01T10:00:00+02:00", "0001-01-01T00:00+23:59"]
+    ),
+    st.text(max_size=5),
+    st.dates() | st.datetimes(),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
+)
+
+
+@settings(max_examples=500)
+@given(text=over_context(), seed=SEEDS, context=st.dictionaries(st.sampled_from(CONTEXT_KEYS), CONTEXT_VALUES))
+def test_whatever_the_context_holds_arrays_and_rows_agree(text: str, seed: int, context: dict[str, Any], oracle: Oracle) -> None:
+    compiled = compile_condition(text, CONTRACT, path="when")
+    table = oracle.rows(seed)
+    rows = Rows(table.columns, table.length, context)
+    assert by_rows(compiled, rows) == by_arrays(compiled, rows)
+
+
+@settings(max_examples=200)
+@given(text=numbers(3) | conditions(3), data=st.data())
+def test_columns_that_are_missing_or_extreme_give_arrays_and_rows_the_same_answer(text: str, data: st.DataObject) -> None:
+    (compiled, *_) = compile_condition(text, CONTRACT, path="eligibility")
+    columns = {
+        name: data.draw(EXTREME[dtype], label=name)
+        for name, dtype in CONTRACT.items()
+        if data.draw(st.booleans(), label=f"{name} is there")
+    }
+    rows = Rows(columns, 1)
+    value = compiled.on_row(rows.only)
+    np.testing.assert_array_equal(np.nan if value is None else float(value), compiled.on_arrays(rows)[0])
+
+
+def _column_of(values: st.SearchStrategy[Any], dtype: str) -> st.SearchStrategy[Any]:
+    return values.map(lambda value: np.array([value], dtype=dtype))
+
+
+FLAGS = _column_of(st.sampled_from([0.0, 1.0, 2.0, -0.0, np.nan]), "float64")
+NUMBERS = _column_of(st.floats() | st.floats(-10, 10), "float64")
+MICROSECONDS = _column_of(st.integers(-(2**62), 2**62) | st.just(-(2**63)), "int64").map(lambda column: column.view("datetime64[us]"))
+EXTREME = {
+    "bool": FLAGS,
+    "int": NUMBERS | _column_of(st.integers(-5, 5), "int32"),
+    "float": NUMBERS | _column_of(st.floats(width=32), "float32"),
+    "string": _column_of(st.none() | st.text(max_size=6), "object"),
+    "date": MICROSECONDS | _column_of(st.integers(-(10**5), 10**5), "int64").map(lambda column: column.view("datetime64[D]")),
+    "timestamp": MICROSECONDS,
+}
 
 
 @given(text=st.text(max_size=30))
