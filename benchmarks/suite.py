@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import demo_banks, hillstrom_plan, small_effects
+from benchmarks import demo_banks, hillstrom_plan, real_time_month, small_effects
 from benchmarks.results import Figure
 
 Benchmark = Callable[[], Sequence[Figure]]
@@ -13,4 +13,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "small_effects": small_effects.measure,
     "demo_banks": demo_banks.measure,
     "hillstrom_plan": hillstrom_plan.measure,
+    "real_time_month": real_time_month.measure,
 }
