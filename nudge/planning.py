@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decisioning.control import hash_to_unit
 from decisioning.errors import DataError, NotFound
 from decisioning.vocabulary import null_column
 from nudge.features_ready import Say, default_as_of, ensure_built, to_datetime64
@@ -19,6 +20,8 @@ from nudge.workspace import Workspace, require_data
 from serving.audiences import summary, write_plan
 from serving.planner import Population, make_plan, publish
 from serving.snapshot import Snapshot
+
+_SAMPLE = "the order in which contacts are sampled"
 
 
 def plan_workspace(
@@ -47,16 +50,30 @@ def plan_workspace(
     return manifest | {"files": [str(folder / name) for name in [*manifest["files"], "manifest.json"]], "dry_run": False}
 
 
-def read_population(workspace: Workspace, snapshot: Snapshot, as_of: datetime | None, contacts: Path | None) -> Population:
-    """Everyone, or those listed in a parquet file, with their features as of the plan's moment."""
+def read_population(
+    workspace: Workspace, snapshot: Snapshot, as_of: datetime | None, contacts: Path | None, sample: int | None = None
+) -> Population:
+    """Everyone, or those listed in a parquet file, with their features as of the plan's moment.
+
+    `sample` reads that many of everyone, always the same ones.
+    """
     data = require_data(workspace)
     feature_as_of = default_as_of(workspace) if as_of is None else to_datetime64(as_of)
     moment = to_datetime64(data.moment if as_of is None else as_of)
-    contact_ids, columns = workspace.door.population(feature_as_of)
+    contact_ids, columns = workspace.door.population(feature_as_of) if sample is None else _sampled(workspace, feature_as_of, sample)
     if contacts is not None:
         contact_ids, columns = _only(_listed(contacts), contact_ids, columns, snapshot)
     fingerprint = json.dumps([data.fingerprint, workspace.config.seed, str(feature_as_of)])
     return Population(contact_ids, columns, moment, fingerprint)
+
+
+def _sampled(workspace: Workspace, as_of: np.datetime64, sample: int) -> tuple[np.ndarray, Any]:
+    from features.build import known_contacts
+
+    contact_ids = known_contacts(workspace.folder, as_of)
+    first = np.sort(hash_to_unit(contact_ids, _SAMPLE).argsort(kind="stable")[:sample])
+    picked = contact_ids[first]
+    return picked, workspace.door.historical(picked, np.full(len(picked), as_of.astype("datetime64[us]")))
 
 
 def _listed(path: Path) -> np.ndarray:

@@ -30,6 +30,9 @@ from serving.situations import asks_for_accounts, granted, history_of, longest_w
 from serving.snapshot import Snapshot
 
 CHUNK_CONTACTS = 20_000
+PLANS = "plan-"
+"""Every plan's id begins so."""
+
 _ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
 
 
@@ -92,7 +95,7 @@ def make_plan(
     moment = to_datetime(population.moment)
     ids = tuple(derived_decision_id(moment, plan_id, str(contact_id)) for contact_id in population.contact_ids)
     seeded = replace(found.situation, seeds=np.array(ids, dtype=object))
-    made = plan(House(snapshot.catalog, snapshot.scorer), _chunks(seeded, found.history, progress))
+    made = plan(House(snapshot.catalog, snapshot.scorer), chunks(seeded, found.history, progress))
     earlier = ledger.decision(ids[0]) if ids else None
     created_at = earlier.decided_at if earlier else now
     return PlannedPopulation(plan_id, created_at, population, snapshot, made, ids, found)
@@ -156,7 +159,7 @@ def _base_id(population: Population, snapshot: Snapshot) -> str:
     versions = snapshot.versions
     inputs = [population.fingerprint, versions["catalog"], versions["models"], versions["features"], str(population.moment)]
     everyone = _digest(*population.contact_ids.tolist())
-    return f"plan-{str(population.moment)[:10].replace('-', '')}-{_digest(*inputs, everyone)[:12]}"
+    return f"{PLANS}{str(population.moment)[:10].replace('-', '')}-{_digest(*inputs, everyone)[:12]}"
 
 
 def _state(found: GatheredPopulation) -> str:
@@ -168,7 +171,8 @@ def _state(found: GatheredPopulation) -> str:
     return _digest(consents, _content(history.touches), _content(history.outcomes), *colleagues, *([off] if off else []))[:8]
 
 
-def _chunks(everyone: Situation, history: History, progress: Callable[[int], None]) -> Iterator[tuple[Situation, History]]:
+def chunks(everyone: Situation, history: History, progress: Callable[[int], None]) -> Iterator[tuple[Situation, History]]:
+    """The contacts with their past, `CHUNK_CONTACTS` at a time; `progress` is told how many are done."""
     total = len(everyone.contact_ids)
     for start in range(0, total, CHUNK_CONTACTS):
         rows = slice(start, min(start + CHUNK_CONTACTS, total))
