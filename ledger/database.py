@@ -187,7 +187,7 @@ def _engine(url: str) -> Engine:
         raise ConfigError("SQLAlchemy knows no such driver", field="stores.ledger", got=parsed.drivername) from error
     except ImportError as error:
         raise ConfigError(
-            "the database driver is not installed", field="stores.ledger", got=error.name, hint=f"pip install {error.name}"
+            "the database driver is not installed", field="stores.ledger", got=error.name, hint="pip install 'psycopg[binary]'"
         ) from error
     event.listen(engine, "connect", _sqlite_connection)
     event.listen(engine, "begin", _sqlite_begin)
@@ -204,6 +204,8 @@ def _parsed(url: str) -> URL:
         raise ConfigError(
             "the ledger does not support this database", field="stores.ledger", got=parsed.get_backend_name(), allowed=allowed
         )
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")  # SQLAlchemy's own default is its predecessor
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError("a ledger in memory would lose every decision", field="stores.ledger", got=url, allowed="sqlite:///FILE")
     return parsed

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
+
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,3 +44,22 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}: set NUDGE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def new_postgres_database() -> Iterator[Callable[[], str]]:
+    """Makes an empty PostgreSQL database and returns its URL; skipped where PostgreSQL is not installed, never in CI."""
+    programs = postgres.binaries()
+    if programs is None:
+        assert not os.environ.get("CI"), "PostgreSQL is not installed: .ci/run installs it"
+        pytest.skip("PostgreSQL's programs (initdb, postgres) are not installed")
+    numbers = itertools.count()
+    with postgres.server(programs) as url:
+
+        def made() -> str:
+            name = f"nudge_{next(numbers)}"
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}")
+            return url.rsplit("/", 1)[0] + f"/{name}"
+
+        yield made

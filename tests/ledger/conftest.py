@@ -19,8 +19,23 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """An empty database of each kind that a ledger may live in."""
+    if request.param == "sqlite":
+        return sqlite_url
+    made: str = request.getfixturevalue("new_postgres_database")()
+    return made
+
+
+@pytest.fixture
+def sqlite_ledger(sqlite_url: str) -> Iterator[Ledger]:
+    with Ledger.open(sqlite_url) as opened:
+        yield opened
 
 
 @pytest.fixture

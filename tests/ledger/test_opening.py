@@ -15,7 +15,7 @@ from decisioning.errors import ConfigError, Conflict, NudgeError, Unavailable
 from ledger import consents, database, decisions, history_queries
 from ledger.schema import OUTCOMES, SCHEMA_VERSION, TABLES
 from ledger.store import Ledger
-from tests.ledger.conftest import NOW, decision
+from tests.ledger.conftest import NOW, decision, email
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,32 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
     other.close()
 
 
-def test_a_ledger_of_another_version_is_refused(tmp_path: Path, url: str) -> None:
-    Ledger.open(url).close()
+def test_a_ledger_of_another_version_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    Ledger.open(sqlite_url).close()
     with sqlite3.connect(tmp_path / "ledger.db") as raw:
         raw.execute("UPDATE ledger_meta SET schema_version = 99")
     raw.close()
     with pytest.raises(Conflict, match=f"got schema version 99; allowed: schema version {SCHEMA_VERSION}. Hint: "):
-        Ledger.open(url)
+        Ledger.open(sqlite_url)
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: Path, sqlite_url: str) -> None:
+    with Ledger.open(sqlite_url) as ledger:
+        ledger.record_decisions([decision("d-1", email())])
+    with sqlite3.connect(tmp_path / "ledger.db") as raw:
+        for index in ("selections_of_account", "selections_that_redeem"):
+            raw.execute(f"DROP INDEX {index}")
+        for column in ("account_id", "redeems", "book"):
+            raw.execute(f"ALTER TABLE selections DROP COLUMN {column}")
+        for table in ("history_members", "suppressions", "meters", "catalogs"):
+            raw.execute(f"DROP TABLE {table}")
+        raw.execute("UPDATE ledger_meta SET schema_version = 1")
+    raw.close()
+    with Ledger.open(sqlite_url) as ledger:
+        assert ledger.decision("d-1") == decision("d-1", email())
+        assert ledger.record_decisions([decision("d-2", email(account_id="f-1", redeems="d-1", book="p-1/0"))]) != [None]
+        assert ledger.meters("p-1/0") == {}
+    Ledger.open(sqlite_url).close()
 
 
 def test_a_closed_ledger_says_so(url: str) -> None:
@@ -74,10 +93,10 @@ def test_a_closed_ledger_says_so(url: str) -> None:
 
 
 def test_a_write_that_another_process_blocks_is_unavailable_and_leaves_nothing(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
-    with Ledger.open(url) as ledger:
+    with Ledger.open(sqlite_url) as ledger:
         blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="cannot answer now; got database is locked"):
@@ -96,20 +115,20 @@ def test_many_may_open_an_empty_ledger_at_once(url: str) -> None:
             opened.close()
 
 
-def test_a_commit_waits_for_the_disk(url: str, ledger: Ledger) -> None:
+def test_a_commit_waits_for_the_disk(sqlite_ledger: Ledger) -> None:
     found = {}
-    with ledger._database.reading() as conn:
+    with sqlite_ledger._database.reading() as conn:
         for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout"):
             found[pragma] = conn.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
 
 
-def test_a_write_takes_its_lock_before_it_reads(ledger: Ledger) -> None:
+def test_a_write_takes_its_lock_before_it_reads(sqlite_ledger: Ledger) -> None:
     begun: list[str] = []
-    engine: Engine = ledger._database._engine
+    engine: Engine = sqlite_ledger._database._engine
     event.listen(engine, "before_cursor_execute", lambda *call: begun.append(call[2]))
-    ledger.record_decisions([decision("d-1")])
-    ledger.decision_by_request("r-1", since=NOW)
+    sqlite_ledger.record_decisions([decision("d-1")])
+    sqlite_ledger.decision_by_request("r-1", since=NOW)
     assert [sql for sql in begun if sql.startswith("BEGIN")] == ["BEGIN IMMEDIATE", "BEGIN"]
 
 

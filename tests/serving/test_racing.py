@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,14 @@ def race(url: str, catalog: dict[str, Any], of_each: list[list[str]]) -> int:
     return chosen
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    made: str = request.getfixturevalue("new_postgres_database")()
+    return made
+
+
 @pytest.mark.parametrize(
     ("catalog", "contacts", "slots"),
     [
@@ -130,10 +139,18 @@ def race(url: str, catalog: dict[str, Any], of_each: list[list[str]]) -> int:
         (BUDGET, ["c-1", "c-2", "c-3", "c-4"], 4),
     ],
 )
-def test_processes_cannot_take_more_than_there_is(tmp_path: Path, catalog: dict[str, Any], contacts: list[str], slots: int) -> None:
-    url = f"sqlite:///{tmp_path}/ledger.db"
+def test_processes_cannot_take_more_than_there_is(url: str, catalog: dict[str, Any], contacts: list[str], slots: int) -> None:
     whole = {**CATALOG, **catalog}
     of_each = [contacts] * 3 if not catalog else [[f"{one}-{racer}" for one in contacts] for racer in range(3)]
     with Ledger.open(url) as ledger:
         House(ledger, whole).consent(*{one for part in of_each for one in part})
     assert race(url, whole, of_each) == slots
+
+
+def test_threads_on_postgresql_cannot_take_more_than_there_is(new_postgres_database: Callable[[], str]) -> None:
+    contacts = [f"c-{n}" for n in range(CALLERS)]
+    for catalog, slots in [(FIRM, 2), (MAILS, 5), (BUDGET, 4)]:
+        with Ledger.open(new_postgres_database()) as ledger:
+            house = House(ledger, {**CATALOG, **catalog})
+            consent_all(house, contacts)
+            assert mailed(at_once(house, contacts)) == slots
