@@ -79,72 +79,65 @@ def test_a_batch_counts_its_own_decisions(tmp_path: Path) -> None:
 
 RACER = """
 import json, sys
-from pathlib import Path
 from serving.schemas import DecisionRequest
 from tests.serving.small_house import House
-from tests.serving.test_racing import consent_all
 from ledger.store import Ledger
 
-url, catalog, contacts = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-with Ledger.open(url) as ledger:
-    house = House(ledger, catalog)
-    house.known.rows = {one: {"age": 40.0, "account_id": "firm"} for one in contacts}
-    print("ready", flush=True)
-    sys.stdin.readline()
-    answers = [house.service.decide(DecisionRequest(contact_id=one, channel="email")) for one in contacts]
-    print(json.dumps([len(one["actions"]) for one in answers]), flush=True)
-"""
-
-
-def race(url: str, catalog: dict[str, Any], of_each: list[list[str]]) -> int:
-    """One process a list of contacts, let go together; how many mails they chose in all."""
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, url, json.dumps(catalog), json.dumps(contacts)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        for contacts in of_each
-    ]
-    for one in racers:
-        assert one.stdout is not None and one.stdout.readline() == "ready\n"
-    for one in racers:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    chosen = 0
-    for one in racers:
-        out, _ = one.communicate(timeout=60)
-        assert one.returncode == 0
-        chosen += sum(json.loads(out))
-    return chosen
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    made: str = request.getfixturevalue("new_postgres_database")()
-    return made
-
-
-@pytest.mark.parametrize(
-    ("catalog", "contacts", "slots"),
-    [
-        ({}, ["adult"] * 3, 1),
-        (FIRM, ["c-1", "c-2", "c-3"], 2),
-        (MAILS, ["c-1", "c-2", "c-3", "c-4"], 5),
-        (BUDGET, ["c-1", "c-2", "c-3", "c-4"], 4),
-    ],
-)
-def test_processes_cannot_take_more_than_there_is(url: str, catalog: dict[str, Any], contacts: list[str], slots: int) -> None:
-    whole = {**CATALOG, **catalog}
-    of_each = [contacts] * 3 if not catalog else [[f"{one}-{racer}" for one in contacts] for racer in range(3)]
+for url, catalog, contacts in json.loads(sys.argv[1]):
     with Ledger.open(url) as ledger:
-        House(ledger, whole).consent(*{one for part in of_each for one in part})
-    assert race(url, whole, of_each) == slots
+        house = House(ledger, catalog)
+        house.known.rows = {one: {"age": 40.0, "account_id": "firm"} for one in contacts}
+        print("ready", flush=True)
+        sys.stdin.readline()
+        answers = [house.service.decide(DecisionRequest(contact_id=one, channel="email")) for one in contacts]
+        print(json.dumps(sum(len(one["actions"]) for one in answers)), flush=True)
+"""
+RACERS = 3
+
+
+def race(heats: list[tuple[str, dict[str, Any], list[list[str]]]]) -> list[int]:
+    """One process a racer, let go together in each heat (a ledger, a catalogue, the contacts of each): the mails each heat chose in all."""
+    of_racer = [json.dumps([(url, catalog, of_each[place]) for url, catalog, of_each in heats]) for place in range(RACERS)]
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, laps], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for laps in of_racer
+    ]
+    totals = []
+    for _ in heats:
+        assert [said(one) for one in racers] == ["ready"] * RACERS
+        for one in racers:
+            assert one.stdin is not None
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        totals.append(sum(int(said(one)) for one in racers))
+    for one in racers:
+        one.communicate(timeout=60)
+        assert one.returncode == 0
+    return totals
+
+
+def said(racer: subprocess.Popen[str]) -> str:
+    assert racer.stdout is not None
+    return racer.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_processes_cannot_take_more_than_there_is(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+    apart = [[f"c-{n}-{racer}" for n in range(4)] for racer in range(RACERS)]
+    scenes: list[tuple[dict[str, Any], list[list[str]], int]] = [
+        ({}, [["adult"] * 3] * RACERS, 1),
+        (FIRM, apart, 2),
+        (MAILS, apart, 5),
+        (BUDGET, apart, 4),
+    ]
+    heats = []
+    for place, (catalog, of_each, _) in enumerate(scenes):
+        url = f"sqlite:///{tmp_path}/{place}.db" if database == "sqlite" else request.getfixturevalue("new_postgres_database")()
+        whole = {**CATALOG, **catalog}
+        with Ledger.open(url) as ledger:
+            House(ledger, whole).consent(*{one for part in of_each for one in part})
+        heats.append((url, whole, of_each))
+    assert race(heats) == [slots for *_, slots in scenes]
 
 
 def test_threads_on_postgresql_cannot_take_more_than_there_is(new_postgres_database: Callable[[], str]) -> None:
