@@ -20,6 +20,8 @@ from decisioning.history import History, Past
 from decisioning.vocabulary import BoolArray, IntArray
 
 MICROSECONDS_A_DAY = 86_400_000_000
+_FEW = 100
+"""Up to so many rows of the past, looking through a list costs less than a call of numpy."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
     _apply_suppressions(candidates, catalog, situation, history)
     for policy in catalog.catalog.contact_policy:
         most = (policy.max or 0) - 1 if policy.after is None else 0
+        if most >= 0 and _is_out_of_reach(policy, catalog, situation, history, most):
+            continue
         unit_of, past, counts = _counted(policy, catalog, situation, history)
         if most >= 0 and not counts.any():
             continue
@@ -54,6 +58,20 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
             removal = Removal("contact_policy", policy.id, partial(_saw, policy, count))
             reached = (count > most) & (unit_of >= 0)
             _remove_but_for_the_planned(candidates, catalog, reached, columns, removal, _spared(history, past, own, count, most))
+
+
+def _is_out_of_reach(policy: Policy, catalog: CompiledCatalog, situation: Situation, history: History, most: int) -> bool:
+    """Whether a past of a few rows plainly holds nothing, or too little, of what `policy` counts."""
+    _, past = history.seen_by(policy.scope, len(situation.contact_ids), outcomes=policy.after is not None)
+    if len(past.row) <= most:
+        return True
+    if len(past.row) > _FEW:
+        return False
+    if policy.after is not None:
+        return policy.after not in past.columns["outcome"].tolist()
+    if policy.channel is not None and past.columns["channel"].tolist().count(policy.channel) <= most:
+        return True
+    return policy.group is not None and catalog.actions_of["group", policy.group].isdisjoint(past.columns["action_id"].tolist())
 
 
 def rooms(catalog: CompiledCatalog, situation: Situation, history: History, *, of_each_action: bool = True) -> list[Room]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,11 +101,14 @@ def _shares(controls: Controls) -> tuple[float, ...]:
     return (controls.holdout, controls.random, controls.propensity_only, controls.no_levers, controls.eligible_only)
 
 
-def _thresholds(controls: Controls) -> list[float]:
+@lru_cache(maxsize=64)
+def _thresholds(controls: Controls) -> tuple[float, ...]:
     """The t_l of the module's formula; 1 for the layer that takes all that is left, whatever the sum of the shares was rounded to."""
     shares = _shares(controls)
     left = [1.0 - math.fsum(shares[:layer]) for layer in range(len(shares))]
-    return [0.0 if share == 0 else 1.0 if share >= rest - _ROUNDING else share / rest for share, rest in zip(shares, left, strict=True)]
+    return tuple(
+        0.0 if share == 0 else 1.0 if share >= rest - _ROUNDING else share / rest for share, rest in zip(shares, left, strict=True)
+    )
 
 
 def members(groups: IntArray, name: str) -> BoolArray:

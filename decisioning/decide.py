@@ -53,7 +53,9 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
         return _explored(house, appraisal, slate)
     if group == RANDOM:
         return _at_random(appraisal, ranked, slate)
-    chosen = select(by_best_slate(ranked, _mandatory_first(preferred, catalog.mandatory), slate), slate)
+    if len(situation.placements) > 1:
+        ranked = by_best_slate(ranked, _mandatory_first(preferred, catalog.mandatory), slate)
+    chosen = select(ranked, slate)
     return Decision(appraisal, tuple(chosen), (1.0,) * len(chosen))
 
 

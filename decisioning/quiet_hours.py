@@ -11,7 +11,8 @@ import numpy as np
 
 def to_datetime(moment: np.datetime64) -> datetime:
     """`moment` (UTC) as an aware datetime."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(moment.astype("datetime64[us]").astype(np.int64)))
+    naive: datetime = moment.astype("datetime64[us]").item()
+    return naive.replace(tzinfo=UTC)
 
 
 def to_local(moment: np.datetime64, time_zone: str) -> datetime:
