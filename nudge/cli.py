@@ -301,6 +301,34 @@ def suppress(
         terminal.print(f"{what} is off for {contact_id} until {document['until']}")
 
 
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="funnel; roi, channels, goals, models and data come later.")],
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    contacts: Annotated[Path | None, typer.Option("--contacts", help="A parquet file with the contact_ids to report on.")] = None,
+    period: Annotated[str | None, typer.Option("--period", help="Not supported yet.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one page.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What becomes of everyone's candidates, stage by stage, and what the choices hang on."""
+    from nudge import show_reports
+    from nudge.reporting import known_report, report_workspace, write_page
+
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    known_report(name)
+    if period is not None:
+        raise NotSupportedYet("not supported yet", field="--period")
+    with terminal.working("reporting") as say:
+        document = report_workspace(_open(workspace), name, as_of=_moment(as_of), contacts=contacts, say=say)
+    if html is not None:
+        write_page(document, html)
+        terminal.say(f"written to {html}")
+    if not terminal.result(document):
+        show_reports.funnel(terminal, document)
+
+
 def _not_yet(name: str) -> None:
     """A command of the contract that this version does not do: known, and refused by name."""
 
@@ -311,7 +339,7 @@ def _not_yet(name: str) -> None:
     app.command(name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 
 
-for _name in ("evaluate", "report", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
+for _name in ("evaluate", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
     _not_yet(_name)
 
 
