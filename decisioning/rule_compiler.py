@@ -28,9 +28,22 @@ _NO_MEANING = {"ignore_nulls", "typed", "safe", "is_nvl"}
 NOT = Meaning(sql.not_, one.strictly(one.negation))
 _TRUTH = Meaning(sql.truth, one.strictly(one.truth))
 
+_NUMBER = re.compile(r"\s*[-+]?\d*\.?\d+\s*")
 _CLOCKS = {"now", "today", "currentdate", "currenttimestamp", "currenttime", "localtimestamp", "localtime"}
 _NO_CLOCK = "rules have no clock: use a feature such as days_since_last_event, or the action's `valid`"
 _AS_NUMBER = "CASE WHEN ... THEN 1 ELSE 0 END makes a number of it"
+_PATTERN = "LIKE knows % for any text and _ for any one character"
+_SPAN_OF_TIME = "use a feature that counts, such as days_since_last_event, or compare with DATE '2026-01-31'"
+_INSTEAD = {
+    "arrayoverlaps": "conditions are combined with AND",
+    "dpipe": "conditions are combined with OR; texts cannot be joined",
+    "nullsafeeq": "write a = b OR (a IS NULL AND b IS NULL)",
+    "nullsafeneq": "write NOT (a = b OR (a IS NULL AND b IS NULL))",
+    **dict.fromkeys(("regexplike", "similarto", "glob", "contains", "startswith", "endswith"), _PATTERN),
+    **dict.fromkeys(("datediff", "interval", "datetrunc", "timestamptrunc"), _SPAN_OF_TIME),
+    **dict.fromkeys(_CLOCKS, _NO_CLOCK),
+}
+"""What to write instead of what is outside the subset, by its name."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +94,7 @@ class Compiler:
             return Node(wanted, node.on_arrays, node.on_row)
         if wanted in ("date", "timestamp") and isinstance(node.literal, str):
             return time_literal(node.literal, wanted, tree)
-        hint = _AS_NUMBER if (node.kind, wanted) == ("bool", "number") else None
-        raise Problem(f"a {wanted} is needed here, this is a {node.kind}", span_of(tree), hint=hint)
+        raise Problem(f"a {wanted} is needed here, this is a {node.kind}", span_of(tree), hint=_conversion(node, wanted))
 
     def same_kind(self, trees: Sequence[Tree]) -> tuple[Kind, list[Node]]:
         """All of `trees` read as one type; beside numbers, a condition counts 1 or 0, as in DuckDB."""
@@ -98,8 +110,18 @@ class Compiler:
         name = str(tree.name if isinstance(tree, exp.Anonymous) else tree.key)
         word = re.search(rf"\b{re.escape(name)}\b", self.text, re.IGNORECASE)
         span = (word.start(), word.end() - 1) if word else span_of(tree)
-        hint = _NO_CLOCK if name.lower() in _CLOCKS else None
-        return Problem(f"{name.upper()} is outside the SQL subset of conditions", span, hint=hint)
+        return Problem(f"{name.upper()} is outside the SQL subset of conditions", span, hint=_INSTEAD.get(name.lower()))
+
+
+def _conversion(node: Node, wanted: Kind) -> str | None:
+    """How to make what is `wanted` of a node of another kind."""
+    if (node.kind, wanted) == ("bool", "number"):
+        return _AS_NUMBER
+    if isinstance(node.literal, str) and wanted == "bool":
+        return "true and false are written without quotes"
+    if isinstance(node.literal, str) and wanted == "number" and _NUMBER.fullmatch(node.literal):
+        return "numbers are written without quotes"
+    return f"a text stands in single quotes: '{node.literal:g}'" if isinstance(node.literal, float) and wanted == "string" else None
 
 
 def call(meaning: Meaning, kind: Kind, nodes: Sequence[Node]) -> Node:

@@ -80,11 +80,11 @@ class Node:
 
 
 class Problem(Exception):
-    """What is wrong with an expression, and where; `name` is the unknown name that a near one may explain."""
+    """What is wrong with an expression, where, and what may be done about it."""
 
-    def __init__(self, what: str, span: Span | None, *, name: str | None = None, hint: str | None = None) -> None:
+    def __init__(self, what: str, span: Span | None, *, hint: str | None = None) -> None:
         super().__init__(what)
-        self.what, self.span, self.name, self.hint = what, span, name, hint
+        self.what, self.span, self.hint = what, span, hint
 
 
 def constant(value: Scalar, kind: Kind, *, literal: object = None) -> Node:

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from decisioning import sql_scalars as one
 from decisioning import sql_values as sql
+from decisioning.errors import nearest
 from decisioning.rule_compiler import NOT, Compiler, Method, Tree, call, span_of, time_literal
 from decisioning.rule_nodes import KIND_OF, Kind, Meaning, Node, Problem, constant, context_node
 from decisioning.vocabulary import null_column
@@ -48,6 +49,8 @@ _IS_TRUTH = {truth: Meaning(partial(sql.is_exactly, float(truth)), one.is_exactl
 
 _NEEDS_PARENTHESES = {*_COMPARISONS, exp.In, exp.Between, exp.Like, exp.ILike, exp.Escape, exp.Not}
 
+_TYPOGRAPHIC = "‘’‚“”„`"
+
 _CASTS: dict[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIMESTAMPNTZ": "timestamp"}
 
 
@@ -61,12 +64,18 @@ def _column(compiler: Compiler, tree: Tree) -> Node:
         raise Problem(f"columns carry no table name; '{'.'.join(qualifiers)}' is not known", span_of(tree))
     found = name if name in compiler.dtypes else next((one for one in compiler.dtypes if one.lower() == name.lower()), None)
     if found is None:
-        hint = "the request's context is read by its keys: context.intent" if name == "context" else None
-        raise Problem(f"unknown column '{name}'", span_of(tree), name=name, hint=hint)
+        raise Problem(f"unknown column '{name}'", span_of(tree), hint=_meant(name, compiler))
     _remember(compiler.columns, found)
     dtype = compiler.dtypes[found]
     absent = null_column(dtype, 1)
     return Node(KIND_OF[dtype], lambda rows: rows.columns.get(found, absent), operator.itemgetter(found))
+
+
+def _meant(name: str, compiler: Compiler) -> str:
+    """What may have been meant by the name of no column: a text in double quotes, in typographic ones or in none reads as a name."""
+    if name.lower() == "context":
+        return "the request's context is read by its keys: context.intent"
+    return nearest(name, compiler.dtypes) or f"if this is a text, it stands in single quotes: '{name.strip(_TYPOGRAPHIC)}'"
 
 
 def _remember(names: list[str], name: str) -> None:

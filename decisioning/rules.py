@@ -10,6 +10,7 @@ each numpy call would cost more than the rule. The answers are the same; which w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from decisioning.errors import RuleError, nearest
+from decisioning.errors import RuleError
 from decisioning.rule_compiler import Compiler, Tree
 from decisioning.rule_functions import FUNCTIONS
 from decisioning.rule_nodes import Kind, Problem, Rows, Span
@@ -29,6 +30,9 @@ from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 
 __all__ = ["Expression", "Rows", "RuleBook", "compile_condition", "compile_value"]
 
+_SPELLINGS = {"=<": "<=", "=>": ">=", "≤": "<=", "≥": ">=", "≠": "<>", "!<": ">=", "!>": "<="}
+_MISSPELT = re.compile("|".join(re.escape(one) for one in _SPELLINGS))
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _METHODS = {**OPERATORS, **FUNCTIONS}
 
 
@@ -142,13 +146,13 @@ class RuleBook:
     def condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
         """As `compile_condition`."""
         if text not in self._conditions:
-            self._conditions[text] = _guarded(text, path, self._dtypes, lambda: self._parts_of(text))
+            self._conditions[text] = _guarded(text, path, lambda: self._parts_of(text))
         return self._conditions[text]
 
     def value(self, text: str, *, path: str) -> Expression:
         """As `compile_value`."""
         if text not in self._values:
-            (self._values[text],) = _guarded(text, path, self._dtypes, lambda: (self._compile(_parse(text), text, "number", text.strip()),))
+            (self._values[text],) = _guarded(text, path, lambda: (self._compile(_parse(text), text, "number", text.strip()),))
         return self._values[text]
 
     def _parts_of(self, text: str) -> tuple[Expression, ...]:
@@ -166,13 +170,12 @@ class RuleBook:
         return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), read, node.on_arrays, node.on_row)
 
 
-def _guarded(text: str, path: str, dtypes: Mapping[str, Dtype], compiled: Callable[[], tuple[Expression, ...]]) -> tuple[Expression, ...]:
+def _guarded(text: str, path: str, compiled: Callable[[], tuple[Expression, ...]]) -> tuple[Expression, ...]:
     """What `compiled` returns; whatever it finds wrong as a `RuleError` with the place underlined."""
     try:
         return compiled()
     except Problem as problem:
-        hint = problem.hint or (nearest(problem.name, dtypes) if problem.name else None)
-        raise RuleError(f"{problem.what}\n{_underlined(text, problem.span)}\n", field=path, hint=hint) from None
+        raise RuleError(f"{problem.what}\n{_underlined(text, problem.span)}\n", field=path, hint=problem.hint) from None
     except RecursionError:
         raise RuleError("is nested too deeply", field=path, hint="cut it into the conditions of several stages or actions") from None
 
@@ -195,7 +198,13 @@ def _parse(text: str) -> Tree:
         return sqlglot.parse_one(text, read="duckdb", into=exp.Condition).unnest()
     except SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
-        raise Problem("cannot be read as an SQL expression", _place(text, details[0])) from None
+        raise Problem("cannot be read as an SQL expression", _place(text, details[0]), hint=_respelt(text)) from None
+
+
+def _respelt(text: str) -> str | None:
+    """The SQL spelling of the first comparison that is written as elsewhere."""
+    found = _MISSPELT.search(_QUOTED.sub("", text))
+    return f"{found[0]} is written {_SPELLINGS[found[0]]}" if found else None
 
 
 def _place(text: str, detail: Mapping[str, object]) -> Span | None:

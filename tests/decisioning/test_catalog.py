@@ -299,6 +299,43 @@ def test_a_rule_that_does_not_fit_the_features_is_refused_by_its_path(action: di
     assert str(refusal.value).startswith(path)
 
 
+def test_all_rules_that_do_not_fit_are_named_at_once() -> None:
+    wrong = [make_action(f"a{i}", eligibility="agee > 3", applicability=f"turnover > {i}") for i in range(6)]
+    with pytest.raises(RuleError) as refusal:
+        compiled(make_catalog([make_action("loan", value="0.1 * turnover"), *wrong]))
+    lines = str(refusal.value).splitlines()
+    assert lines[0] == "8 rules do not fit"
+    assert lines[1:4] == ["actions[0].value: unknown column 'turnover'", "  0.1 * turnover", "        ^^^^^^^^"]
+    assert [line.split(":")[0] for line in lines if line.startswith("actions[")] == [
+        "actions[0].value",
+        "actions[1].eligibility",
+        *(f"actions[{i}].applicability" for i in (1, 2, 3)),
+    ]
+    assert "The same text: " + ", ".join(f"actions[{i}].eligibility" for i in range(2, 7)) in lines
+    assert lines[-1] == "and 3 more"
+
+
+def test_one_wrong_rule_of_many_actions_names_them_all() -> None:
+    with pytest.raises(RuleError) as refusal:
+        compiled(make_catalog([make_action(f"a{i}", suitability="agee > 3") for i in range(3)]))
+    assert str(refusal.value).startswith("actions[0].suitability: unknown column 'agee'")
+    assert str(refusal.value).endswith("The same text: actions[1].suitability, actions[2].suitability")
+
+
+def test_actions_share_the_rules_that_say_the_same() -> None:
+    data = [make_action("loan", eligibility="age > 18 AND has_loan"), make_action("card", eligibility="city = 'a' AND age > 18")]
+    catalog = compiled(make_catalog([*data, make_action("fund", suitability="age > 18", context_weights=[{"when": "true", "weight": 2}])]))
+    shared = [(rule.stage, rule.expression.text, rule.columns.tolist()) for rule in catalog.conditions.rules]
+    assert shared == [
+        ("eligibility", "age > 18", [0, 1, 2]),
+        ("eligibility", "city = 'a'", [3, 4, 5]),
+        ("eligibility", "has_loan", [0, 1, 2]),
+        ("eligibility", "age > 18", [3, 4, 5]),
+        ("suitability", "age > 18", [6, 7, 8]),
+    ]
+    assert len({rule.expression for rule in catalog.conditions.rules}) == 3
+
+
 def test_compiling_works_out_what_each_policy_and_constraint_is_about() -> None:
     data = make_catalog(
         [make_action("loan", cost=1.0), make_action("notice", kind="mandatory", issue="service")],

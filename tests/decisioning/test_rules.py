@@ -29,7 +29,20 @@ ONE_EXPRESSION = "cannot be read as an SQL expression"
 
 REFUSED_CONDITIONS = [
     ("agee >= 18", "unknown column 'agee'", "did you mean 'age'?"),
-    ("recency > 3", "unknown column 'recency'", None),
+    ("recency > 3", "unknown column 'recency'", "if this is a text, it stands in single quotes: 'recency'"),
+    ('city = "Warsaw"', "unknown column 'Warsaw'", "if this is a text, it stands in single quotes: 'Warsaw'"),
+    ("city = ’Warsaw’", "unknown column '’Warsaw’'", "if this is a text, it stands in single quotes: 'Warsaw'"),
+    ("has_loan = 'yes'", "a bool is needed here, this is a string", "true and false are written without quotes"),
+    ("age > '18'", "a number is needed here, this is a string", "numbers are written without quotes"),
+    ("city = 3", "a string is needed here, this is a number", "a text stands in single quotes: '3'"),
+    ("age > 18 && has_loan", f"ARRAYOVERLAPS {OUTSIDE}", "conditions are combined with AND"),
+    ("age > 18 || has_loan", f"DPIPE {OUTSIDE}", "conditions are combined with OR; texts cannot be joined"),
+    ("city ~ 'a.*'", f"REGEXPLIKE {OUTSIDE}", "LIKE knows % for any text and _ for any one character"),
+    ("date_diff('day', opened, last_seen) > 3", f"DATEDIFF {OUTSIDE}", "use a feature that counts, such as days_since_last_event"),
+    ("age IS DISTINCT FROM order", f"NULLSAFENEQ {OUTSIDE}", "write NOT (a = b OR (a IS NULL AND b IS NULL))"),
+    ("age => 18 AND city = '=<'", ONE_EXPRESSION, "=> is written >="),
+    ("age ≥ 18", ONE_EXPRESSION, "≥ is written >="),
+    ("city = '≥' AND", ONE_EXPRESSION, None),
     ("contacts.age > 3", "columns carry no table name; 'contacts' is not known", None),
     ("x.context.intent = 'a'", "columns carry no table name; 'x.context' is not known", None),
     ("context = 'a'", "unknown column 'context'", "the request's context is read by its keys: context.intent"),
@@ -161,6 +174,36 @@ def test_a_column_of_any_name_can_be_read(text: str, column: str, value: float) 
 def test_of_two_columns_that_differ_in_case_the_exact_one_is_read() -> None:
     (expression,) = compile_condition("Age > 3", {"age": "int", "Age": "int"}, path="eligibility")
     assert expression.columns == ("Age",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CONTEXT.intent = 'borrow'",
+        "cAsE wHeN age > 3 tHeN CASE WHEN has_loan THEN false ELSE true END eLsE false eNd",
+        "- - age = +40 AND -age < -3",
+        "age NOT IN (1, 2) AND age NOT BETWEEN 1 AND 2 AND age IS NOT NULL AND age NOTNULL",
+        "YEAR(opened) = 2026 AND date_part('year', opened) = 2026 AND EXTRACT(year FROM opened) = 2026 AND isoyear(opened) = 2026",
+        "city LIKE 'a!%%' ESCAPE '!' AND city NOT LIKE 'a!_%' ESCAPE '!' AND city ILIKE 'A!%B' ESCAPE '!'",
+        "city = 'a%b' AND NOT has_loan AND has_loan = 0 AND has_loan IS FALSE",
+        "age == 40 AND age != 41 AND age <> 42 AND mod(age, 7) = 5 AND age % 7 = 5",
+        "ifnull(amount, 3) = 3 AND amount ISNULL AND if(has_loan, 1, 2) = 2",
+        "opened >= '2026-01-01' AND opened < DATE '2027-01-01' AND opened < '2027-01-01'::DATE",
+        "age > 1e1 -- a remark",
+    ],
+)
+def test_odd_spellings_that_duckdb_reads_are_read_alike(text: str) -> None:
+    columns = {
+        "age": np.array([40.0]),
+        "amount": np.array([np.nan]),
+        "has_loan": np.array([0.0]),
+        "city": np.array(["a%b"], dtype=object),
+        "opened": np.array(["2026-03-01"], dtype="datetime64[us]"),
+    }
+    rows = Rows(columns, 1, {"intent": "borrow"})
+    parts = compile_condition(text, CONTRACT, path="eligibility")
+    assert [part.on_row(rows.only) for part in parts] == [True] * len(parts)
+    assert [part.on_arrays(rows).tolist() for part in parts] == [[1.0]] * len(parts)
 
 
 @pytest.mark.parametrize(
