@@ -13,10 +13,11 @@ from decisioning.allocation_problem import NONE, spans
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import hash_to_unit
+from decisioning.control import RANDOM, TREATED, hash_to_unit
 from decisioning.errors import Clashing, Infeasible
 from decisioning.explanation import LIMITED, segment_name
 from decisioning.history import History
+from decisioning.plan_exploration import Explored, explore_plan
 from decisioning.plan_offers import FACTORS, Everybody, Gathered, asked_for, limits_of
 from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import FloatArray, IntArray, TextArray
@@ -46,7 +47,11 @@ class Plan:
         The economics of the chosen treatment, NaN for no_action.
     priority, shadow_cost : arrays
         After shadow prices, money; 0 for no_action.
+    selection_prob : array
+        The probability with which this was chosen, before any draw.
     allocation : Allocation
+    expected_cost : float
+        Money of expected profit that exploring gives up, before the draw.
     """
 
     contact: IntArray
@@ -60,32 +65,69 @@ class Plan:
     factors: dict[str, FloatArray]
     priority: FloatArray
     shadow_cost: FloatArray
+    selection_prob: FloatArray
     allocation: Allocation
+    expected_cost: float = 0.0
 
 
 def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
     """The plan for the contacts of all `chunks`, within the catalogue's constraints.
 
     A plan finds its own prices: those of `house` do not count. Equals are served in the order of a hash of their contact ids, so that the
-    plan does not depend on the order in which contacts come.
+    plan does not depend on the order in which contacts come. Where the catalogue explores, `house.allowance` is what the plan as a whole
+    may give up; a plan of several treatments a contact does not explore.
 
     Raises
     ------
     Infeasible
         The constraints contradict one another: it names which, and by how much.
     """
-    unpriced, catalog = replace(house, prices={}), house.catalog
+    unpriced, catalog = replace(house, prices={}, room={}), house.catalog
     gathered = Gathered.nobody(catalog)
     wanted_anyway = asked_for(catalog)
     for situation, history in chunks:
         gathered.add(appraise_candidates(unpriced, situation, history, wanted_anyway=wanted_anyway))
     everybody = gathered.joined()
     offers, limits = everybody.as_offers(catalog, gathered.profiles.uses), limits_of(catalog)
+    caps, per_contact = gathered.room.caps(), gathered.room.per_contact
+
+    def allocated(what: Offers) -> Allocation:
+        return _allocate_in_hash_order(what, limits, everybody.contact_ids, caps, per_contact)
+
     try:
-        allocation = _allocate_in_hash_order(offers, limits, everybody.contact_ids, gathered.room.caps(), gathered.room.per_contact)
+        allocation = allocated(offers)
     except Infeasible as error:
         raise _in_words(error, catalog.catalog.constraints) from None
-    return _rows(everybody, offers, allocation, catalog)
+    explored = _explored(house, everybody, offers, allocation) if per_contact == 1 else None
+    if explored is None:
+        return _rows(everybody, offers, allocation, catalog)
+    try:
+        drawn = _as_of_all(allocated(_as_drawn(offers, explored)), explored)
+    except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
+        return _rows(everybody, offers, allocation, catalog)
+    return _rows(everybody, offers, drawn, catalog, explored)
+
+
+def _explored(house: House, everybody: Everybody, offers: Offers, allocation: Allocation) -> Explored | None:
+    settings = house.catalog.catalog.exploration
+    if settings.budget <= 0 or house.allowance <= 0:
+        return None
+    who = np.asarray(everybody.control_group == TREATED, dtype=np.bool_), everybody.seeds
+    belief = everybody.belief(house.catalog) if settings.method == "thompson" else None
+    return explore_plan(offers, allocation, settings, house.allowance, who, belief)
+
+
+def _as_drawn(offers: Offers, explored: Explored) -> Offers:
+    """The offers that stay after the draw, those that were drawn served first."""
+    kept = offers.reordered(explored.kept, offers.contact[explored.kept])
+    return replace(kept, first=kept.first | explored.drawn)
+
+
+def _as_of_all(allocation: Allocation, explored: Explored) -> Allocation:
+    """The allocation of the offers that stayed, in terms of all offers."""
+    has = allocation.choice != NONE
+    choice = np.where(has, explored.kept[np.where(has, allocation.choice, 0)] if len(explored.kept) else NONE, NONE)
+    return replace(allocation, taken=explored.kept[allocation.taken], choice=choice)
 
 
 def _allocate_in_hash_order(
@@ -104,7 +146,7 @@ def _allocate_in_hash_order(
     return replace(allocation, taken=np.sort(order[allocation.taken]), choice=found)
 
 
-def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog: CompiledCatalog) -> Plan:
+def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog: CompiledCatalog, explored: Explored | None = None) -> Plan:
     shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[allocation.taken]]
     left_out = np.setdiff1d(np.arange(len(everybody.contact_ids)), offers.contact[allocation.taken])
     contact = np.concatenate([offers.contact[allocation.taken], left_out]).astype(np.int64)
@@ -127,8 +169,25 @@ def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog:
         factors={name: _of_choice(kept[name], chosen, np.nan) for name in FACTORS},
         priority=np.where(has, _of_choice(kept["priority"], chosen, 0.0) - shadow_cost, 0.0),
         shadow_cost=shadow_cost,
+        selection_prob=_selection_prob(everybody, offers, contact, chosen, explored),
         allocation=allocation,
+        expected_cost=0.0 if explored is None else explored.expected_cost,
     )
+
+
+def _selection_prob(everybody: Everybody, offers: Offers, contact: IntArray, chosen: IntArray, explored: Explored | None) -> FloatArray:
+    """1 but for what was drawn: by exploration, or, in the control group of random actions, among all that a contact could still get."""
+    prob = np.ones(len(chosen))
+    if explored is not None:
+        prob = np.where(chosen == NONE, explored.none_prob[contact], _of_choice(explored.prob, chosen, 1.0))
+    at_random = np.flatnonzero((everybody.control_group[contact] == RANDOM) & (chosen != NONE))
+    above: dict[int, list[int]] = {}
+    for row in at_random.tolist():
+        begin, end = np.searchsorted(offers.contact, [contact[row], contact[row] + 1])
+        taken = above.setdefault(int(contact[row]), [])
+        prob[row] = 1.0 / (end - begin - np.isin(offers.action[begin:end], taken).sum())
+        taken.append(int(offers.action[chosen[row]]))
+    return prob
 
 
 def _rank_key(everybody: Everybody, offers: Offers, taken: IntArray, shadow: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ from decisioning.control import GROUPS, NO_LEVERS, members, skips_arbitration
 from decisioning.explanation import explain_no_actions, segments
 from decisioning.policy_room import PolicyRoom
 from decisioning.stages import Appraisal
+from decisioning.thompson import Belief
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
 OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")
@@ -22,7 +23,7 @@ OF_ECONOMICS = ("cost", "context_weight", "profit")
 FACTORS = (*OF_SCORES, *OF_ECONOMICS)
 
 _OF_OFFERS = ("contact", "treatment", "profile", "priority", "preference", "allocated", "in_turn", "worth_it", "segment")
-_OF_CONTACTS = ("contact_ids", "clv", "control_group", "segment")
+_OF_CONTACTS = ("contact_ids", "seeds", "clv", "control_group", "segment")
 
 
 def limits_of(catalog: CompiledCatalog) -> Limits:
@@ -81,6 +82,7 @@ class Gathered:
     offers: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in (*_OF_OFFERS, *FACTORS)})
     contacts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _OF_CONTACTS})
     reason: list[str] = field(default_factory=list)
+    evidence: FloatArray | None = None
 
     @classmethod
     def nobody(cls, catalog: CompiledCatalog) -> Gathered:
@@ -95,10 +97,12 @@ class Gathered:
         self.room.add(appraisal.situation, appraisal.history)
         contacts, best = self.contacts, np.where(np.isnan(appraisal.economics.priority), -np.inf, appraisal.economics.priority)
         contacts["contact_ids"].append(np.asarray(appraisal.situation.contact_ids, dtype=np.object_))
+        contacts["seeds"].append(np.asarray(appraisal.situation.seeds_or_ids, dtype=np.object_))
         contacts["clv"].append(appraisal.scores.clv)
         contacts["control_group"].append(np.array(GROUPS, dtype=np.object_)[appraisal.groups])
         contacts["segment"].append(segment[np.arange(len(segment)), best.argmax(axis=1)])
         self.reason += _reasons(appraisal, self.catalog)
+        self.evidence = appraisal.scores.evidence
 
     def _add_offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> None:
         economics, scores, keep = appraisal.economics, appraisal.scores, self.offers
@@ -132,10 +136,12 @@ class Gathered:
         return Everybody(
             offers=kept,
             contact_ids=_join(self.contacts["contact_ids"], np.object_),
+            seeds=_join(self.contacts["seeds"], np.object_),
             clv=_join(self.contacts["clv"], np.float64),
             control_group=_join(self.contacts["control_group"], np.object_),
             segment=_join(self.contacts["segment"], np.int64),
             reason=tuple(self.reason),
+            evidence=self.evidence,
         )
 
 
@@ -145,10 +151,12 @@ class Everybody:
 
     offers: dict[str, Any]
     contact_ids: TextArray
+    seeds: TextArray
     clv: FloatArray
     control_group: TextArray
     segment: IntArray
     reason: tuple[str, ...]
+    evidence: FloatArray | None
 
     def as_offers(self, catalog: CompiledCatalog, uses: FloatArray) -> Offers:
         """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
@@ -166,6 +174,14 @@ class Everybody:
             action=action[kept["treatment"]],
             preference=kept["preference"] + np.where(mandatory, above, 0.0),
         )
+
+    def belief(self, catalog: CompiledCatalog) -> Belief:
+        """What is believed of the response to each offer, for Thompson sampling."""
+        kept = self.offers
+        treatment = kept["treatment"]
+        slope = kept["context_weight"] * catalog.lever[treatment] * kept["value"]
+        evidence = np.full(len(treatment), np.inf) if self.evidence is None else self.evidence[treatment]
+        return Belief(np.clip(np.nan_to_num(kept["propensity"]), 0.0, 1.0), evidence, np.nan_to_num(slope))
 
 
 def _join(parts: list[Any], dtype: Any) -> Any:

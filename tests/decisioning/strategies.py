@@ -109,6 +109,7 @@ class FixedScores:
             known.clv[rows],
             known.base_rate,
             known.traffic,
+            known.evidence,
         )
 
 
