@@ -42,13 +42,14 @@ def test_a_plan_gives_up_what_its_budget_allows_and_no_more(method: str) -> None
 
 @pytest.mark.parametrize("method", ["squarecb", "thompson", "epsilon_greedy"])
 def test_the_stated_probabilities_are_those_of_the_draws(method: str) -> None:
-    made = explored(20_000, 4_000.0, method=method)
+    n = 3_000 if method == "thompson" else 20_000
+    made = explored(n, n / 5, method=method)
     stated = {int(column): made.selection_prob[made.treatment == column] for column in np.unique(made.treatment)}
-    assert all(np.ptp(values) < 1e-12 for values in stated.values())  # all contacts are alike
+    assert all(np.ptp(values) < 1e-9 for values in stated.values())  # all contacts are alike
     expected = np.array([values[0] for values in stated.values()])
     assert expected.sum() == pytest.approx(1.0)
     observed = [len(values) for values in stated.values()]
-    assert chisquare(observed, expected * 20_000).pvalue > 1e-4
+    assert chisquare(observed, expected * n).pvalue > 1e-4
 
 
 def test_exploring_never_goes_beyond_a_limit_nor_below_a_minimum() -> None:
