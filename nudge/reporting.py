@@ -1,24 +1,18 @@
-"""`nudge report`: figures about the whole population, for the command line, a page, and the service."""
+"""`nudge report`: figures about the whole population, for the terminal or as a page."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from decisioning.errors import NotFound, NotSupportedYet, RequestError, Unavailable, nearest
+from decisioning.errors import NotFound, NotSupportedYet, RequestError, nearest
 from nudge.features_ready import Say, ensure_built
 from nudge.planning import read_population
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
 from serving.reports import funnel_report
-
-if TYPE_CHECKING:
-    from ledger.store import Ledger
-    from serving.snapshot import Snapshot
 
 FUNNEL = "funnel"
 REPORTS = (FUNNEL, "roi", "channels", "goals", "models", "data")
@@ -68,33 +62,3 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
         path.write_text(funnel_page(document), encoding="utf-8")
     except OSError as error:
         raise NotFound("the page cannot be written", field="--html", got=error.strerror) from None
-
-
-@dataclass(frozen=True)
-class SampledReports:
-    """Reports for the service: over a sample of the population, one at a time, so that decisions are not held up."""
-
-    workspace: Workspace
-    busy: threading.Lock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> SampledReports:
-        """The reports of one workspace."""
-        return cls(workspace, threading.Lock())
-
-    def __call__(self, snapshot: Snapshot, ledger: Ledger, contacts: int) -> dict[str, Any]:
-        """The funnel of at most `contacts` contacts, with what the snapshot in service would decide.
-
-        Raises
-        ------
-        Unavailable
-            Another report is being made, or a store does not answer.
-        """
-        if not self.busy.acquire(blocking=False):
-            raise Unavailable("another report is being made", hint="try again in a moment")
-        try:
-            workspace = Workspace.open(self.workspace.folder, self.workspace.environment)
-            population = read_population(workspace, snapshot, None, None, sample=contacts)
-            return funnel_report(population, snapshot, ledger, datetime.now(UTC))
-        finally:
-            self.busy.release()

@@ -22,7 +22,9 @@ from nudge.yaml_files import read_yaml
 if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the commands that need them pay for it
     from features.store import FeatureDoor
     from ledger.store import Ledger
+    from serving.planner import Population
     from serving.service import Service
+    from serving.snapshot import Snapshot
     from training.tracking import Tracker
 
 _YEARS = (1900, 2200)
@@ -131,7 +133,13 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        return Service(holder, ledger)
+        return Service(holder, ledger, sample=self._sample)
+
+    def _sample(self, snapshot: Snapshot, contacts: int) -> Population:
+        """Some of the population for a report, with the feature store as it is now."""
+        from nudge.planning import read_population
+
+        return read_population(Workspace.open(self.folder, self.environment), snapshot, None, None, sample=contacts)
 
     @cached_property
     def feature_as_of(self) -> np.datetime64 | None:

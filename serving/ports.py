@@ -33,6 +33,9 @@ class Service(Protocol):
     def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
         """Switch off for a contact until a date (`schemas.SuppressionOut`)."""
 
+    def report_funnel(self, contacts: int) -> dict[str, Any]:
+        """The funnel of a sample of that many contacts (`schemas_explained.FunnelReport`)."""
+
     def contact(self, contact_id: str) -> dict[str, Any]:
         """Everything held about a contact (`schemas.ContactView`)."""
 

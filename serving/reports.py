@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS
@@ -16,6 +16,9 @@ from ledger.store import Ledger
 from serving.answers import iso
 from serving.planner import PLANS, Population, chunks, gather_population
 from serving.snapshot import Snapshot
+
+Sample: TypeAlias = Callable[[Snapshot, int], Population]
+"""Reads so many contacts of the population, always the same ones, for what a snapshot decides."""
 
 _REQUESTED = STAGES[1:]
 """A population asks for no placement, so that this stage takes nothing out."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Depends, Path, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, SkipValidation
 
@@ -30,6 +30,7 @@ from serving.schemas import (
     SuppressionIn,
     SuppressionOut,
 )
+from serving.schemas_explained import MAX_SAMPLE, SAMPLE, FunnelReport
 from serving.validation import InvalidFields, read
 
 LOG = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ ManyDecisions = Annotated[SkipValidation[Annotated[list[DecisionRequest], Field(
 Outcomes = Annotated[SkipValidation[OutcomeIn | Annotated[list[OutcomeIn], Field(max_length=MAX_ITEMS)]], Body()]
 OneSuppression = Annotated[SkipValidation[SuppressionIn], Body()]
 PathId = Annotated[Id, Path()]
+Sample = Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="how many contacts the figures are of; always the same ones")]
 
 router = APIRouter()
 
@@ -95,6 +97,12 @@ def replay(service: Serving, decision_id: PathId) -> Any:
 def prices(service: Serving) -> Any:
     """Show what one more unit of each budget and capacity costs now, and what is left of it."""
     return service.prices()
+
+
+@router.get("/v1/reports/funnel", response_model=FunnelReport)
+def report_funnel(service: Serving, contacts: Sample = SAMPLE) -> Any:
+    """Show what becomes of the candidates of a sample of contacts, stage by stage, and what the choices hang on."""
+    return service.report_funnel(contacts)
 
 
 @router.put("/v1/contacts/{contact_id}/suppressions", response_model=SuppressionOut, dependencies=[Depends(json_only)])

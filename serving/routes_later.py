@@ -15,7 +15,7 @@ LATER: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/plans"),
     ("GET", "/v1/plans/{plan_id}"),
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
-    ("GET", "/v1/reports/{report}"),
+    *(("GET", f"/v1/reports/{name}") for name in ("roi", "channels", "goals", "models")),
     ("GET", "/v1/models"),
     ("POST", "/v1/models/{name}:promote"),
     ("POST", "/v1/models/{name}:rollback"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Number: TypeAlias = float | None
+
+SAMPLE, MAX_SAMPLE = 2_000, 20_000
+"""Contacts of a report over HTTP, unless it is asked for more, and at most."""
 
 
 class _Out(BaseModel):
@@ -72,3 +75,40 @@ class ExplanationOut(_Out):
     runner_up: RunnerUpOut | None
     next_action: Annotated[RunnerUpOut | None, Field(description="the next that is another action, where the runner-up is not")]
     changes: list[ChangeOut]
+
+
+class RuleCount(_Out):
+    """What a rule took out: candidates, each counted for the first rule that did, and the contacts who lost one."""
+
+    rule: str
+    filtered: int
+    contacts: int
+
+
+class StageCount(_Out):
+    """A stage of the funnel, in candidates unless it says contacts."""
+
+    stage: str
+    available: int
+    filtered: int
+    passing: int
+    remaining: Annotated[float, Field(description="what is left, as a fraction of all candidates")]
+    contacts_available: int
+    contacts_passing: int
+    rules: list[RuleCount]
+
+
+class FunnelReport(_Out):
+    """What becomes of the candidates of a sample of contacts, and what their first choices hang on."""
+
+    report: str
+    as_of: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    contacts: Annotated[int, Field(description="the size of the sample, or of the population where that is smaller")]
+    candidates: int
+    stages: list[StageCount]
+    actions: list[dict[str, Any]]
+    channels: list[dict[str, Any]]
+    without_action: dict[str, Any]
+    control_groups: list[dict[str, Any]]
+    optionality: Annotated[dict[str, Any], Field(description="contacts by how many actions and treatments are left to them")]
+    sensitivity: Annotated[dict[str, Any], Field(description="contacts whose first choice changes when a factor is made neutral")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_recor
 from serving.outcome_intake import intake
 from serving.price_books import prices_view
 from serving.replay import replay
+from serving.reports import Sample, funnel_report
 from serving.running_period import running_period
 from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
 from serving.scorer import Models
@@ -51,12 +53,22 @@ class Service:
     ledger : Ledger
     clock : callable
         Returns the present as an aware datetime.
+    sample : callable
+        Reads that many contacts of the population for a report.
     """
 
-    def __init__(self, snapshots: SnapshotHolder, ledger: Ledger, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        snapshots: SnapshotHolder,
+        ledger: Ledger,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sample: Sample | None = None,
+    ) -> None:
         self._snapshots = snapshots
         self._ledger = ledger
         self._clock = clock
+        self._sample = sample
+        self._reporting = threading.Lock()
         self._kept_catalogs: set[str] = set()
 
     # deciding ----------------------------------------------------------------------------------------------------
@@ -218,6 +230,24 @@ class Service:
         """The running price book: {id, period, constraints: [{id, price, published_price, used, room, ...}], exploration}."""
         snapshot, now = self._snapshots.current, to_datetime64(self._clock())
         return prices_view(snapshot.book, snapshot.plan_id, self._ledger, snapshot.catalog.catalog, now)
+
+    def report_funnel(self, contacts: int) -> dict[str, Any]:
+        """The funnel of a sample of `contacts` contacts; one report at a time, so that decisions are not held up.
+
+        Raises
+        ------
+        Unavailable
+            Another report is being made, or there is no population to read.
+        """
+        if self._sample is None:
+            raise Unavailable("no population can be read here", hint="use nudge report funnel")
+        if not self._reporting.acquire(blocking=False):
+            raise Unavailable("another report is being made", hint="try again in a moment")
+        try:
+            snapshot = self._snapshots.current
+            return funnel_report(self._sample(snapshot, contacts), snapshot, self._ledger, self._clock())
+        finally:
+            self._reporting.release()
 
     def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
         """Switch an action, a channel or everything off for a contact until a date; a date that is past lifts it."""

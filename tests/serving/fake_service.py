@@ -79,6 +79,12 @@ class FakeService:
         self._break()
         return {"contact_id": contact_id, **request.model_dump(mode="json")}
 
+    def report_funnel(self, contacts: int) -> dict[str, Any]:
+        self._break()
+        nothing: dict[str, Any] = {name: [] for name in ("stages", "actions", "channels", "control_groups")}
+        figures: dict[str, Any] = {name: {} for name in ("without_action", "optionality", "sensitivity")}
+        return {"report": "funnel", "as_of": "2026-11-22T10:00:00Z", "contacts": contacts, "candidates": 0, **nothing, **figures}
+
     def contact(self, contact_id: str) -> dict[str, Any]:
         self._break()
         if contact_id == "nobody":
