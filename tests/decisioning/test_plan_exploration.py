@@ -47,9 +47,9 @@ def test_the_stated_probabilities_are_those_of_the_draws(method: str) -> None:
     stated = {int(column): made.selection_prob[made.treatment == column] for column in np.unique(made.treatment)}
     assert all(np.ptp(values) < 1e-9 for values in stated.values())  # all contacts are alike
     expected = np.array([values[0] for values in stated.values()])
-    assert expected.sum() == pytest.approx(1.0)
+    assert 0.999 < expected.sum() <= 1.0 + 1e-9  # what nobody drew is not among them
     observed = [len(values) for values in stated.values()]
-    assert chisquare(observed, expected * n).pvalue > 1e-4
+    assert chisquare(observed, expected / expected.sum() * n).pvalue > 1e-4
 
 
 def test_exploring_never_goes_beyond_a_limit_nor_below_a_minimum() -> None:
