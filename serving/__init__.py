@@ -7,6 +7,7 @@
 `routes.py`              routes: read, call one verb, answer
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
+`schemas_explained.py`   the JSON of explanations and reports
 `validation.py`          JSON -> request models, with every misfit named
 `http_errors.py`         the one table from refusal to status; problem documents
 `body_limit.py`          requests too large are refused before they are read
@@ -19,6 +20,7 @@
 `decision_records.py`    decisions as the ledger keeps them
 `outcome_intake.py`      outcomes matched to decisions and kept once
 `contact_view.py`        everything held about one contact
+`reports.py`             the population's funnel as one document
 `planner.py`             a whole population planned in the same stages
 `audiences.py`           plan files and audiences per channel
 ======================== =====================================================================================
