@@ -13,7 +13,7 @@ Read in this order:
 - the population under budgets: `allocation.py` over `allocation_problem.py` (offers, limits, caps); `dual.py` and `shadow_prices.py` (what
   a unit is worth), `allocation_program.py` and `allocation_search.py` (small programmes, exactly), `relaxation.py` (prices and bound),
   `assignment.py` (what fits), `refinement.py` (the narrowest choices anew), `limit_costs.py`, `clash.py` (which limits contradict)
-- why: `explain.py` (one decision) over `worth_parts.py` (where a priority comes from), `what_if.py` (rules lifted) and `tipping.py` (factors
+- why: `explain.py` (one decision) over `worth_parts.py` (where a priority comes from), `what_if.py` (rules lifted), `tipping.py` (factors
   moved); `funnel.py` and `sensitivity.py` (a population, counted)
 - the two compositions: `decide.py` (one contact, now) and `plan.py` (the population, under budgets) with `plan_offers.py` and
   `policy_room.py`
