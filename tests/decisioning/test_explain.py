@@ -1,32 +1,25 @@
-"""What an explanation claims is what happens: sums come out, and the change it names is the one that changes the choice."""
+"""What an explanation says: its sums come out, and its sentences can be read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from decisioning.candidates import Scores, Situation
-from decisioning.catalog import Catalog, Controls
-from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
+from decisioning.catalog import Controls, Exploration
 from decisioning.decide import decide
-from decisioning.explain import Change, Explanation, explain_decision
-from decisioning.history import History
-from decisioning.stages import House
-from decisioning.vocabulary import NO_ACTION, FloatArray
-from decisioning.what_if import Rule, what_if
+from decisioning.explain import Explanation, explain_decision
+from decisioning.vocabulary import FloatArray
 from decisioning.worth_parts import FACTORS, priority_of, shapley_parts
+from tests.decisioning.changes import PRICES, alone, changed, explained
 from tests.decisioning.strategies import (
     DAY,
-    DTYPES,
     NOW,
     Business,
-    FixedScores,
     businesses,
     columns_of,
     compiled,
@@ -38,39 +31,8 @@ from tests.decisioning.strategies import (
     situation_of,
 )
 
-PRICES = st.fixed_dictionaries(
-    {"budget": st.sampled_from([0.0, 0.7]), "calls": st.sampled_from([0.0, 3.0]), "abroad": st.sampled_from([0.0, 2.0])}
-)
 finite = st.floats(-1e4, 1e4, allow_nan=False).map(lambda number: round(number, 3))
 factors = st.lists(finite, min_size=len(FACTORS), max_size=len(FACTORS)).map(np.array)
-
-
-def alone(business: Business, prices: dict[str, float]) -> tuple[House, Situation, History]:
-    """The first contact of a business, by itself."""
-    everyone, past = business.situation, business.history
-    situation = replace(
-        everyone,
-        contact_ids=everyone.contact_ids[:1],
-        columns={name: column[:1] for name, column in everyone.columns.items()},
-        granted={purpose: yes[:1] for purpose, yes in everyone.granted.items()},
-    )
-    touched, happened = past.touch_row == 0, past.outcome_row == 0
-    history = History(
-        past.touch_row[touched],
-        {name: column[touched] for name, column in past.touches.items()},
-        past.outcome_row[happened],
-        {name: column[happened] for name, column in past.outcomes.items()},
-    )
-    return replace(business.house, prices=prices), situation, history
-
-
-def first_choice(house: House, situation: Situation, history: History) -> str:
-    chosen = decide(house, situation, history).chosen
-    return house.catalog.treatments[chosen[0]][1].id if chosen else NO_ACTION
-
-
-def explained(house: House, situation: Situation, history: History) -> Explanation:
-    return explain_decision(house, decide(house, situation, history))
 
 
 # the sums -----------------------------------------------------------------------------------------------------
@@ -124,139 +86,6 @@ def test_every_candidate_is_in_the_funnel_once(business: Business) -> None:
         left -= stage.filtered
         assert stage.remaining == left >= 0
     assert left == decision.appraisal.candidates.alive.sum()
-
-
-# what would change the choice -------------------------------------------------------------------------------------
-
-
-@given(businesses(constraints=True), PRICES)
-@settings(max_examples=150)
-def test_lifting_a_rule_in_thought_and_in_the_catalogue_give_the_same_choice(business: Business, prices: dict[str, float]) -> None:
-    house, situation, history = alone(business, prices)
-    decision = decide(house, situation, history)
-    seen, changes = what_if(house, decision.appraisal), explain_decision(house, decision).changes
-    today = first_choice(house, situation, history)
-    for rule in seen.rules:
-        truly = first_choice(*without(rule, house, situation), history)
-        reported = [change for change in changes if change.rules == (rule,)]
-        assert [change.then for change in reported] == ([truly] if truly != today else [])
-
-
-@given(businesses(), PRICES)
-@settings(max_examples=150)
-def test_two_rules_are_named_together_only_where_neither_is_enough(business: Business, prices: dict[str, float]) -> None:
-    house, situation, history = alone(business, prices)
-    decision = decide(house, situation, history)
-    for change in explain_decision(house, decision).changes:
-        if len(change.rules) < 2:
-            continue
-        for rule in change.rules:
-            assert first_choice(*without(rule, house, situation), history) != change.then
-        pair = change.rules
-        first, then = without(pair[0], house, situation)
-        assert first_choice(*without(pair[1], first, then), history) == change.then
-
-
-@given(businesses(constraints=True), PRICES)
-@settings(max_examples=200)
-def test_beyond_the_named_number_the_choice_is_the_named_one_and_short_of_it_it_is_not_changed(
-    business: Business, prices: dict[str, float]
-) -> None:
-    house, situation, history = alone(business, prices)
-    today = first_choice(house, situation, history)
-    for change in explained(house, situation, history).changes:
-        if change.to != "lifted":
-            assert isinstance(change.to, float) and isinstance(change.now, float)
-            toward = 1.0 if change.beyond == "above" else -1.0
-            little = 1e-7 * max(1.0, abs(change.to))
-            beyond = first_choice(moved(change, change.to + toward * little, house), situation, history)
-            assert beyond != today
-            assert beyond == change.then or is_level(change, house, situation, history, beyond)
-            short = change.to - toward * little
-            if (short - change.now) * toward > 0:
-                assert first_choice(moved(change, short, house), situation, history) == today
-
-
-def is_level(change: Change, house: House, situation: Situation, history: History, other: str) -> bool:
-    """Whether two candidates are so equal at the tipping point that rounding decides between them."""
-    assert isinstance(change.to, float)
-    priority = what_if(moved(change, change.to, house), decide(house, situation, history).appraisal).preference
-    worth = [0.0 if one == NO_ACTION else priority[house.catalog.column_of[one]] for one in (other, change.then)]
-    return bool(abs(worth[0] - worth[1]) < 1e-6)
-
-
-def without(rule: Rule, house: House, situation: Situation) -> tuple[House, Situation]:
-    """The business without one rule: consent granted, a policy or a condition struck out, an action always valid, nobody held out."""
-    catalog = house.catalog
-    if rule.stage == "consent":
-        return house, replace(situation, granted={**situation.granted, rule.rule: np.array([True])})
-    if rule.stage == "control":
-        return replace(house, catalog=changed(catalog, controls=catalog.catalog.controls.model_copy(update={"holdout": 0.0}))), situation
-    if rule.stage == "contact_policy" and rule.rule.startswith("valid "):
-        actions = tuple(
-            one.model_copy(update={"valid": None}) if one.valid and f"valid {one.valid[0]} to {one.valid[1]}" == rule.rule else one
-            for one in catalog.catalog.actions
-        )
-        return replace(house, catalog=changed(catalog, actions=actions)), situation
-    if rule.stage == "contact_policy":
-        kept = tuple(policy for policy in catalog.catalog.contact_policy if policy.id != rule.rule)
-        return replace(house, catalog=changed(catalog, contact_policy=kept)), situation
-    return replace(house, catalog=without_condition(catalog, rule)), situation
-
-
-def changed(catalog: CompiledCatalog, **update: Any) -> CompiledCatalog:
-    """The catalogue with something else in it; conditions that were struck out before stay so."""
-    fresh = compile_catalog(Catalog(**{name: getattr(catalog.catalog, name) for name in Catalog.model_fields} | update), DTYPES)
-    actions = tuple(replace(one, conditions=old.conditions) for one, old in zip(fresh.actions, catalog.actions, strict=True))
-    return replace(fresh, actions=actions)
-
-
-def without_condition(catalog: CompiledCatalog, rule: Rule) -> CompiledCatalog:
-    def kept(conditions: Any) -> Any:
-        return {stage: tuple(one for one in parts if stage != rule.stage or one.text != rule.rule) for stage, parts in conditions.items()}
-
-    return replace(catalog, actions=tuple(replace(one, conditions=kept(one.conditions)) for one in catalog.actions))
-
-
-def moved(change: Change, to: float, house: House) -> House:
-    """The business in which one number is another."""
-    if change.change == "limit":
-        return replace(house, prices={**house.prices, change.what: to})
-    column, catalog = house.catalog.column_of[change.what], house.catalog
-    if change.change == "cost":
-        return replace(house, catalog=at_cost(catalog, column, to))
-    of_scores: dict[str, Callable[[Scores], Scores]] = {
-        "uplift": lambda scores: replace(scores, uplift=put(scores.uplift, [column], to)),
-        "propensity": lambda scores: replace(scores, propensity=put(scores.propensity, [column], to)),
-        "opt_out_risk": lambda scores: replace(scores, opt_out_risk=put(scores.opt_out_risk, [column], to)),
-        "value": lambda scores: replace(scores, value=scaled(scores.value, catalog, column, to)),
-    }
-    known = house.score
-    assert isinstance(known, FixedScores)
-    return replace(house, score=FixedScores(known.row_of, of_scores[change.change](known.scores)))
-
-
-def at_cost(catalog: CompiledCatalog, column: int, to: float) -> CompiledCatalog:
-    """The catalogue in which one treatment costs `to`, and takes as much from the budgets that pay for it."""
-    uses = dict(catalog.use_per_contact)
-    for constraint in catalog.catalog.constraints:
-        if constraint.measure == "cost":
-            uses[constraint.id] = put(uses[constraint.id][None], [column], to)[0]
-    return replace(catalog, cost=put(catalog.cost[None], [column], to)[0], use_per_contact=uses)
-
-
-def scaled(values: FloatArray, catalog: CompiledCatalog, column: int, to: float) -> FloatArray:
-    """The values of `column`'s action in proportion, so that that of `column` is `to`."""
-    own = [place for one in catalog.actions if column in one.columns for place in one.columns]
-    result = values.copy()
-    result[:, own] *= to / values[0, column]
-    return result
-
-
-def put(array: FloatArray, columns: list[int], to: float) -> FloatArray:
-    result = np.array(array, dtype=float)
-    result[:, columns] = to
-    return result
 
 
 # cases to be read ---------------------------------------------------------------------------------------------------
@@ -343,6 +172,28 @@ def test_a_limit_that_stands_in_the_way_is_named() -> None:
     explanation = case(data, {"uplift": 0.09}, prices={"calls": 10.0})
     (limit,) = [change for change in explanation.changes if change.change == "limit"]
     assert limit.sentence == "if the worth of one more unit of calls fell below 5.00 PLN (now 10.00), loan_call would be chosen"
+
+
+def test_a_limit_that_is_used_up_is_named_with_what_was_used() -> None:
+    catalog = compiled(make_catalog([email_only("loan")], constraints=[{"id": "mails", "measure": "contacts", "max": 3}]))
+    situation = situation_of()
+    explanation = explained(house_of(catalog, situation, room={"mails": 0.0}), situation, history_of(situation))
+    assert sentences(explanation) == ["with room in the limit mails (3 of 3 are used in this period), loan_email would win by 4.50 PLN"]
+
+
+@given(st.integers(0, 200))
+def test_a_choice_that_was_drawn_to_learn_is_explained_as_what_it_is(seed: int) -> None:
+    catalog = changed(compiled(make_catalog([email_only("loan"), email_only("card")])), exploration=Exploration(budget=1000.0))
+    situation = replace(situation_of(), seeds=np.array([f"d-{seed}"], dtype=object))
+    house = house_of(catalog, situation, scores_of((1, 2), uplift=np.array([[0.06, 0.05]])), allowance=100.0)
+    decision = decide(house, situation, history_of(situation))
+    explanation = explain_decision(house, decision)
+    if not decision.chosen:
+        assert (explanation.treatment_id, explanation.waterfall) == (None, ())
+        return
+    lead = 1.0 if decision.chosen == (0,) else -1.0
+    assert explanation.treatment_id == catalog.treatments[decision.chosen[0]][1].id
+    assert explanation.runner_up is not None and explanation.runner_up.lead == pytest.approx(lead)
 
 
 def test_nothing_can_talk_a_mandatory_action_out_of_its_place_but_another_one() -> None:
