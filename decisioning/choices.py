@@ -46,13 +46,13 @@ class Choices:
         self.unit = np.where(greatest > 0, greatest, 1.0)
         scaled = worth / self.each(self.unit)
         self.gap = self.each(np.maximum.reduceat(scaled, starts)) - scaled
-        self.best = self._first_of_the_best()
+        self.best = self._first_of_the_best(worth)
         widest = np.maximum.reduceat(self.gap, starts)
         self.widest = self.each(np.where(widest > 0, widest, 1.0))
         self.size = self.each(self.lengths.astype(np.float64))
 
-    def _first_of_the_best(self) -> IntArray:
-        at_best = np.flatnonzero(self.gap == 0)
+    def _first_of_the_best(self, worth: FloatArray) -> IntArray:
+        at_best = np.flatnonzero(worth == self.each(np.maximum.reduceat(worth, self.starts)))
         return at_best[:1] if self._alone else at_best[np.searchsorted(at_best, self.starts)]
 
     def each(self, of_contacts: npt.NDArray[_T]) -> npt.NDArray[_T]:
