@@ -100,6 +100,8 @@ def by_rows(expressions: Sequence[Expression], rows: Rows) -> list[bool | None]:
 @settings(max_examples=500)
 @given(text=conditions(3), seed=SEEDS)
 @example(text="city NOT LIKE 'a%'", seed=0)
+@example(text="city LIKE 'a%a'", seed=0)
+@example(text="city LIKE '%a%a%'", seed=0)
 @example(text="last_seen >= TIMESTAMP '2000-01-01 10:00:00'", seed=0)
 @example(text="CASE age > 3 WHEN TRUE THEN flag END", seed=0)
 def test_a_condition_has_duckdbs_three_valued_answer(text: str, seed: int, oracle: Oracle) -> None:
