@@ -8,14 +8,14 @@ is not granted is not written: its caller decides again upon what holds now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from ledger import codec
-from ledger.database import serialise, upsert
+from ledger.database import insert_missing, serialise, upsert
 from ledger.schema import METERS, SELECTIONS
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ def keep_meters(conn: Connection, grants: Grants) -> None:
         conn.execute(
             statement.on_conflict_do_update(index_elements=[METERS.c.book, METERS.c.name], set_={"used": statement.excluded.used}), rows
         )
+
+
+def start_meters(conn: Connection, book: str, used: Mapping[str, float]) -> None:
+    """Let the meters of a period begin with what was used before it; those that run already stay as they are."""
+    insert_missing(conn, METERS, [{"book": book, "name": name, "used": units} for name, units in sorted(used.items())])
 
 
 def meters(conn: Connection, book: str) -> dict[str, float]:

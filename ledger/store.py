@@ -155,10 +155,12 @@ class Ledger:
         with self._database.reading() as conn:
             return consents.newest(conn, contact_ids, now=now)
 
-    def set_prices(self, book: Mapping[str, Any]) -> None:
-        """Publish a price book; it holds from now on."""
+    def set_prices(self, book: Mapping[str, Any], *, meters: tuple[str, Mapping[str, float]] | None = None) -> None:
+        """Publish a price book; it holds from now on. `meters`: a period, and what its meters begin with unless they run already."""
         with self._database.writing() as conn:
             prices.publish(conn, book)
+            if meters is not None:
+                claims.start_meters(conn, *meters)
 
     def prices(self) -> dict[str, Any] | None:
         """The price book that holds, None before the first."""

@@ -202,17 +202,19 @@ def plan(
     as_of: AsOfOption = None,
     contacts: Annotated[Path | None, typer.Option("--contacts", help="A parquet file with the contact_ids to plan for.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute only: no files, nothing kept.")] = False,
+    prices_only: Annotated[
+        bool, typer.Option("--prices-only", help="Publish the shadow prices for real time; reserve nothing, write no files.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Decide for everyone, within budgets and capacities, and write the audiences."""
-    from nudge.planning import plan_workspace
+    from nudge.planning import PlanOptions, plan_workspace
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), _open(workspace)
     with terminal.working("planning") as say:
-        document = plan_workspace(
-            found, out=out or found.folder / "exports", as_of=_moment(as_of), contacts=contacts, dry_run=dry_run, say=say
-        )
+        options = PlanOptions(_moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only)
+        document = plan_workspace(found, out=out or found.folder / "exports", options=options, say=say)
     if document["selected"] and not document["incremental"]:
         terminal.warn("uplift is not known for some actions: they are ranked by response, and their profit is not incremental")
     if not terminal.result(document):

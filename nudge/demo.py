@@ -11,7 +11,7 @@ from typing import Any
 from decisioning.errors import Conflict, Unavailable
 from nudge.examples import init_workspace
 from nudge.ingesting import ingest_workspace
-from nudge.planning import plan_workspace
+from nudge.planning import PlanOptions, plan_workspace
 from nudge.terminal import Terminal
 from nudge.training_command import train_workspace
 from nudge.workspace import Workspace
@@ -64,7 +64,7 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
     for warning in trained["warnings"]:
         terminal.warn(warning)
     with terminal.working("4/5 planning under budgets and capacities") as say:
-        planned = plan_workspace(workspace, out=workspace.folder / "exports", say=say)
+        planned = plan_workspace(workspace, out=workspace.folder / "exports", options=PlanOptions(), say=say)
     with terminal.working("5/5 asking the world what each policy truly earns"):
         policies = judge(workspace, workspace.folder / "exports" / planned["plan_id"] / "plan.parquet")
     return {

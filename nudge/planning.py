@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,30 @@ from nudge.features_ready import Say, default_as_of, ensure_built, to_datetime64
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace, require_data
 from serving.audiences import summary, write_plan
-from serving.planner import Population, make_plan, publish
+from serving.plan_publication import publish, publish_prices
+from serving.planner import make_plan
+from serving.population import Population
 from serving.snapshot import Snapshot
 
 _SAMPLE = "the order in which contacts are sampled"
 
 
-def plan_workspace(
-    workspace: Workspace, *, out: Path, as_of: datetime | None = None, contacts: Path | None = None, dry_run: bool = False, say: Say
-) -> dict[str, Any]:
-    """Plan, write the files, keep the decisions and publish the shadow prices; with `dry_run` only compute.
+@dataclass(frozen=True)
+class PlanOptions:
+    """How to plan: as of when, for whom (a parquet file of contact_ids), and what becomes of it.
+
+    `dry_run` only computes. `prices_only` publishes the shadow prices for real time and nothing else: no decision is kept, nothing is
+    reserved, no file is written.
+    """
+
+    as_of: datetime | None = None
+    contacts: Path | None = None
+    dry_run: bool = False
+    prices_only: bool = False
+
+
+def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say: Say) -> dict[str, Any]:
+    """Plan, write the files, keep the decisions and publish the shadow prices.
 
     Returns
     -------
@@ -37,13 +52,16 @@ def plan_workspace(
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
-        population = read_population(workspace, snapshot, as_of, contacts)
+        population = read_population(workspace, snapshot, options.as_of, options.contacts)
         total = len(population.contact_ids)
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"decided {done:,} of {total:,} contacts"))
-        if dry_run:
-            return summary(planned) | {"files": [], "dry_run": True}
+        if options.dry_run or options.prices_only:
+            if not options.dry_run:
+                publish_prices(planned, ledger, reserved=False)
+            return summary(planned) | {"files": [], "dry_run": options.dry_run, "prices_only": options.prices_only}
         say("keeping the decisions")
-        publish(planned, ledger)
+        workspace.plan_archive.keep(planned)
+        planned = publish(planned, ledger)
         say("writing the files")
         manifest = write_plan(planned, out)
     folder = out / planned.plan_id

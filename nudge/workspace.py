@@ -22,7 +22,8 @@ from nudge.yaml_files import read_yaml
 if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the commands that need them pay for it
     from features.store import FeatureDoor
     from ledger.store import Ledger
-    from serving.planner import Population
+    from serving.plan_archive import PlanArchive
+    from serving.population import Population
     from serving.service import Service
     from serving.snapshot import Snapshot
     from training.tracking import Tracker
@@ -112,6 +113,13 @@ class Workspace:
             artifacts.mkdir(parents=True, exist_ok=True)
         return Tracker(uri, self.config.name, artifacts, workspace_id=self.workspace_id)
 
+    @property
+    def plan_archive(self) -> PlanArchive:
+        """What plans were made from."""
+        from serving.plan_archive import PlanArchive
+
+        return PlanArchive(self._state() / "plans")
+
     def open_ledger(self) -> Ledger:
         """A new connection to the ledger; the caller closes it."""
         from ledger.store import Ledger
@@ -133,7 +141,7 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        return Service(holder, ledger, sample=self._sample)
+        return Service(holder, ledger, sample=self._sample, plans=self.plan_archive)
 
     def _sample(self, snapshot: Snapshot, contacts: int) -> Population:
         """Some of the population for a report, with the feature store as it is now."""

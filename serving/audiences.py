@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from decisioning.errors import Unavailable
 from decisioning.quiet_hours import next_allowed, to_datetime
 from serving.answers import iso
-from serving.planner import PlannedPopulation, action_names, treatment_names
+from serving.planner import PlannedPopulation
 
 PLAN_SCHEMA = pa.schema(
     [
@@ -40,7 +41,7 @@ _FROM_FACTORS = {"propensity": "propensity", "baseline": "baseline", "uplift": "
 
 
 def plan_table(planned: PlannedPopulation) -> pa.Table:
-    """The plan, one row a contact, in the population's order."""
+    """The plan, one row a contact, or one a treatment where a contact gets several, in the population's order."""
     made, catalog = planned.plan, planned.snapshot.catalog
     columns = made.treatment.tolist()
     chosen = made.treatment >= 0
@@ -48,8 +49,8 @@ def plan_table(planned: PlannedPopulation) -> pa.Table:
     profit = np.where(chosen, made.factors["profit"], 0.0)
     data: dict[str, Any] = {
         "contact_id": [str(one) for one in made.contact_ids.tolist()],
-        "action_id": action_names(planned),
-        "treatment_id": treatment_names(planned),
+        "action_id": planned.action_names,
+        "treatment_id": planned.treatment_names,
         "channel": channels,
         "content_id": [catalog.treatments[k][1].content if k >= 0 else None for k in columns],
         "rank": _ranks(channels, made.priority, made.contact_ids),
@@ -60,8 +61,8 @@ def plan_table(planned: PlannedPopulation) -> pa.Table:
         "expected_profit": profit,
         "segment": list(made.segment),
         "control_group": made.control_group.tolist(),
-        "selection_prob": np.ones(len(columns)),
-        "decision_id": list(planned.decision_ids),
+        "selection_prob": made.selection_prob,
+        "decision_id": [planned.decision_ids[contact] for contact in made.contact.tolist()],
         "send_at": _send_at(planned),
         "reason": _reasons(planned),
     }
@@ -99,9 +100,8 @@ def write_plan(planned: PlannedPopulation, out: Path) -> dict[str, Any]:
 
 def summary(planned: PlannedPopulation) -> dict[str, Any]:
     """The manifest without its files: identity, versions, counts, constraints with their prices, and the proof of the allocation."""
-    made, allocation = planned.plan, planned.plan.allocation
-    chosen = made.treatment >= 0
-    versions = planned.snapshot.versions
+    made, chosen, versions = planned.plan, planned.chosen, planned.snapshot.versions
+    once = made.rank == 1
     return {
         "plan_id": planned.plan_id,
         "created_at": iso(planned.created_at),
@@ -109,29 +109,42 @@ def summary(planned: PlannedPopulation) -> dict[str, Any]:
         "catalog": versions["catalog"],
         "models": versions["models"],
         "features": versions["features"],
-        "contacts": len(chosen),
-        "selected": int(chosen.sum()),
+        "contacts": int(once.sum()),
+        "selected": int((once & chosen).sum()),
+        "treatments": int(chosen.sum()),
         "expected_profit": float(np.where(chosen, made.factors["profit"], 0.0).sum()),
         "incremental": bool(not np.isnan(made.factors["uplift"][chosen]).any()),
         "by_channel": _counts([planned.snapshot.catalog.treatments[k][1].channel for k in made.treatment[chosen].tolist()]),
-        "by_action": _counts(action_names(planned)),
+        "by_action": _counts(planned.action_names),
         "by_segment": _counts([one or "unknown" for one in made.segment]),
-        "by_control_group": _counts(made.control_group.tolist()),
-        "constraints": [
+        "by_control_group": _counts(made.control_group[once].tolist()),
+        "constraints": _constraints(planned),
+        "optimality_gap": float(made.allocation.gap),
+        "exploration_cost": made.expected_cost,
+        "prices_valid_until": iso(planned.created_at + timedelta(days=planned.snapshot.catalog.catalog.period_days)),
+    }
+
+
+def _constraints(planned: PlannedPopulation) -> list[dict[str, Any]]:
+    """Each constraint: what is used of it, what one more unit is worth, and what it costs to have it at all."""
+    allocation, uses = planned.plan.allocation, planned.uses()
+    rows = []
+    for place, one in enumerate(planned.snapshot.catalog.catalog.constraints):
+        used = math.fsum(uses[:, place].tolist())
+        rows.append(
             {
                 "id": one.id,
                 "measure": one.measure,
-                "used": float(used),
+                "used": used,
                 "limit": one.max,
-                "shadow_price": float(price),
-                "slack": float(slack),
+                "min": one.min,
+                "shadow_price": float(allocation.shadow_prices[place]),
+                "slack": None if one.max is None else one.max - used,
+                "excess": None if one.min is None else used - one.min,
+                "cost": float(allocation.cost_of_limit[place]),
             }
-            for one, used, price, slack in zip(
-                planned.snapshot.catalog.catalog.constraints, allocation.used, allocation.shadow_prices, allocation.slack, strict=True
-            )
-        ],
-        "optimality_gap": float(allocation.gap),
-    }
+        )
+    return rows
 
 
 def _counts(names: list[str]) -> dict[str, int]:
@@ -164,7 +177,8 @@ def _send_at(planned: PlannedPopulation) -> list[datetime | None]:
             answer.append(None)
             continue
         quiet = catalog.catalog.channels[catalog.treatments[column][1].channel].quiet_hours
-        answer.append(next_allowed(moment, quiet, None if zones is None else zones[row], catalog.catalog.time_zone))
+        zone = None if zones is None else zones[planned.plan.contact[row]]
+        answer.append(next_allowed(moment, quiet, zone, catalog.catalog.time_zone))
     return answer
 
 

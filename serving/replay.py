@@ -11,12 +11,16 @@ from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.control import GROUPS
 from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NotFound
+from decisioning.plan import Plan
 from decisioning.stages import House
 from ledger.codec import to_json
 from ledger.decisions import DecisionRecord
 from ledger.store import Ledger
 from serving import answers
 from serving.decision_inputs import inputs_from_json
+from serving.plan_archive import PlanArchive
+from serving.plan_publication import ECONOMICS
+from serving.planner import decision_ids, planned
 from serving.schemas import DecisionRequest
 from serving.scorer import Models, Scorer
 from serving.situations import to_datetime64_or_none
@@ -52,6 +56,45 @@ def replay(record: DecisionRecord, ledger: Ledger, load_models: LoadModels) -> d
     now = json.loads(to_json(_comparable(_answer(made, catalog), answers.candidate_trace(made, catalog))))
     differences = list(differing(then, now))
     return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
+
+
+def replay_plan(record: DecisionRecord, ledger: Ledger, load_models: LoadModels, archive: PlanArchive) -> dict[str, Any]:
+    """A plan's decision made again by making the whole plan again: {decision_id, identical, differences}.
+
+    Raises
+    ------
+    NotFound
+        The plan's inputs, or a version it was made with, are not there any more.
+    """
+    plan_id = str(record.plan_id)
+    catalog, scorer, dtypes = _as_it_was(record.trace["versions"], ledger, load_models)
+    population, found = archive.load(plan_id, dtypes)
+    ids = decision_ids(plan_id, population)
+    made = planned(catalog, scorer, found, ids, lambda done: None)
+    rows = [row for row in range(len(made.treatment)) if ids[int(made.contact[row])] == record.decision_id]
+    now = json.loads(to_json(_planned_answer(made, catalog, rows)))
+    then = {
+        "control_group": record.control_group,
+        "treatments": [[one.treatment_id, one.rank, one.selection_prob, one.cost] for one in record.selections],
+        "economics": record.trace["economics"],
+        "no_action": record.trace.get("no_action"),
+    }
+    differences = list(differing(json.loads(to_json(then)), now))
+    return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
+
+
+def _planned_answer(made: Plan, catalog: CompiledCatalog, rows: list[int]) -> dict[str, Any]:
+    chosen = [row for row in rows if made.treatment[row] >= 0]
+    column = made.treatment
+    return {
+        "control_group": made.control_group[rows[0]],
+        "treatments": [
+            [catalog.treatments[column[row]][1].id, int(made.rank[row]), float(made.selection_prob[row]), float(catalog.cost[column[row]])]
+            for row in chosen
+        ],
+        "economics": [{name: answers.number(made.factors[name][row]) for name in ECONOMICS} for row in chosen],
+        "no_action": None if chosen else made.reason[rows[0]],
+    }
 
 
 def _as_it_was(versions: Mapping[str, Any], ledger: Ledger, load_models: LoadModels) -> tuple[CompiledCatalog, Scorer, dict[str, Any]]:

@@ -14,7 +14,8 @@ from decisioning.sensitivity import CHANGES, NEUTRAL
 from decisioning.stages import House, appraise_candidates
 from ledger.store import Ledger
 from serving.answers import iso
-from serving.planner import PLANS, Population, chunks, gather_population
+from serving.planner import PLANS
+from serving.population import Population, chunks, gather_population
 from serving.snapshot import Snapshot
 
 Sample: TypeAlias = Callable[[Snapshot, int], Population]

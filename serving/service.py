@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any
 
-from decisioning.decide import Decision, decide
-from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
-from decisioning.stages import House
-from ledger.decisions import REQUEST_WINDOW, DecisionRecord
+from decisioning.errors import NotFound, NudgeError, RequestError, Unavailable, nearest
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from serving import answers
 from serving.contact_view import contact_view
-from serving.decision_ids import new_decision_id
-from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_record, response_body
+from serving.deciding import Deciding
 from serving.outcome_intake import intake
+from serving.plan_archive import PlanArchive
 from serving.price_books import prices_view
-from serving.replay import replay
+from serving.replay import replay, replay_plan
 from serving.reports import Sample, funnel_report
-from serving.running_period import running_period
 from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
 from serving.scorer import Models
-from serving.situations import Asked, Gathered, gather, to_datetime64
-from serving.snapshot import Snapshot, SnapshotHolder
-
-LOG = logging.getLogger(__name__)
-_ATTEMPTS = 40
-"""How often a decision is made that others keep getting ahead of: each time at least one of them is through."""
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A decision before it is written: the answer and its record; `started` is when work on it began."""
-
-    body: dict[str, Any]
-    record: DecisionRecord
-    started: float
+from serving.situations import to_datetime64
+from serving.snapshot import SnapshotHolder
 
 
 class Service:
@@ -55,6 +35,8 @@ class Service:
         Returns the present as an aware datetime.
     sample : callable
         Reads that many contacts of the population for a report.
+    plans : PlanArchive
+        What plans were made from, to make their decisions again.
     """
 
     def __init__(
@@ -63,13 +45,15 @@ class Service:
         ledger: Ledger,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sample: Sample | None = None,
+        plans: PlanArchive | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._ledger = ledger
         self._clock = clock
         self._sample = sample
         self._reporting = threading.Lock()
-        self._kept_catalogs: set[str] = set()
+        self._plans = plans
+        self._deciding = Deciding(snapshots, ledger, clock)
 
     # deciding ----------------------------------------------------------------------------------------------------
 
@@ -83,103 +67,14 @@ class Service:
         Unavailable
             The ledger does not answer, so that no decision could be kept.
         """
-        (result,) = self.decide_many([request])
+        (result,) = self._deciding.decide_many([request])
         if isinstance(result, NudgeError):
             raise result
         return result
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
-        """One answer a request, in order; a request that is refused gets its refusal and the others their decisions.
-
-        All decisions are made with one snapshot and kept in one transaction. One whose cap or limit another decision has used up in
-        between is made again upon what holds now.
-        """
-        snapshot = self._snapshots.current
-        self._remember_catalog(snapshot)
-        results: dict[int, dict[str, Any] | NudgeError] = {}
-        for _ in range(_ATTEMPTS):
-            open_places = [place for place in range(len(requests)) if place not in results]
-            if not open_places:
-                break
-            results |= self._decide_once(requests, open_places, snapshot)
-        busy = Unavailable("too many decisions for the same contact, account or limit at once", hint="try again")
-        return [results.get(place, busy) for place in range(len(requests))]
-
-    def _decide_once(
-        self, requests: Sequence[DecisionRequest], places: Sequence[int], snapshot: Snapshot
-    ) -> dict[int, dict[str, Any] | NudgeError]:
-        """Decide the requests at `places`; what was not granted is left out of the answer."""
-        results: dict[int, dict[str, Any] | NudgeError] = {}
-        to_keep: list[tuple[int, _Made]] = []
-        for place in places:
-            request = requests[place]
-            try:
-                found = self._earlier(request)
-                made = None if found is not None else self._make(request, snapshot)
-            except NudgeError as error:
-                results[place] = error
-                continue
-            if found is not None:
-                results[place] = found
-            elif made is not None and request.dry_run:
-                results[place] = _finished(made, 0.0)
-            elif made is not None:
-                to_keep.append((place, made))
-        kept = self._keep([made for _, made in to_keep])
-        return results | {place: body for (place, _), body in zip(to_keep, kept, strict=True) if body is not None}
-
-    def _earlier(self, request: DecisionRequest) -> dict[str, Any] | None:
-        if request.request_id is None or request.dry_run:
-            return None
-        record = self._ledger.decision_by_request(request.request_id, since=self._clock() - REQUEST_WINDOW)
-        if record is not None and record.contact_id != request.contact_id:
-            raise Conflict("this request_id was used for another contact", field="request_id", got=request.request_id)
-        return None if record is None else dict(record.trace["response"])
-
-    def _make(self, request: DecisionRequest, snapshot: Snapshot) -> _Made:
-        started = perf_counter()
-        now = self._clock()
-        decision_id = new_decision_id(now)
-        asked = _asked(request, snapshot, decision_id)
-        gathered = gather(asked, now, snapshot.sources(self._ledger))
-        period = running_period(snapshot.book, snapshot.catalog.catalog, self._ledger, to_datetime64(now))
-        features_ms = _ms_since(started)
-        timer = _ScoreTimer(snapshot)
-        decision, degraded = self._choose(House(snapshot.catalog, timer, period.prices, period.room, period.allowance), gathered, request)
-        decided = Decided(decision_id, request, now, snapshot, gathered, period, decision, degraded)
-        body = response_body(decided)
-        spent = _ms_since(started)
-        body["took_ms"] = {"features": features_ms, "score": timer.spent_ms, "decide": round(spent - features_ms - timer.spent_ms, 3)}
-        return _Made(body, decision_record(decided, body), started)
-
-    def _choose(self, house: House, gathered: Gathered, request: DecisionRequest) -> tuple[Decision | None, str | None]:
-        try:
-            return decide(house, gathered.situation, gathered.history, limit=_limit(request)), gathered.degraded
-        except NudgeError:
-            raise
-        except Exception:  # a model that fails on one contact must not take the page down: the catalogue's fallback answers
-            LOG.exception("deciding for a contact failed; the fallback answers")
-            return None, SCORES_UNAVAILABLE
-
-    def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any] | None]:
-        """Write the decisions in one transaction; the answers leave only afterwards. None: not granted, decide again."""
-        begun = perf_counter()
-        held = self._ledger.record_decisions([one.record for one in made])
-        log_ms = _ms_since(begun)
-        answered: list[dict[str, Any] | None] = []
-        for one, record in zip(made, held, strict=True):
-            if record is None:
-                answered.append(None)
-            else:
-                ours = record.decision_id == one.record.decision_id
-                answered.append(_finished(one, log_ms) if ours else dict(record.trace["response"]))
-        return answered
-
-    def _remember_catalog(self, snapshot: Snapshot) -> None:
-        """Keep the catalogue before its first decision, so that its decisions can be made again."""
-        if snapshot.catalog_key not in self._kept_catalogs:
-            self._ledger.keep_catalog(snapshot.catalog_key, snapshot.catalog_body)
-            self._kept_catalogs.add(snapshot.catalog_key)
+        """One answer a request, in order; a request that is refused gets its refusal and the others their decisions."""
+        return self._deciding.decide_many(requests)
 
     # remembering -------------------------------------------------------------------------------------------------
 
@@ -220,7 +115,11 @@ class Service:
         record = self._ledger.decision(decision_id)
         if record is None:
             raise NotFound("there is no such decision", field="decision_id", got=decision_id)
-        return replay(record, self._ledger, self._models_of)
+        if record.plan_id is None:
+            return replay(record, self._ledger, self._models_of)
+        if self._plans is None:
+            raise NotFound("the inputs of plans are not kept here", field="decision_id", got=decision_id)
+        return replay_plan(record, self._ledger, self._models_of, self._plans)
 
     def _models_of(self, versions: Mapping[str, int]) -> Models:
         current = self._snapshots.current.scorer.models
@@ -287,45 +186,10 @@ class Service:
         self._ledger.close()
 
 
-class _ScoreTimer:
-    """The snapshot's scorer, with the time it took."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._scorer = snapshot.scorer
-        self.spent_ms = 0.0
-
-    def __call__(self, situation: Any, alive: Any) -> Any:
-        started = perf_counter()
-        scores = self._scorer(situation, alive)
-        self.spent_ms = _ms_since(started)
-        return scores
-
-
-def _asked(request: DecisionRequest, snapshot: Snapshot, decision_id: str) -> Asked:
-    catalog = snapshot.catalog.catalog
-    placements = tuple(request.placements or ())
-    if request.channel is not None and request.channel not in catalog.channels:
-        raise RequestError("unknown channel", field="channel", got=request.channel, allowed=", ".join(catalog.channels))
-    known = {name for channel in catalog.channels.values() for name in channel.placements}
-    for place, name in enumerate(placements):
-        if name not in known:
-            raise RequestError("unknown placement", field=f"placements[{place}]", got=name, allowed=", ".join(sorted(known)) or "none")
-    return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {}, decision_id)
-
-
 def known(name: str | None, names: Collection[str], field: str) -> None:
     """Raise a `RequestError` for a name that the catalogue does not have; None names nothing."""
     if name is not None and name not in names:
         raise RequestError("is not in the catalogue", field=field, got=name, allowed=", ".join(names), hint=nearest(name, names))
-
-
-def _limit(request: DecisionRequest) -> int:
-    return request.limit or max(1, len(request.placements or ()))
-
-
-def _finished(made: _Made, log_ms: float) -> dict[str, Any]:
-    took = {**made.body["took_ms"], "log": log_ms, "total": _ms_since(made.started)}
-    return {**made.body, "took_ms": took}
 
 
 def _outcome(record: Any) -> dict[str, Any]:
@@ -346,7 +210,3 @@ def _checked(check: Callable[[], object]) -> dict[str, Any]:
     except NudgeError as error:
         return {"ok": False, "detail": str(error)}
     return {"ok": True, "detail": "answers"}
-
-
-def _ms_since(started: float) -> float:
-    return round((perf_counter() - started) * 1000, 3)

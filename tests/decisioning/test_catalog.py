@@ -160,14 +160,9 @@ def test_many_findings_are_cut_short() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "key"),
     [
-        (("exploration",), {"method": "squarecb", "budget": 500.0}, "exploration"),
         (("triggers",), [{"id": "cart", "event_type": "cart_abandoned", "actions": ["loan"], "within_minutes": 60}], "triggers"),
         (("triggers_webhook",), "http://127.0.0.1:1", "triggers_webhook"),
         (("lead",), {"fit": {}}, "lead"),
-        (("controls",), {"random": 0.01}, "controls.random"),
-        (("controls",), {"no_levers": 0.01}, "controls.no_levers"),
-        (("contact_policy", 0, "scope"), "account", "contact_policy[0].scope"),
-        (("constraints", 0, "min"), 5, "constraints[0].min"),
     ],
 )
 def test_what_is_not_done_yet_is_refused_by_its_key(path: tuple[str | int, ...], value: object, key: str) -> None:
@@ -348,3 +343,26 @@ def test_compiling_works_out_what_each_policy_and_constraint_is_about() -> None:
     assert catalog.use_per_contact["money"].tolist() == catalog.cost.tolist()
     assert catalog.use_per_contact["calls"].tolist() == [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]
     assert (catalog.on_channel["call"].tolist(), catalog.mandatory.tolist()) == ([1, 4], [False] * 3 + [True] * 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ("controls",),
+            {"holdout": 0.7, "random": 0.4},
+            "controls: the shares of the control groups add up to more than everybody; got 1.1",
+        ),
+        (("constraints", 0), {"id": "a", "measure": "contacts", "min": 5, "max": 4}, "constraints[0]: `min` is above `max`: 5 and 4"),
+        (("constraints", 0), {"id": "a", "measure": "contacts"}, "constraints[0]: a constraint needs `max` or `min`"),
+        (("period_days",), 0, "period_days: Input should be greater than 0"),
+        (("treatments_per_contact",), 0, "treatments_per_contact: Input should be greater than or equal to 1"),
+        (("exploration",), {"method": "ucb", "budget": 1}, "exploration.method"),
+        (("exploration",), {"gamma": 0, "budget": 1}, "exploration.gamma"),
+        (("exploration",), {"epsilon": 1.5, "budget": 1}, "exploration.epsilon"),
+    ],
+)
+def test_limits_groups_and_exploration_that_cannot_be_are_refused(path: tuple[str | int, ...], value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_catalog(changed(path, value))
+    assert str(refusal.value).startswith(message)

@@ -110,9 +110,9 @@ def test_bad_data_is_refused_in_one_line_and_leaves_the_earlier_tables(shop: Sho
     ("catalog", "words"),
     [
         ({**CATALOG, "chanels": {}}, ["chanels: unknown key", "did you mean 'channels'"]),
-        ({**CATALOG, "exploration": {"budget": 100}}, ["exploration: not supported yet"]),
+        ({**CATALOG, "controls": {"holdout": 0.6, "random": 0.5}}, ["controls: the shares of the control groups add up", "got 1.1"]),
         ({**CATALOG, "triggers": [{"id": "t"}]}, ["triggers: not supported yet"]),
-        ({**CATALOG, "constraints": [{"id": "a", "measure": "contacts", "min": 5}]}, ["constraints[0].min: not supported yet"]),
+        ({**CATALOG, "constraints": [{"id": "a", "measure": "contacts", "min": 5, "max": 4}]}, ["constraints[0]", "`min` is above `max`"]),
         ([], ["catalog.yaml: is not a mapping"]),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_rule_over_an_unknown_column_is_refused_with_a_caret(shop: Shop) -> No
     assert "did you mean 'age'?" in answer.err
 
 
-@pytest.mark.parametrize("command", ["evaluate", "replay", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"])
+@pytest.mark.parametrize("command", ["evaluate", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"])
 def test_a_command_of_a_later_version_is_refused_by_name(shop: Shop, command: str) -> None:
     answer = shop.run(command)
     assert (answer.code, answer.err) == (1, f"nudge: `nudge {command}` is not supported yet\n")

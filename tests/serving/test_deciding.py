@@ -47,7 +47,8 @@ def test_the_request_context_can_turn_the_ranking(house: House) -> None:
 
 def test_what_was_filtered_is_explained_with_what_the_rule_saw(house: House) -> None:
     filtered = {one["treatment_id"]: one for one in ask(house, "child", explain=True)["filtered"]}
-    assert filtered["loan_hero"] == {"treatment_id": "loan_hero", "stage": "eligibility", "rule": "age >= 18", "detail": "age is 12"}
+    loan = {"treatment_id": "loan_hero", "action_id": "loan", "channel": "web"}
+    assert filtered["loan_hero"] == {**loan, "stage": "eligibility", "rule": "age >= 18", "detail": "age is 12"}
 
 
 def test_absence_of_consent_is_never_consent(house: House) -> None:
@@ -109,7 +110,7 @@ def test_features_that_cannot_be_read_give_a_degraded_answer(house: House) -> No
 
 
 def test_a_decision_that_fails_shows_the_fallback_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.service.decide", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("serving.deciding.decide", lambda *_, **__: 1 / 0)
     answer = ask(house, "adult", channel="web", placements=["home_hero"])
     assert (answer["degraded"], chosen(answer), answer["actions"][0]["traffic"]) == ("scores_unavailable", ["brand_banner"], "fallback")
     assert house.service.decision(answer["decision_id"])["decision_id"] == answer["decision_id"]

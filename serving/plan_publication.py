@@ -1,0 +1,144 @@
+"""A plan becomes binding: its decisions are kept with what they reserve, and its shadow prices are handed to real time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from decisioning.price_book import Line, PriceBook
+from ledger.claims import Claim
+from ledger.decisions import DecisionRecord, Selection
+from ledger.store import Ledger
+from serving.answers import number
+from serving.decision_records import selection_of
+from serving.planner import PlannedPopulation
+from serving.price_books import to_json
+from serving.running_period import EXPLORATION
+from serving.situations import account_ids_of, asks_for_accounts, to_datetime64
+
+ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
+RACED = "raced: another decision touched this contact or its account while the plan was made"
+
+
+def publish(planned: PlannedPopulation, ledger: Ledger) -> PlannedPopulation:
+    """Keep every decision of the plan, and publish its shadow prices for real time. Doing it again changes nothing.
+
+    Returns the plan as it holds: a contact who was touched while the plan was made keeps its caps and gets nothing from it.
+    """
+    ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
+    records = list(plan_records(planned))
+    held = ledger.record_decisions(records)
+    raced = {record.contact_id for record, kept in zip(records, held, strict=True) if kept is None}
+    if raced:
+        planned = without(planned, raced)
+        ledger.record_decisions([record for record in plan_records(planned) if record.contact_id in raced])
+    publish_prices(planned, ledger)
+    return planned
+
+
+def publish_prices(planned: PlannedPopulation, ledger: Ledger, *, reserved: bool = True) -> None:
+    """Publish the plan's shadow prices alone; with `reserved`, what the plan has reserved counts in the first period."""
+    book = price_book(planned, reserved=reserved)
+    spent = planned.plan.expected_cost if reserved else 0.0
+    ledger.set_prices(to_json(book), meters=(f"{book.id}/0", {EXPLORATION: spent} if spent > 0 else {}))
+
+
+def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBook:
+    """The prices that the plan hands to real time, valid from its making, with what it has reserved itself.
+
+    The outbound choices of a plan are reserved; a banner is counted when it is shown.
+    """
+    made, catalog = planned.plan, planned.snapshot.catalog
+    uses, profit = planned.uses(), np.nan_to_num(planned.plan.factors["profit"])
+    held = planned.chosen & catalog.outbound[made.treatment] & reserved
+    lines = {}
+    for place, (one, price) in enumerate(zip(catalog.catalog.constraints, made.allocation.shadow_prices.tolist(), strict=True)):
+        used, worth = float(uses[:, place].sum()), float(profit[uses[:, place] > 0].sum())
+        lines[one.id] = Line(
+            most=np.inf if one.max is None else one.max,
+            least=one.min or 0.0,
+            price=price,
+            scale=max(abs(price), worth / used if used > 0 else 0.0),
+            planned=math.fsum(uses[held, place].tolist()),
+        )
+    return PriceBook(planned.plan_id, to_datetime64(planned.created_at), catalog.catalog.period_days, lines)
+
+
+def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
+    """One decision a contact, with a selection for each of its rows."""
+    made, versions = planned.plan, planned.snapshot.versions
+    factors = {name: made.factors[name].tolist() for name in ECONOMICS}
+    accounts = account_ids_of(planned.gathered.situation).tolist()
+    starts = np.append(np.flatnonzero(made.rank == 1), len(made.rank)).tolist()
+    for begin, end in itertools.pairwise(starts):
+        contact = int(made.contact[begin])
+        selections = [_selection(planned, row, factors, accounts[contact]) for row in range(begin, end) if made.treatment[row] >= 0]
+        economics = [{name: number(values[row]) for name, values in factors.items()} for row in range(begin, begin + len(selections))]
+        trace: dict[str, Any] = {"plan_id": planned.plan_id, "versions": versions, "economics": economics}
+        if not selections:
+            trace["no_action"] = made.reason[begin]
+        yield DecisionRecord(
+            decision_id=planned.decision_ids[contact],
+            contact_id=str(made.contact_ids[begin]),
+            decided_at=planned.created_at,
+            control_group=str(made.control_group[begin]),
+            selections=tuple(selections),
+            plan_id=planned.plan_id,
+            trace=trace,
+            claim=_claim(planned, str(made.contact_ids[begin]), selections),
+        )
+
+
+def _selection(planned: PlannedPopulation, row: int, factors: dict[str, list[float]], account_id: str | None) -> Selection:
+    chosen = selection_of(
+        planned.snapshot.catalog,
+        int(planned.plan.treatment[row]),
+        planned.created_at,
+        rank=int(planned.plan.rank[row]),
+        expected_profit=factors["profit"][row],
+        selection_prob=float(planned.plan.selection_prob[row]),
+    )
+    return replace(chosen, account_id=None if account_id is None else str(account_id))
+
+
+def _claim(planned: PlannedPopulation, contact_id: str, selections: Sequence[Selection]) -> Claim | None:
+    """That nobody else has touched the contact, or its account, since the plan read their past; None where no cap asks."""
+    catalog, found = planned.snapshot.catalog.catalog, planned.gathered
+    if not any(policy.max is not None for policy in catalog.contact_policy) or all(one.direction == "inbound" for one in selections):
+        return None
+    account_id = selections[0].account_id if asks_for_accounts(catalog) else None
+    of_account = None if account_id is None else found.seen_accounts.get(account_id, 0)
+    return Claim(planned.plan_id, (), found.seen_contacts.get(contact_id, 0), of_account, together=True)
+
+
+def without(planned: PlannedPopulation, contact_ids: set[str]) -> PlannedPopulation:
+    """The plan without what it chose for these contacts, who then get no action."""
+    made = planned.plan
+    out = np.isin(made.contact_ids.astype(str), sorted(contact_ids))
+    keep = ~out | (made.rank == 1)
+    dropped = out[keep]
+
+    def kept(values: Any, otherwise: Any) -> Any:
+        return np.where(dropped, otherwise, np.asarray(values)[keep])
+
+    plan = replace(
+        made,
+        contact=made.contact[keep],
+        rank=made.rank[keep],
+        contact_ids=made.contact_ids[keep],
+        clv=made.clv[keep],
+        control_group=made.control_group[keep],
+        segment=tuple(one for one, stays in zip(made.segment, keep, strict=True) if stays),
+        reason=tuple(RACED if gone else why for why, gone in zip(np.array(made.reason, dtype=object)[keep], dropped, strict=True)),
+        treatment=kept(made.treatment, -1).astype(np.int64),
+        factors={name: kept(values, np.nan) for name, values in made.factors.items()},
+        priority=kept(made.priority, 0.0),
+        shadow_cost=kept(made.shadow_cost, 0.0),
+        selection_prob=made.selection_prob[keep],
+    )
+    return replace(planned, plan=plan)
