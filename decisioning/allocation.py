@@ -144,7 +144,7 @@ def _hand_out(relaxation: Relaxation) -> Assignment:
     wanted[relaxation.competing] = True
     margin = np.full(held.problem.n_contacts, -np.inf)
     owner = offers.contact[relaxation.competing[contest.starts[:-1]]]
-    margin[owner] = wishes(contest, worth[relaxation.competing]).margin
+    margin[owner] = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
     held.serve(descending(margin), worth, wanted & paying(worth, offers.value))
     _fill(held, relaxation)
     return held

@@ -11,6 +11,8 @@ import numpy as np
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 NONE = -1
+COMPILED = 50_000
+"""From so many offers on the passes over all of them are compiled: loading numba pays then."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from decisioning.allocation_problem import Problem
+from decisioning.allocation_problem import COMPILED, Problem
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-12
@@ -136,7 +136,10 @@ class Assignment:
         ([0, 2], [5.0])
         """
         before = self.taken.copy()
-        _serve_one_by_one(self, contacts, worth, wanted)
+        if len(worth) < COMPILED:
+            _serve_one_by_one(self, contacts, worth, wanted)
+        else:
+            _serve_compiled(self, contacts, worth, wanted)
         self._give_back_what_rounding_let_in(np.flatnonzero(self.taken & ~before))
 
     def _give_back_what_rounding_let_in(self, newly: IntArray) -> None:
@@ -167,6 +170,33 @@ def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatAr
                 break
             if _fits(assignment, contact, offer, ceiling):
                 assignment.put(np.array([offer]))
+
+
+def _serve_compiled(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
+    from decisioning import allocation_kernels
+
+    problem, offers = assignment.problem, assignment.problem.offers
+    cap_left = np.zeros((len(problem.caps), max((len(left) for left in assignment.cap_left), default=0)), dtype=np.int64)
+    for row, left in zip(cap_left, assignment.cap_left, strict=True):
+        row[: len(left)] = left
+    board = allocation_kernels.Board(
+        starts=problem.starts,
+        profile=offers.profile,
+        action=offers.action,
+        treatment=offers.treatment,
+        uses=offers.uses,
+        ceiling=problem.limits.most * (1 + ROUNDING),
+        used=assignment._used.copy(),
+        held=assignment.count,
+        taken=assignment.taken,
+        unit_of=np.array([cap.unit_of for cap in problem.caps], dtype=np.int64).reshape(len(problem.caps), problem.n_contacts),
+        members=np.array([cap.members for cap in problem.caps], dtype=np.bool_).reshape(len(problem.caps), -1 if problem.caps else 0),
+        cap_left=cap_left,
+        per_contact=problem.per_contact,
+    )
+    allocation_kernels.serve(board, contacts, worth, wanted)
+    for left, row in zip(assignment.cap_left, cap_left, strict=True):
+        left[:] = row[: len(left)]
 
 
 def _fits(assignment: Assignment, contact: int, offer: int, ceiling: FloatArray) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from decisioning.allocation_problem import spans
+from decisioning.allocation_problem import COMPILED, spans
 from decisioning.assignment import Assignment
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
@@ -37,6 +37,8 @@ class Contest:
     units : tuple of arrays of int, one a cap, shape (n_offers,)
         The unit in which an offer counts, -1 for none.
     unit_room : tuple of arrays of int, one a cap, shape (n_units,)
+    compiled : bool
+        Whether passes over the offers are compiled; samples of a large contest are as well.
     """
 
     value: FloatArray
@@ -49,6 +51,7 @@ class Contest:
     least: FloatArray
     units: tuple[IntArray, ...] = ()
     unit_room: tuple[IntArray, ...] = ()
+    compiled: bool = False
 
     @classmethod
     def of(cls, held: Assignment, which: IntArray) -> Contest:
@@ -68,6 +71,7 @@ class Contest:
             least=held.lacking,
             units=tuple(units),
             unit_room=held.cap_left,
+            compiled=len(which) >= COMPILED,
         )
 
     @property
@@ -94,8 +98,17 @@ class Contest:
         kept = spans(self.starts[taken], self.starts[taken + 1])
         part = len(taken) / self.n_contacts
         starts = np.append(0, np.cumsum(lengths))
-        rest = (self.most * part, self.least * part, tuple(unit[kept] for unit in self.units), self.unit_room)
-        return Contest(self.value[kept], self.profile[kept], self.action[kept], self.uses, starts, self.room[taken], *rest)
+        return replace(
+            self,
+            value=self.value[kept],
+            profile=self.profile[kept],
+            action=self.action[kept],
+            starts=starts,
+            room=self.room[taken],
+            most=self.most * part,
+            least=self.least * part,
+            units=tuple(unit[kept] for unit in self.units),
+        )
 
     def without(self, limit: int) -> Contest:
         """The same contest, but for one limit that binds no longer."""
@@ -135,8 +148,19 @@ class Wishes:
     margin: FloatArray
 
 
-def wishes(contest: Contest, worth: FloatArray) -> Wishes:
-    """Each contact's best choice at the reduced values `worth`: its best positive offers, as many as it has room for, no action twice."""
+def wishes(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray] = ()) -> Wishes:
+    """Each contact's choice at these prices: its offers of the greatest positive worth, as many as it has room for, no action twice."""
+    if not (contest.compiled and contest.is_plain):
+        return _wishes(contest, contest.reduced(prices, cap_prices))
+    from decisioning import allocation_kernels
+
+    best, margin, worth = allocation_kernels.wishes(contest.value, contest.profile, contest.uses @ prices, contest.starts)
+    chosen = np.zeros(len(contest.value), dtype=np.bool_)
+    chosen[best[best >= 0]] = True
+    return Wishes(chosen, float(worth), margin)
+
+
+def _wishes(contest: Contest, worth: FloatArray) -> Wishes:
     if not len(worth):
         return Wishes(np.zeros(0, dtype=np.bool_), 0.0, np.zeros(contest.n_contacts))
     contact = contest.contact
@@ -187,4 +211,4 @@ def dual_bound(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatA
     >>> dual_bound(contest, np.array([6.0]))
     16.0
     """
-    return wishes(contest, contest.reduced(prices, cap_prices)).worth + contest.cost_of_prices(prices, cap_prices)
+    return wishes(contest, prices, cap_prices).worth + contest.cost_of_prices(prices, cap_prices)

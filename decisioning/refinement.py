@@ -24,7 +24,7 @@ def refine(held: Assignment, relaxation: Relaxation) -> Assignment | None:
     are searched for the best whole offers; a wider circle where the narrow one has no solution.
     """
     contest = relaxation.contest
-    margin = wishes(contest, contest.reduced(relaxation.prices, relaxation.cap_prices)).margin
+    margin = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
     owner = held.problem.offers.contact[relaxation.competing[contest.starts[:-1]]]
     open_contacts = owner[np.argsort(margin, kind="stable")[:_OPEN_CONTACTS]]
     base = _without(held, relaxation, open_contacts)
@@ -80,10 +80,10 @@ def _searched(rest: Assignment, which: IntArray) -> Assignment | None:
         tried.put(offers)
         return tried.is_feasible
 
-    offers = search(Program.of(rest, which), accept)
-    if offers is None:
+    found = search(Program.of(rest, which), accept)
+    if found.offers is None:
         return None
-    rest.put(offers)
+    rest.put(found.offers)
     rest.settle()
     return rest
 

@@ -72,6 +72,10 @@ class Sides:
         """Money a unit of each side's limit, for a price of 1."""
         return self.money / self.share
 
+    def of_prices(self, prices: FloatArray) -> FloatArray:
+        """The price of each side, where those of the limits are `prices`."""
+        return np.maximum(self.sign * prices[self.limit], 0.0) / self.unit
+
     def prices(self, at: FloatArray, n_limits: int) -> FloatArray:
         """The price of each limit."""
         return np.asarray(np.bincount(self.limit, self.sign * at * self.unit, minlength=n_limits), dtype=np.float64)
@@ -132,6 +136,13 @@ def shadow_prices(contest: Contest) -> FloatArray | None:
     return None if at.max() >= _ABSURD else sides.prices(at, n_limits)
 
 
+def prices_near(contest: Contest, prices: FloatArray, temperature: float) -> FloatArray:
+    """The prices of a plain contest at one temperature, from others that are not far, shape (n_limits,)."""
+    if not contest.n_contacts or not len((sides := Sides.of(contest)).limit):
+        return np.zeros(len(prices))
+    return sides.prices(_descend(contest, sides, sides.of_prices(prices), temperature, _STEPS), len(prices))
+
+
 def _descend(contest: Contest, sides: Sides, at: FloatArray, temperature: float, steps: int) -> FloatArray:
     """Newton steps until every use that matters is within a hair of its bound."""
     point = _Point.of(contest, sides, at, temperature)
@@ -158,7 +169,18 @@ def _lower(contest: Contest, sides: Sides, point: _Point, temperature: float) ->
 
 
 def smooth_dual(contest: Contest, prices: FloatArray, temperature: float) -> Smooth:
-    """The smoothed dual of a plain contest, in the plainest way."""
+    """The smoothed dual of a plain contest."""
+    if not contest.compiled:
+        return smooth_dual_plainly(contest, prices, temperature)
+    from decisioning import allocation_kernels
+
+    arrays = (contest.value, contest.profile, contest.starts, contest.uses)
+    value, by_profile, curve = allocation_kernels.smooth_dual(arrays, contest.uses @ prices, temperature)
+    return Smooth(value, by_profile @ contest.uses, curve / temperature)
+
+
+def smooth_dual_plainly(contest: Contest, prices: FloatArray, temperature: float) -> Smooth:
+    """The smoothed dual of a plain contest, as the formula has it."""
     worth = contest.reduced(prices) / temperature
     begins, lengths = contest.starts[:-1], np.diff(contest.starts)
     top = np.maximum(np.maximum.reduceat(worth, begins), 0.0)

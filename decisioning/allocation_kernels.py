@@ -1,0 +1,229 @@
+"""The loops over all offers of a large population, and over many small trials, compiled.
+
+What each does is written down plainly where it is used, and tested against that. Numba is loaded only by whoever calls these: below
+`COMPILED` offers the plain versions are done before it is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+
+_HAIR = 1e-10
+_FAR_BELOW = -35.0
+"""exp of less than this adds nothing that a float64 beside 1 could hold."""
+
+
+class Board(NamedTuple):
+    """An assignment under way as plain arrays, caps as rows. Written to: `used`, `held` (offers a contact), `taken` and `cap_left`."""
+
+    starts: IntArray
+    profile: IntArray
+    action: IntArray
+    treatment: IntArray
+    uses: FloatArray
+    ceiling: FloatArray
+    used: FloatArray
+    held: IntArray
+    taken: BoolArray
+    unit_of: IntArray
+    members: BoolArray
+    cap_left: IntArray
+    per_contact: int
+
+
+@njit(cache=True, nogil=True)
+def _fits(board: Board, contact: int, offer: int) -> bool:
+    profile = board.profile[offer]
+    for limit in range(board.uses.shape[1]):
+        if board.used[limit] + board.uses[profile, limit] > board.ceiling[limit]:
+            return False
+    for cap in range(board.unit_of.shape[0]):
+        unit = board.unit_of[cap, contact]
+        if unit >= 0 and board.members[cap, board.treatment[offer]] and board.cap_left[cap, unit] <= 0:
+            return False
+    if board.held[contact] > 0:
+        for other in range(board.starts[contact], board.starts[contact + 1]):
+            if board.taken[other] and board.action[other] == board.action[offer]:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _put(board: Board, contact: int, offer: int) -> None:
+    board.taken[offer] = True
+    board.held[contact] += 1
+    profile = board.profile[offer]
+    for limit in range(board.uses.shape[1]):
+        board.used[limit] += board.uses[profile, limit]
+    for cap in range(board.unit_of.shape[0]):
+        unit = board.unit_of[cap, contact]
+        if unit >= 0 and board.members[cap, board.treatment[offer]]:
+            board.cap_left[cap, unit] -= 1
+
+
+@njit(cache=True, nogil=True)
+def _best_that_fits(board: Board, contact: int, worth: FloatArray, wanted: BoolArray) -> int:
+    best, found = -np.inf, -1
+    for offer in range(board.starts[contact], board.starts[contact + 1]):
+        if wanted[offer] and not board.taken[offer] and worth[offer] > best and _fits(board, contact, offer):
+            best, found = worth[offer], offer
+    return found
+
+
+@njit(cache=True, nogil=True)
+def serve(board: Board, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
+    """`Assignment.serve`, but for the exact count at its end."""
+    for contact in contacts:
+        while board.held[contact] < board.per_contact:
+            offer = _best_that_fits(board, contact, worth, wanted)
+            if offer < 0:
+                break
+            _put(board, contact, offer)
+
+
+@njit(cache=True, nogil=True)
+def wishes(value: FloatArray, profile: IntArray, charge: FloatArray, starts: IntArray) -> tuple[IntArray, FloatArray, float]:
+    """Of a plain contest each contact's best offer (-1: none), its margin, and what all best offers are worth after `charge` a profile."""
+    n = len(starts) - 1
+    chosen, margin = np.full(n, -1, dtype=np.int64), np.empty(n)
+    total = 0.0
+    for contact in range(n):
+        best, second, at = -np.inf, -np.inf, -1
+        for offer in range(starts[contact], starts[contact + 1]):
+            worth = value[offer] - charge[profile[offer]]
+            if worth > best:
+                best, second, at = worth, best, offer
+            elif worth > second:
+                second = worth
+        margin[contact] = best - max(second, 0.0) if best > 0 else -best
+        if best > 0:
+            chosen[contact] = at
+            total += best
+    return chosen, margin, total
+
+
+@njit(cache=True, nogil=True)
+def _shares(weights: FloatArray, value: FloatArray, charges: FloatArray, temperature: float) -> float:
+    """Fill in the soft-max weights of one contact's offers, the greatest 1; returns the smoothed maximum of them and of 0."""
+    top = 0.0
+    for place in range(len(value)):
+        weights[place] = (value[place] - charges[place]) / temperature
+        top = max(top, weights[place])
+    total = math.exp(-top) if top < -_FAR_BELOW else 0.0
+    for place in range(len(value)):
+        below = weights[place] - top
+        weights[place] = math.exp(below) if below > _FAR_BELOW else 0.0
+        total += weights[place]
+    for place in range(len(value)):
+        weights[place] /= total
+    return temperature * (top + math.log(total))
+
+
+@njit(cache=True, nogil=True)
+def _add_curve(curve: FloatArray, uses: FloatArray, own: IntArray, shares: FloatArray) -> None:
+    """Add the covariance of the uses of one contact under its `shares`; nothing where one offer, or none, has it all."""
+    mean: FloatArray = np.zeros(uses.shape[1])
+    for place in range(len(own)):
+        if shares[place] > 0.0:
+            use = uses[own[place]]
+            for limit in range(len(use)):
+                mean[limit] += shares[place] * use[limit]
+            _add_outer(curve, use, shares[place])
+    _add_outer(curve, mean, -1.0)
+
+
+@njit(cache=True, nogil=True)
+def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
+    for row in range(len(vector)):
+        if vector[row] != 0.0:
+            for column in range(len(vector)):
+                matrix[row, column] += factor * vector[row] * vector[column]
+
+
+@njit(cache=True, nogil=True)
+def smooth_dual(
+    contest: tuple[FloatArray, IntArray, IntArray, FloatArray], charge: FloatArray, temperature: float
+) -> tuple[float, FloatArray, FloatArray]:
+    """`shadow_prices.smooth_dual` of (value, profile, starts, uses): its value, the shares by profile, the Hessian times temperature."""
+    value, profile, starts, uses = contest
+    by_profile, curve = np.zeros(len(uses)), np.zeros((uses.shape[1], uses.shape[1]))
+    weights, charges = np.empty(256), np.empty(256)
+    total = 0.0
+    for contact in range(len(starts) - 1):
+        begin, end = starts[contact], starts[contact + 1]
+        if end - begin > len(weights):
+            weights, charges = np.empty(2 * (end - begin)), np.empty(2 * (end - begin))
+        own, shares = profile[begin:end], weights[: end - begin]
+        for place in range(end - begin):
+            charges[place] = charge[own[place]]
+        total += _shares(shares, value[begin:end], charges[: end - begin], temperature)
+        greatest = 0.0
+        for place in range(end - begin):
+            by_profile[own[place]] += shares[place]
+            greatest = max(greatest, shares[place])
+        if 0.0 < greatest < 1.0:
+            _add_curve(curve, uses, own, shares)
+    return total, by_profile, curve
+
+
+class Trial(NamedTuple):
+    """A search over yes and no for a few offers: what each adds to every row, what the rows allow, their prices, and the reduced values.
+
+    Shapes: `uses` (n_offers, n_rows), `right` and `price` (n_rows,), `gain` (n_offers,).
+    """
+
+    uses: FloatArray
+    right: FloatArray
+    price: FloatArray
+    gain: FloatArray
+
+
+@njit(cache=True, nogil=True)
+def _price_of_slack(trial: Trial, used: FloatArray, least: FloatArray, most: FloatArray) -> float:
+    """The least that slack will cost when between `least` and `most` is added to `used`; inf where a row cannot hold any more."""
+    loss = 0.0
+    for row in range(len(used)):
+        if used[row] + least[row] > trial.right[row] + _HAIR:
+            return np.inf
+        loss += trial.price[row] * max(0.0, trial.right[row] - used[row] - most[row])
+    return loss
+
+
+@njit(cache=True, nogil=True)
+def try_all(trial: Trial, least_loss: float, trials: int) -> tuple[BoolArray, float, int]:
+    """Depth first over the offers: the pattern of the least loss below `least_loss`, that loss, and how many `trials` are left.
+
+    The loss against the linear programme is what offers against the sign of their `gain` cost, and what slack costs at the rows' prices.
+    """
+    n, n_rows = trial.uses.shape
+    least, most, used, loss = np.zeros((n + 1, n_rows)), np.zeros((n + 1, n_rows)), np.zeros((n + 1, n_rows)), np.zeros(n + 1)
+    for place in range(n - 1, -1, -1):
+        least[place] = least[place + 1] + np.minimum(trial.uses[place], 0.0)
+        most[place] = most[place + 1] + np.maximum(trial.uses[place], 0.0)
+    tried, taken, best = np.zeros(n + 1, dtype=np.int64), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    place = 0
+    while place >= 0 and trials > 0:
+        if place == n:
+            least_loss = float(loss[n]) + _price_of_slack(trial, used[n], least[n], most[n])
+            best[:] = taken
+            place -= 1
+        elif tried[place] == 2:
+            tried[place] = 0
+            place -= 1
+        else:
+            trials -= 1
+            tried[place] += 1
+            taken[place] = (trial.gain[place] > 0.0) == (tried[place] == 1)
+            loss[place + 1] = loss[place] + (abs(trial.gain[place]) if tried[place] == 2 else 0.0)
+            used[place + 1] = used[place]
+            if taken[place]:
+                used[place + 1] += trial.uses[place]
+            if loss[place + 1] + _price_of_slack(trial, used[place + 1], least[place + 1], most[place + 1]) < least_loss - _HAIR:
+                place += 1
+    return best, least_loss, trials
