@@ -146,12 +146,11 @@ def what_if(house: House, appraisal: Appraisal) -> WhatIf:
 
 def lifts(seen: WhatIf) -> list[Lift]:
     """Every rule, or two together, whose lifting changes the first choice, each with the choice that it would bring."""
-    today = seen.leader()
     found = []
     for places in dict.fromkeys(tuple(np.flatnonzero(seen.held[:, column]).tolist()) for column in np.flatnonzero(seen.open)):
         if not 1 <= len(places) <= MOST_TOGETHER:
             continue
         winner = seen.leader(places)
-        if winner is not None and winner != today and seen.held[list(places), winner].all():
+        if winner is not None and seen.held[list(places), winner].all():  # who is held by all of them is not today's choice
             found.append(Lift(tuple(seen.rules[place] for place in places), winner))
     return found

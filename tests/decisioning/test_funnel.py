@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decisioning.arbitration import ranking
-from decisioning.candidates import Situation
+from decisioning.candidates import Scores, Situation
 from decisioning.decide import decide
 from decisioning.funnel import SPREAD, STAGES, Funnel, funnel_of
 from decisioning.history import History
 from decisioning.sensitivity import CHANGES, first_choices
-from decisioning.stages import appraise_candidates
+from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, Stage
+from tests.decisioning.changes import PRICES
 from tests.decisioning.strategies import (
     Business,
+    FixedScores,
     businesses,
     columns_of,
     compiled,
@@ -117,6 +120,39 @@ def test_the_first_choice_of_many_is_the_first_of_the_ranking(drawn: tuple[list[
     alive, mandatory, preference = (np.array(part) for part in drawn)
     ranked = ranking(alive, mandatory, preference)
     assert first_choices(alive[None], mandatory, preference[None]).tolist() == [ranked[0] if len(ranked) else -1]
+
+
+WITHOUT: dict[str, Callable[[House], House]] = {
+    "lever": lambda house: replace(house, catalog=replace(house.catalog, lever=np.ones_like(house.catalog.lever))),
+    "cost": lambda house: replace(house, catalog=replace(house.catalog, cost=np.zeros_like(house.catalog.cost))),
+    "shadow_cost": lambda house: replace(house, prices={}),
+    "opt_out_risk": lambda house: rescored(house, lambda scores: replace(scores, opt_out_risk=np.zeros_like(scores.opt_out_risk))),
+    "uplift": lambda house: rescored(
+        house, lambda scores: replace(scores, uplift=np.where(np.isnan(scores.propensity), scores.uplift, scores.propensity))
+    ),
+}
+"""The business in which a factor says nothing."""
+
+
+def rescored(house: House, change: Callable[[Scores], Scores]) -> House:
+    known = house.score
+    assert isinstance(known, FixedScores)
+    return replace(house, score=FixedScores(known.row_of, change(known.scores)))
+
+
+@given(businesses(constraints=True), PRICES)
+@settings(max_examples=60)
+def test_a_factor_sways_those_who_are_decided_otherwise_in_a_business_without_it(business: Business, prices: dict[str, float]) -> None:
+    business = replace(business, house=replace(business.house, prices=prices))
+    counted = funnel(business)
+    alone = [of_rows(business, slice(row, row + 1)) for row in range(len(business.situation.contact_ids))]
+    some = [one for one in alone if appraise_candidates(business.house, *one).relevant.any()]
+    assert counted.of("comparable") == len(some)
+    for factor, without in WITHOUT.items():
+        pairs = [(decide(business.house, *one).chosen, decide(without(business.house), *one).chosen) for one in some]
+        assert sum(counted.of("swayed", factor, change) for change in CHANGES) == sum(today != then for today, then in pairs)
+        assert counted.of("swayed", factor, "no_action") == sum(bool(today) and not then for today, then in pairs)
+        assert counted.of("swayed", factor, "an action") == sum(bool(then) and not today for today, then in pairs)
 
 
 def test_every_stage_has_its_place_in_the_funnel() -> None:
