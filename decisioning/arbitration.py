@@ -20,6 +20,7 @@ import numpy as np
 from decisioning.candidates import Candidates, Removal, Scores, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.history import Planned
 from decisioning.rules import Expression
 from decisioning.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
@@ -40,10 +41,13 @@ class Economics:
     priority: FloatArray
 
 
-def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, prices: Mapping[str, float]) -> Economics:
+def appraise(
+    catalog: CompiledCatalog, situation: Situation, scores: Scores, prices: Mapping[str, float], planned: Sequence[Planned] = ()
+) -> Economics:
     """The economics of every candidate, dead or alive.
 
-    `prices` is the price book: the shadow price of each constraint, money for one more unit of it.
+    `prices` is the price book: the shadow price of each constraint, money for one more unit of it. What is `planned` for a contact has its
+    units already, whether it is carried out or not: they cost nothing any more.
     """
     effect = np.where(np.isnan(scores.uplift), scores.propensity, scores.uplift)
     risk = _or_zero(scores.opt_out_risk) * _or_zero(scores.clv)[:, None]
@@ -57,6 +61,10 @@ def appraise(catalog: CompiledCatalog, situation: Situation, scores: Scores, pri
         price = prices.get(constraint.id, 0.0)
         if price:
             shadow_cost += price * use_of(constraint, catalog, situation)
+    for one in planned:
+        if one.treatment_id in catalog.column_of:
+            place = one.row, catalog.column_of[one.treatment_id]
+            shadow_cost[place] = min(shadow_cost[place], 0.0)
     return Economics(
         effect=effect,
         context_weight=weight,

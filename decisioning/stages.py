@@ -100,7 +100,7 @@ def appraise_candidates(
     apply_validity(candidates, catalog, situation)
     apply_contact_policy(candidates, catalog, situation, history)
     scores = house.score(situation, candidates.alive)
-    economics = appraise(catalog, situation, scores, house.prices)
+    economics = appraise(catalog, situation, scores, house.prices, history.planned)
     drop_unscored(candidates, catalog, scores, economics)
     apply_holdout(candidates, catalog, members(groups, HOLDOUT))
     apply_limits(candidates, catalog, situation, house.room, history.planned)
