@@ -6,17 +6,19 @@ A `Scorer` is immutable: a new model means a new scorer, swapped in whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from decisioning.candidates import Scores, Situation
+from decisioning.catalog import ColdStart
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
-from decisioning.rules import Expression
 from decisioning.vocabulary import BoolArray, Columns, FloatArray
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
 
 MODEL, PROPENSITY, COLD_START = "model", "propensity", "cold_start"
+OBSERVED = "observed"
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,8 @@ class Scorer:
         all_clv = np.full(len(alive), np.nan)
         all_clv[rows] = clv
         propensity, uplift = spread(propensity), spread(uplift)
-        traffic = self._traffic()
-        self._stand_in(propensity, uplift, traffic, alive)
-        return Scores(propensity, uplift, value, spread(risk), all_clv, self._base_rate(), traffic, self._evidence(traffic))
+        self._stand_in(propensity, uplift, alive)
+        return Scores(propensity, uplift, value, spread(risk), all_clv, self._base_rate, self._traffic, self._evidence)
 
     def _of_known(
         self, columns: Columns, as_of: np.datetime64, n_rows: int, wanted: np.ndarray
@@ -102,17 +103,16 @@ class Scorer:
         return propensity, uplift, risk, clv
 
     def _value(self, situation: Situation, columns: Columns, as_of: np.datetime64, rows: np.ndarray) -> FloatArray:
-        value = np.full((len(situation.contact_ids), len(self.catalog.treatments)), np.nan)
-        for compiled in self.catalog.actions:
-            places = list(compiled.columns)
-            if isinstance(compiled.value, Expression):
-                value[:, places] = compiled.value.numbers(situation.rows)[:, None]
-            elif isinstance(compiled.value, float):
-                value[:, places] = compiled.value
-            elif self.models.propensity is not None and len(rows):
-                value[np.ix_(rows, np.array(places))] = self.models.propensity.observed_value(columns, as_of, [compiled.action.id])
+        value = self.catalog.stated_values.on(situation.rows)
+        learned = self.models.propensity
+        observed = [compiled for compiled in self.catalog.actions if compiled.value == OBSERVED]
+        if learned is not None and observed and len(rows):
+            money = learned.observed_value(columns, as_of, [compiled.action.id for compiled in observed])
+            for place, compiled in enumerate(observed):
+                value[np.ix_(rows, np.array(compiled.columns))] = money[:, [place]]
         return value
 
+    @cached_property
     def _traffic(self) -> tuple[str, ...]:
         """What stands behind each treatment: a model of its uplift, of its propensity alone, or its cold-start prior."""
         uplift, propensity = self.models.uplift, self.models.propensity
@@ -127,8 +127,10 @@ class Scorer:
 
         return tuple(word(action.id, action.cold_start is not None) for action, _ in self.catalog.treatments)
 
-    def _evidence(self, traffic: tuple[str, ...]) -> FloatArray:
+    @cached_property
+    def _evidence(self) -> FloatArray:
         """How many contacts each treatment's propensity was learned from, or its prior counts for, shape (n_treatments,)."""
+        traffic = self._traffic
         evidence = np.full(len(traffic), np.inf)
         learned = self.models.propensity or self.models.uplift
         for column, (action, _) in enumerate(self.catalog.treatments):
@@ -138,16 +140,26 @@ class Scorer:
                 evidence[column] = learned.evidence(action.id) or np.inf
         return evidence
 
-    def _stand_in(self, propensity: FloatArray, uplift: FloatArray, traffic: tuple[str, ...], alive: BoolArray) -> None:
-        """Fill in the cold-start priors; where others have an uplift, an action without one is not compared by its response."""
+    @cached_property
+    def _special(self) -> tuple[tuple[int, ColdStart | None], ...]:
+        """The treatments that no model of uplift scores: their columns, with their prior where that stands in."""
         uplift_known = self.models.uplift is not None and bool(self.models.uplift.heads)
-        for column, (action, _) in enumerate(self.catalog.treatments):
-            if traffic[column] == COLD_START and action.cold_start is not None:
-                on = alive[:, column]
-                propensity[on, column], uplift[on, column] = action.cold_start.propensity, action.cold_start.uplift
-            elif traffic[column] == PROPENSITY and uplift_known:
-                propensity[:, column] = np.nan
+        return tuple(
+            (column, action.cold_start if traffic == COLD_START else None)
+            for column, ((action, _), traffic) in enumerate(zip(self.catalog.treatments, self._traffic, strict=True))
+            if (traffic == COLD_START and action.cold_start is not None) or (traffic == PROPENSITY and uplift_known)
+        )
 
+    def _stand_in(self, propensity: FloatArray, uplift: FloatArray, alive: BoolArray) -> None:
+        """Fill in the cold-start priors; where others have an uplift, an action without one is not compared by its response."""
+        for column, prior in self._special:
+            if prior is None:
+                propensity[:, column] = np.nan
+            else:
+                on = alive[:, column]
+                propensity[on, column], uplift[on, column] = prior.propensity, prior.uplift
+
+    @cached_property
     def _base_rate(self) -> FloatArray:
         """The mean baseline of each treatment's action, shape (n_treatments,): NaN where it is not known."""
         rates = np.full(len(self.catalog.treatments), np.nan)
