@@ -24,6 +24,7 @@ from decisioning.clash import find_clash
 from decisioning.dual import wishes
 from decisioning.errors import Infeasible
 from decisioning.limit_costs import limit_costs
+from decisioning.minimums import meet_minimums
 from decisioning.refinement import refine
 from decisioning.relaxation import Relaxation, compete, descending, relax, serve_first
 from decisioning.vocabulary import FloatArray, IntArray
@@ -31,6 +32,8 @@ from decisioning.vocabulary import FloatArray, IntArray
 __all__ = ["NONE", "Allocation", "Limits", "LocalCap", "Offers", "allocate"]
 
 _PROVEN = 1e-12
+_CLOSE = 1e-6
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
     relaxation = relax(problem)
     if relaxation is None:
         raise _clashing(problem)
-    best = _best(relaxation)
+    best, relaxation = _best(relaxation)
     prices = _blocking(relaxation)
     used = best.used
     return Allocation(
@@ -122,18 +125,33 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
     )
 
 
-def _best(relaxation: Relaxation) -> Assignment:
-    """The best of what is handed out at the prices and of what trying the narrowest contacts anew makes of it."""
-    held = _hand_out(relaxation)
-    if held.is_feasible and held.value >= relaxation.bound - _PROVEN * abs(relaxation.bound):
-        return held
-    anew = refine(held, relaxation)
-    if anew is not None:
-        _fill(anew, relaxation)
-    found = [one for one in (held, anew) if one is not None and one.is_feasible]
-    if not found:
+def _best(relaxation: Relaxation) -> tuple[Assignment, Relaxation]:
+    """The best of what is handed out at the prices and of what trying the narrowest contacts anew makes of it, and the best bound.
+
+    The programme of the narrowest contacts has prices of its own: where more than a hair is left to win, all is tried once more at those.
+    """
+    best: Assignment | None = None
+    for _ in range(_ROUNDS):
+        held = _hand_out(relaxation)
+        best = _better(best, held)
+        if best is held and held.value >= relaxation.bound - _PROVEN * abs(relaxation.bound):
+            break
+        anew, prices = refine(held, relaxation)
+        if anew is not None:
+            _fill(anew, relaxation)
+            best = _better(best, anew)
+        if relaxation.is_small or prices is None or (best is not None and best.value >= relaxation.bound * (1 - _CLOSE)):
+            break
+        relaxation = relaxation.at(prices)
+    if best is None:
         raise _only_divided(relaxation)
-    return max(found, key=lambda one: one.value)
+    return best, relaxation.lowest or relaxation
+
+
+def _better(best: Assignment | None, other: Assignment) -> Assignment | None:
+    if not other.is_feasible:
+        return best
+    return other if best is None or other.value > best.value else best
 
 
 def _hand_out(relaxation: Relaxation) -> Assignment:
@@ -146,6 +164,8 @@ def _hand_out(relaxation: Relaxation) -> Assignment:
     owner = offers.contact[relaxation.competing[contest.starts[:-1]]]
     margin[owner] = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
     held.serve(descending(margin), worth, wanted & paying(worth, offers.value))
+    if (held.lacking > 0).any():
+        meet_minimums(held, worth, relaxation.competing, offers.first)
     _fill(held, relaxation)
     return held
 

@@ -15,8 +15,8 @@ from numba import njit
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 _HAIR = 1e-10
-_FAR_BELOW = -35.0
-"""exp of less than this adds nothing that a float64 beside 1 could hold."""
+_FAR_BELOW = -20.0
+"""exp of less than this is left out beside 1: two billionths."""
 
 
 class Board(NamedTuple):
@@ -109,32 +109,85 @@ def wishes(value: FloatArray, profile: IntArray, charge: FloatArray, starts: Int
 
 
 @njit(cache=True, nogil=True)
-def _shares(weights: FloatArray, value: FloatArray, charges: FloatArray, temperature: float) -> float:
-    """Fill in the soft-max weights of one contact's offers, the greatest 1; returns the smoothed maximum of them and of 0."""
+def _next_wish(worth: FloatArray, action: IntArray, chosen: BoolArray, begin: int, end: int) -> int:
+    """The best offer of one contact whose action is not among those chosen, -1 for none."""
+    best, found = -np.inf, -1
+    for offer in range(begin, end):
+        if worth[offer] > best and not chosen[offer]:
+            free = True
+            for other in range(begin, end):
+                free = free and not (chosen[other] and action[other] == action[offer])
+            if free:
+                best, found = worth[offer], offer
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _rival(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[int, int], offer: int) -> float:
+    """What the best of the same action that is not chosen is worth, 0 for nothing."""
+    rival = 0.0
+    for other in range(span[0], span[1]):
+        if not chosen[other] and action[other] == action[offer]:
+            rival = max(rival, worth[other])
+    return rival
+
+
+@njit(cache=True, nogil=True)
+def _margin(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[int, int], after: float) -> float:
+    """How far the chosen offers of one contact are from their rivals: the next wish at `after`, others of their action, or nothing."""
+    margin = np.inf
+    for offer in range(span[0], span[1]):
+        if chosen[offer]:
+            margin = min(margin, worth[offer] - max(after, _rival(worth, action, chosen, span, offer)))
+    return margin
+
+
+@njit(cache=True, nogil=True)
+def wishes_of_several(worth: FloatArray, action: IntArray, starts: IntArray, room: IntArray) -> tuple[BoolArray, FloatArray, float]:
+    """Each contact's best offers, as many as it has `room` for and no action twice: which, the margins, and what they are worth."""
+    chosen, margin = np.zeros(len(worth), dtype=np.bool_), np.full(len(room), np.inf)
+    total = 0.0
+    for contact in range(len(room)):
+        begin, end = starts[contact], starts[contact + 1]
+        after, left = -np.inf, room[contact]
+        while True:
+            offer = _next_wish(worth, action, chosen, begin, end)
+            after = worth[offer] if offer >= 0 else -np.inf
+            if left == 0 or offer < 0 or after <= 0.0:
+                break
+            chosen[offer] = True
+            total += after
+            left -= 1
+        margin[contact] = _margin(worth, action, chosen, (begin, end), after if left == 0 else 0.0)
+        if left > 0 and after > -np.inf:
+            margin[contact] = min(margin[contact], -after)
+    return chosen, margin, total
+
+
+@njit(cache=True, nogil=True)
+def _close_ones(close: IntArray, worth: FloatArray, value: FloatArray, charges: FloatArray, temperature: float) -> tuple[int, float]:
+    """Which of one contact's offers come near its greatest worth, or 0, on the scale of the temperature: how many, and that greatest."""
     top = 0.0
     for place in range(len(value)):
-        weights[place] = (value[place] - charges[place]) / temperature
-        top = max(top, weights[place])
-    total = math.exp(-top) if top < -_FAR_BELOW else 0.0
+        worth[place] = value[place] - charges[place]
+        top = max(top, worth[place])
+    n, floor = 0, top + _FAR_BELOW * temperature
     for place in range(len(value)):
-        below = weights[place] - top
-        weights[place] = math.exp(below) if below > _FAR_BELOW else 0.0
-        total += weights[place]
-    for place in range(len(value)):
-        weights[place] /= total
-    return temperature * (top + math.log(total))
+        if worth[place] > floor:
+            close[n] = place
+            n += 1
+    return n, top
 
 
 @njit(cache=True, nogil=True)
 def _add_curve(curve: FloatArray, uses: FloatArray, own: IntArray, shares: FloatArray) -> None:
-    """Add the covariance of the uses of one contact under its `shares`; nothing where one offer, or none, has it all."""
+    """Add the covariance of the uses of one contact under its `shares`."""
     mean: FloatArray = np.zeros(uses.shape[1])
     for place in range(len(own)):
-        if shares[place] > 0.0:
-            use = uses[own[place]]
-            for limit in range(len(use)):
-                mean[limit] += shares[place] * use[limit]
-            _add_outer(curve, use, shares[place])
+        use = uses[own[place]]
+        for limit in range(len(use)):
+            mean[limit] += shares[place] * use[limit]
+        _add_outer(curve, use, shares[place])
     _add_outer(curve, mean, -1.0)
 
 
@@ -147,28 +200,46 @@ def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _soften(close: IntArray, worth: FloatArray, top: float, temperature: float) -> float:
+    """Put the soft-max shares of the `close` offers into `worth`, in their order; returns the logarithm of the sum, in units of money."""
+    total = math.exp(-top / temperature) if top < -_FAR_BELOW * temperature else 0.0
+    for rank in range(len(close)):
+        worth[rank] = math.exp((worth[close[rank]] - top) / temperature)
+        total += worth[rank]
+    for rank in range(len(close)):
+        worth[rank] /= total
+    return temperature * math.log(total)
+
+
+@njit(cache=True, nogil=True)
 def smooth_dual(
     contest: tuple[FloatArray, IntArray, IntArray, FloatArray], charge: FloatArray, temperature: float
 ) -> tuple[float, FloatArray, FloatArray]:
-    """`shadow_prices.smooth_dual` of (value, profile, starts, uses): its value, the shares by profile, the Hessian times temperature."""
+    """`shadow_prices.smooth_dual` of (value, profile, starts, uses): its value, the shares by profile, the Hessian times temperature.
+
+    Most contacts have one offer that is far ahead: they have no part in the Hessian, and no exponential is taken.
+    """
     value, profile, starts, uses = contest
     by_profile, curve = np.zeros(len(uses)), np.zeros((uses.shape[1], uses.shape[1]))
-    weights, charges = np.empty(256), np.empty(256)
+    longest = 0
+    for contact in range(len(starts) - 1):
+        longest = max(longest, starts[contact + 1] - starts[contact])
+    close, worth, charges, own = np.empty(longest, np.int64), np.empty(longest), np.empty(longest), np.empty(longest, np.int64)
     total = 0.0
     for contact in range(len(starts) - 1):
-        begin, end = starts[contact], starts[contact + 1]
-        if end - begin > len(weights):
-            weights, charges = np.empty(2 * (end - begin)), np.empty(2 * (end - begin))
-        own, shares = profile[begin:end], weights[: end - begin]
-        for place in range(end - begin):
-            charges[place] = charge[own[place]]
-        total += _shares(shares, value[begin:end], charges[: end - begin], temperature)
-        greatest = 0.0
-        for place in range(end - begin):
-            by_profile[own[place]] += shares[place]
-            greatest = max(greatest, shares[place])
-        if 0.0 < greatest < 1.0:
-            _add_curve(curve, uses, own, shares)
+        begin, length = starts[contact], starts[contact + 1] - starts[contact]
+        for place in range(length):
+            charges[place] = charge[profile[begin + place]]
+        n, top = _close_ones(close, worth, value[begin : begin + length], charges[:length], temperature)
+        total += top
+        if n == 1 and top >= -_FAR_BELOW * temperature:
+            by_profile[profile[begin + close[0]]] += 1.0
+        elif n > 0:
+            total += _soften(close[:n], worth, top, temperature)
+            for rank in range(n):
+                own[rank] = profile[begin + close[rank]]
+                by_profile[own[rank]] += worth[rank]
+            _add_curve(curve, uses, own[:n], worth[:n])
     return total, by_profile, curve
 
 

@@ -77,6 +77,16 @@ class Assignment:
         used, limits = self.used, self.problem.limits
         return bool((used <= limits.most).all() and (used >= limits.least).all())
 
+    @property
+    def running(self) -> FloatArray:
+        """What is used of each limit, but for what rounding has added since it was last counted exactly, shape (n_limits,)."""
+        return self._used.copy()
+
+    def may_take(self, offer: int) -> bool:
+        """Whether `offer` fits beside all that is taken."""
+        contact = int(self.problem.offers.contact[offer])
+        return self.count[contact] < self.problem.per_contact and _fits(self, contact, offer, self.problem.limits.most * (1 + ROUNDING))
+
     def settle(self) -> None:
         """Count again exactly what is used."""
         self._used = self.used

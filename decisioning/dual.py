@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from decisioning.allocation_problem import COMPILED, spans
 from decisioning.assignment import Assignment
@@ -89,11 +91,26 @@ class Contest:
         """The contact of each offer, shape (n_offers,)."""
         return np.repeat(np.arange(self.n_contacts), np.diff(self.starts))
 
+    def blocks(self) -> IntArray:
+        """Which contacts the caps tie together: a number a contact, shape (n_contacts,)."""
+        sizes = np.cumsum([0, *(len(room) for room in self.unit_room)])
+        inside = [np.flatnonzero(unit >= 0) for unit in self.units]
+        contact = np.concatenate([self.contact[one] for one in inside])
+        unit = np.concatenate([unit[one] + size for unit, one, size in zip(self.units, inside, sizes[:-1], strict=True)])
+        n = self.n_contacts + int(sizes[-1])
+        ties = csr_array((np.ones(len(contact), dtype=np.int8), (contact, self.n_contacts + unit)), shape=(n, n))
+        return np.asarray(connected_components(ties, directed=False)[1][: self.n_contacts], dtype=np.int64)
+
     def sample(self, size: int) -> Contest:
-        """Evenly spaced contacts, at most `size`, with their part of what is left."""
+        """Evenly spaced contacts, about `size`, with their part of what is left; those that caps tie together stay together."""
         if self.n_contacts <= size:
             return self
         taken = np.unique(np.linspace(0, self.n_contacts - 1, size).astype(np.int64))
+        if self.units:
+            block = self.blocks()
+            names, sizes = np.unique(block, return_counts=True)
+            kept = np.unique(np.linspace(0, len(names) - 1, max(1, round(size / sizes.mean()))).astype(np.int64))
+            taken = np.flatnonzero(np.isin(block, names[kept]))
         lengths = self.starts[taken + 1] - self.starts[taken]
         kept = spans(self.starts[taken], self.starts[taken + 1])
         part = len(taken) / self.n_contacts
@@ -151,7 +168,7 @@ class Wishes:
 def wishes(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray] = ()) -> Wishes:
     """Each contact's choice at these prices: its offers of the greatest positive worth, as many as it has room for, no action twice."""
     if not (contest.compiled and contest.is_plain):
-        return _wishes(contest, contest.reduced(prices, cap_prices))
+        return wishes_at(contest, contest.reduced(prices, cap_prices))
     from decisioning import allocation_kernels
 
     best, margin, worth = allocation_kernels.wishes(contest.value, contest.profile, contest.uses @ prices, contest.starts)
@@ -160,7 +177,18 @@ def wishes(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray
     return Wishes(chosen, float(worth), margin)
 
 
-def _wishes(contest: Contest, worth: FloatArray) -> Wishes:
+def wishes_at(contest: Contest, worth: FloatArray) -> Wishes:
+    """The same at given reduced values."""
+    if not contest.compiled:
+        return wishes_plainly(contest, worth)
+    from decisioning import allocation_kernels
+
+    chosen, margin, together = allocation_kernels.wishes_of_several(worth, contest.action, contest.starts, contest.room)
+    return Wishes(chosen, float(together), margin)
+
+
+def wishes_plainly(contest: Contest, worth: FloatArray) -> Wishes:
+    """The same as the sorting has it."""
     if not len(worth):
         return Wishes(np.zeros(0, dtype=np.bool_), 0.0, np.zeros(contest.n_contacts))
     contact = contest.contact

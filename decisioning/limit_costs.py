@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from decisioning.dual import Contest, dual_bound
+from decisioning.local_prices import prices_near_of_several, settle_caps
 from decisioning.relaxation import Relaxation, relax
 from decisioning.shadow_prices import prices_near
 from decisioning.vocabulary import BoolArray, FloatArray
@@ -34,7 +35,7 @@ def limit_costs(relaxation: Relaxation) -> FloatArray:
             costs[limit] = _solved_again(relaxation, limit)
     else:
         part = relaxation.contest.sample(_SAMPLE_CONTACTS)
-        here = prices_near(part, relaxation.prices, _TEMPERATURE)
+        here = _near(part, relaxation.prices)
         for limit in np.flatnonzero(relaxation.prices != 0).tolist():
             costs[limit] = _moved(relaxation, part, here, limit)
     return np.maximum(costs, 0.0)
@@ -56,12 +57,16 @@ def _solved_again(relaxation: Relaxation, limit: int) -> float:
 
 
 def _moved(relaxation: Relaxation, part: Contest, here: FloatArray, limit: int) -> float:
-    """The gain at the prices that the sample moves by when the limit goes; no move at all is one of the tries."""
+    """The gain at the prices that everybody's move to as the sample's do when the limit goes."""
     contest, without = relaxation.contest, relaxation.contest.without(limit)
     prices = relaxation.prices.copy()
     prices[limit] = 0.0
-    step = prices_near(part.without(limit), prices, _TEMPERATURE) - here
+    step = _near(part.without(limit), prices) - here
     above, below = np.isfinite(without.most), without.least > 0
     moved = np.clip(relaxation.prices + step, np.where(below, -np.inf, 0.0), np.where(above, np.inf, 0.0))
-    tries = [dual_bound(without, one, relaxation.cap_prices) for one in (prices, moved)]
-    return min(tries) - dual_bound(contest, relaxation.prices, relaxation.cap_prices)
+    with_it = dual_bound(contest, relaxation.prices, relaxation.cap_prices)
+    return dual_bound(without, moved, settle_caps(without, moved)) - with_it
+
+
+def _near(part: Contest, prices: FloatArray) -> FloatArray:
+    return prices_near(part, prices, _TEMPERATURE) if part.is_plain else prices_near_of_several(part, prices)

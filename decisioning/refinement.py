@@ -11,14 +11,16 @@ from decisioning.dual import wishes
 from decisioning.relaxation import Relaxation
 from decisioning.vocabulary import FloatArray, IntArray
 
-_OPEN_CONTACTS = 4_000
+_OPEN_CONTACTS = 1_500
 _WHOLE_OFFERS = 120
 _WIDER = 4
 _HAIR = 1e-6
 
 
-def refine(held: Assignment, relaxation: Relaxation) -> Assignment | None:
-    """The best that the narrowest contacts can have together beside what the others have in `held`; None where nothing is found.
+def refine(held: Assignment, relaxation: Relaxation) -> tuple[Assignment | None, FloatArray | None]:
+    """The best that the narrowest contacts can have together beside what the others have in `held`, and the prices of that programme.
+
+    None where nothing is found.
 
     Divided offers first: all but about as many contacts as there are limits then have whole ones. Those, and the narrowest of the others,
     are searched for the best whole offers; a wider circle where the narrow one has no solution.
@@ -30,12 +32,12 @@ def refine(held: Assignment, relaxation: Relaxation) -> Assignment | None:
     base = _without(held, relaxation, open_contacts)
     which = _offers_of(base, relaxation, open_contacts)
     if not len(which):
-        return base if base.is_feasible else None
+        return (base if base.is_feasible else None), None
     program = Program.of(base, which)
     relaxed = program.relaxed()
     if relaxed is None:
-        return None
-    return _whole(base, which, relaxed)
+        return None, None
+    return _whole(base, which, relaxed), relaxed.prices
 
 
 def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> Assignment | None:

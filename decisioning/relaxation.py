@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from decisioning.allocation_problem import Problem
 from decisioning.allocation_program import Program
 from decisioning.assignment import Assignment
 from decisioning.dual import Contest, dual_bound
+from decisioning.local_prices import settle_caps, shadow_prices_of_several
 from decisioning.shadow_prices import shadow_prices
 from decisioning.vocabulary import FloatArray, IntArray
 
@@ -30,7 +31,9 @@ class Relaxation:
     prices : array, shape (n_limits,)
     cap_prices : tuple of arrays, one a cap, shape (n_units,)
     bound : float
-        No allocation that serves the mandatory offers first is worth more.
+        No allocation that serves the mandatory offers first is worth more: what the dual says at the prices of `lowest`.
+    lowest : Relaxation, optional
+        That at whose prices the dual is lowest; this one unless given.
     """
 
     served: Assignment
@@ -40,6 +43,14 @@ class Relaxation:
     prices: FloatArray
     cap_prices: tuple[FloatArray, ...]
     bound: float
+    lowest: Relaxation | None = None
+
+    def at(self, prices: FloatArray) -> Relaxation:
+        """The relaxation at other prices; the bound is the lower of both."""
+        cap_prices = settle_caps(self.contest, prices)
+        bound = self.served.value + dual_bound(self.contest, prices, cap_prices)
+        moved = replace(self, prices=prices, cap_prices=cap_prices, bound=bound, lowest=None)
+        return moved if bound < self.bound else replace(moved, bound=self.bound, lowest=self.lowest or self)
 
     @property
     def is_small(self) -> bool:
@@ -99,5 +110,5 @@ def _priced(served: Assignment, competing: IntArray, contest: Contest) -> tuple[
     if len(competing) <= EXACT_OFFERS:
         relaxed = Program.of(served, competing).relaxed()
         return None if relaxed is None else (relaxed.prices, relaxed.cap_prices)
-    prices = shadow_prices(contest)
-    return None if prices is None else (prices, tuple(np.zeros(len(left)) for left in served.cap_left))
+    prices = shadow_prices(contest) if contest.is_plain else shadow_prices_of_several(contest)
+    return None if prices is None else (prices, settle_caps(contest, prices))

@@ -16,12 +16,12 @@ import numpy as np
 from decisioning.dual import Contest
 from decisioning.vocabulary import FloatArray, IntArray
 
-_STAGES = ((5_000, (0.3, 0.1, 0.03)), (50_000, (0.03, 0.01, 0.003)))
+_STAGES = ((5_000, (0.3, 0.1, 0.03)), (20_000, (0.01, 0.003)))
 _LAST_TEMPERATURE = 0.001
 _STEPS = 20
-_LAST_STEPS = 6
+_LAST_STEPS = 12
 _HALVINGS = 12
-_ENOUGH = 1e-4
+_ENOUGH = 1e-3
 _ARMIJO = 1e-4
 _RIDGE = 1e-10
 _LONGEST_STEP = 1.0
