@@ -10,7 +10,7 @@ from decisioning.relaxation import Relaxation, relax
 from decisioning.shadow_prices import prices_near
 from decisioning.vocabulary import BoolArray, FloatArray
 
-_SAMPLE_CONTACTS = 10_000
+_SAMPLE_CONTACTS = 4_000
 _TEMPERATURE = 0.01
 
 
@@ -18,7 +18,7 @@ def limit_costs(relaxation: Relaxation) -> FloatArray:
     """What the bound would gain if one limit were not there, money, >= 0, shape (n_limits,).
 
     A small problem is solved again without the limit, mandatory offers and all. In a large one a limit without a price costs nothing; for
-    the others a sample of at most 10,000 evenly spaced contacts says how the prices would move without it, and the dual of everybody at
+    the others a sample of at most 4,000 evenly spaced contacts says how the prices would move without it, and the dual of everybody at
     the moved prices what that gains. Prices that are off by a hair make this a hair too much.
 
     Examples

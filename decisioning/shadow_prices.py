@@ -16,7 +16,7 @@ import numpy as np
 from decisioning.dual import Contest
 from decisioning.vocabulary import FloatArray, IntArray
 
-_STAGES = ((5_000, (0.3, 0.1, 0.03)), (20_000, (0.01, 0.003)))
+_STAGES = ((2_000, (0.3, 0.1)), (5_000, (0.03,)), (20_000, (0.01, 0.003)))
 _LAST_TEMPERATURE = 0.001
 _STEPS = 20
 _LAST_STEPS = 12
