@@ -120,6 +120,11 @@ def by_request(conn: Connection, request_id: str, since: datetime) -> DecisionRe
     return next(iter(_records(conn, found)), None)
 
 
+def newest_plan(conn: Connection, beginning: str) -> str | None:
+    """The id of the newest plan whose id begins so; `beginning` holds no wildcard of LIKE."""
+    return conn.execute(_NEWEST_PLAN, {"beginning": f"{beginning}%"}).scalar_one_or_none()
+
+
 def of_contact(conn: Connection, contact_id: str, limit: int) -> list[DecisionRecord]:
     """A contact's decisions, newest first."""
     return _records(conn, conn.execute(_OF_CONTACT, {"contact_id": contact_id, "limit": limit}).all())
@@ -254,6 +259,12 @@ _BY_REQUEST: Select[Any] = (
     select(DECISIONS)
     .join(REQUEST_CLAIMS, REQUEST_CLAIMS.c.decision_id == DECISIONS.c.decision_id)
     .where(REQUEST_CLAIMS.c.request_id == bindparam("request_id"), REQUEST_CLAIMS.c.decided_at >= bindparam("since"))
+)
+_NEWEST_PLAN: Select[Any] = (
+    select(DECISIONS.c.plan_id)
+    .where(DECISIONS.c.plan_id.like(bindparam("beginning")))
+    .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.plan_id)
+    .limit(1)
 )
 _OF_CONTACT: Select[Any] = (
     select(DECISIONS)

@@ -43,7 +43,7 @@ def _touches(key: str, *, everyone: bool) -> Any:
         .where(past.generation == current_generation(), _span(past.at), *of_them)
     )
     answered = exists().where(OUTCOMES.c.decision_id == ours.decision_id)
-    carried_out = exists().where(_LATER.c.redeems == ours.decision_id)
+    carried_out = exists().where(_LATER.c.redeems == ours.decision_id, _LATER.c.treatment_id == ours.treatment_id)
     reserved = and_(ours.direction == "outbound", ours.reserved_until > bindparam("now"))
     mine = ours[key]
     own_condition = [mine.is_not(None)] if everyone else [mine.in_(bindparam("ids", expanding=True))]

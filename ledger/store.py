@@ -82,6 +82,11 @@ class Ledger:
         with self._database.reading() as conn:
             return decisions.by_id(conn, [decision_id]).get(decision_id)
 
+    def newest_plan(self, beginning: str) -> str | None:
+        """The id of the newest plan whose id begins so and of which decisions were kept."""
+        with self._database.reading() as conn:
+            return decisions.newest_plan(conn, beginning)
+
     def decision_by_request(self, request_id: str, *, since: datetime) -> DecisionRecord | None:
         """The decision that answers a request_id, if it was decided at `since` or later."""
         with self._database.reading() as conn:
@@ -137,7 +142,7 @@ class Ledger:
 
         Our own selections count from the moment they are written, even where the clock that dated them is ahead of `now`.
 
-        `excluding_plan` leaves out the selections of the plans whose id begins so: planning the same again finds the same past.
+        `excluding_plan` leaves out the selections of the plans whose id begins so: a plan made again finds the same past.
         """
         with self._database.reading() as conn:
             return history.policy_history(conn, of, since=since, now=now, excluding_plan=excluding_plan)

@@ -69,11 +69,11 @@ class WorkspaceSnapshots:
         self._models: tuple[Hashable, Models] | None = None
 
     def fingerprint(self) -> Hashable:
-        """The catalogue's file, the champions' versions, the contract's file and the price book's id."""
+        """The catalogue's file, the champions' versions, the contract's file, the price book's id and beginning."""
         prices = self._ledger.prices()
         folder = self._workspace.folder
         files = tuple(_stamp(folder / name) for name in ("catalog.yaml", "state/feature_contract.json"))
-        return (*files, self._champions(), None if prices is None else prices["id"])
+        return (*files, self._champions(), None if prices is None else (prices["id"], prices.get("begins_at")))
 
     def load(self) -> Snapshot:
         """The newest snapshot.

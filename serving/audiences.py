@@ -10,6 +10,7 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +79,7 @@ def write_plan(planned: PlannedPopulation, out: Path) -> dict[str, Any]:
         The folder cannot be written.
     """
     target = out / planned.plan_id
-    staging = out / f".{planned.plan_id}.{os.getpid()}"
+    staging = out / f".{planned.plan_id}.{uuid4().hex}"  # a process id may be that of a killed run, or of another container
     try:
         staging.mkdir(parents=True, exist_ok=False)
         table = plan_table(planned)

@@ -20,10 +20,11 @@ from serving.running_period import running_period
 from serving.schemas import DecisionRequest
 from serving.situations import Asked, Gathered, gather, to_datetime64
 from serving.snapshot import Snapshot, SnapshotHolder
+from serving.turns import Turns, shared_by
 
 LOG = logging.getLogger(__name__)
 _ATTEMPTS = 40
-"""How often a decision is made that others keep getting ahead of: each time at least one of them is through."""
+"""How often in a row the decisions of a call are made while others keep getting ahead of all of them."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,18 @@ class Deciding:
         snapshot = self._snapshots.current
         self._remember_catalog(snapshot)
         results: dict[int, dict[str, Any] | NudgeError] = {}
-        for _ in range(_ATTEMPTS):
-            open_places = [place for place in range(len(requests)) if place not in results]
-            if not open_places:
-                break
-            results |= self._decide_once(requests, open_places, snapshot)
+        turns = Turns(range(len(requests)))
+        in_vain = 0
+        while in_vain < _ATTEMPTS and (places := turns.next()):
+            found = self._decide_once(requests, places, snapshot, turns)
+            turns.settle(found)
+            in_vain = 0 if found else in_vain + 1
+            results |= found
         busy = Unavailable("too many decisions for the same contact, account or limit at once", hint="try again")
         return [results.get(place, busy) for place in range(len(requests))]
 
     def _decide_once(
-        self, requests: Sequence[DecisionRequest], places: Sequence[int], snapshot: Snapshot
+        self, requests: Sequence[DecisionRequest], places: Sequence[int], snapshot: Snapshot, turns: Turns
     ) -> dict[int, dict[str, Any] | NudgeError]:
         """Decide the requests at `places`; what was not granted is left out of the answer."""
         results: dict[int, dict[str, Any] | NudgeError] = {}
@@ -80,16 +83,17 @@ class Deciding:
             elif made is not None and request.dry_run:
                 results[place] = _finished(made, 0.0)
             elif made is not None:
+                turns.counts_on(place, shared_by(made.record))
                 to_keep.append((place, made))
         kept = self._keep([made for _, made in to_keep])
-        return results | {place: body for (place, _), body in zip(to_keep, kept, strict=True) if body is not None}
+        return results | {place: answer for (place, _), answer in zip(to_keep, kept, strict=True) if answer is not None}
 
     def _earlier(self, request: DecisionRequest) -> dict[str, Any] | None:
         if request.request_id is None or request.dry_run:
             return None
         record = self._ledger.decision_by_request(request.request_id, since=self._clock() - REQUEST_WINDOW)
         if record is not None and record.contact_id != request.contact_id:
-            raise Conflict("this request_id was used for another contact", field="request_id", got=request.request_id)
+            raise _used_for_another(request.request_id)
         return None if record is None else dict(record.trace["response"])
 
     def _make(self, request: DecisionRequest, snapshot: Snapshot) -> _Made:
@@ -117,19 +121,12 @@ class Deciding:
             LOG.exception("deciding for a contact failed; the fallback answers")
             return None, SCORES_UNAVAILABLE
 
-    def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any] | None]:
+    def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any] | NudgeError | None]:
         """Write the decisions in one transaction; the answers leave only afterwards. None: not granted, decide again."""
         begun = perf_counter()
         held = self._ledger.record_decisions([one.record for one in made])
         log_ms = _ms_since(begun)
-        answered: list[dict[str, Any] | None] = []
-        for one, record in zip(made, held, strict=True):
-            if record is None:
-                answered.append(None)
-            else:
-                ours = record.decision_id == one.record.decision_id
-                answered.append(_finished(one, log_ms) if ours else dict(record.trace["response"]))
-        return answered
+        return [_answer(one, record, log_ms) for one, record in zip(made, held, strict=True)]
 
     def _remember_catalog(self, snapshot: Snapshot) -> None:
         """Keep the catalogue before its first decision, so that its decisions can be made again."""
@@ -166,6 +163,21 @@ def _asked(request: DecisionRequest, snapshot: Snapshot, decision_id: str) -> As
 
 def _limit(request: DecisionRequest) -> int:
     return request.limit or max(1, len(request.placements or ()))
+
+
+def _answer(made: _Made, held: DecisionRecord | None, log_ms: float) -> dict[str, Any] | NudgeError | None:
+    """What the caller gets, where `held` is the decision that the ledger holds: ours, or another of the same request_id."""
+    if held is None:
+        return None
+    if held.decision_id == made.record.decision_id:
+        return _finished(made, log_ms)
+    if held.contact_id != made.record.contact_id:
+        return _used_for_another(made.record.request_id)
+    return dict(held.trace["response"])
+
+
+def _used_for_another(request_id: str | None) -> Conflict:
+    return Conflict("this request_id was used for another contact", field="request_id", got=request_id)
 
 
 def _finished(made: _Made, log_ms: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -49,13 +50,14 @@ class PlanArchive:
         target = self.folder / planned.plan_id
         if target.exists():
             return
-        staging = self.folder / f".{planned.plan_id}.{os.getpid()}"
+        staging = self.folder / f".{planned.plan_id}.{uuid4().hex}"  # a process id may be that of a killed run, or of another container
         try:
             staging.mkdir(parents=True, exist_ok=False)
             _write(planned, staging)
             os.replace(staging, target)
         except OSError as error:
-            raise Unavailable(f"the plan's inputs cannot be written to {self.folder}", got=error.strerror) from None
+            if not target.exists():  # else the same plan was kept by another in between
+                raise Unavailable(f"the plan's inputs cannot be written to {self.folder}", got=error.strerror) from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

@@ -22,6 +22,7 @@ from serving.running_period import EXPLORATION
 from serving.situations import account_ids_of, asks_for_accounts, to_datetime64
 
 ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
+_PRICES_ONLY = "-prices"
 RACED = "raced: another decision touched this contact or its account while the plan was made"
 
 
@@ -33,25 +34,49 @@ def publish(planned: PlannedPopulation, ledger: Ledger) -> PlannedPopulation:
     ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
     records = list(plan_records(planned))
     held = ledger.record_decisions(records)
-    raced = {record.contact_id for record, kept in zip(records, held, strict=True) if kept is None}
+    raced = {record.contact_id: record for record, kept in zip(records, held, strict=True) if kept is None}
     if raced:
-        planned = without(planned, raced)
-        ledger.record_decisions([record for record in plan_records(planned) if record.contact_id in raced])
+        planned = without(planned, set(raced))
+        instead = [record for record in plan_records(planned) if record.contact_id in raced]
+        ledger.record_decisions([_instead_of(raced[record.contact_id], record) for record in instead])
     publish_prices(planned, ledger)
     return planned
 
 
+def _instead_of(chosen: DecisionRecord, nothing: DecisionRecord) -> DecisionRecord:
+    """`nothing`, with what the plan had chosen, so that the plan can be made again and compared."""
+    return replace(nothing, trace=nothing.trace | {"raced": as_planned(chosen)})
+
+
+def as_planned(record: DecisionRecord) -> dict[str, Any]:
+    """What a plan chose for a contact, whether or not it was raced: what making the plan again must find."""
+    if "raced" in record.trace:
+        return dict(record.trace["raced"])
+    return {
+        "control_group": record.control_group,
+        "treatments": [[one.treatment_id, one.rank, one.selection_prob, one.cost] for one in record.selections],
+        "economics": record.trace["economics"],
+        "no_action": record.trace.get("no_action"),
+    }
+
+
 def publish_prices(planned: PlannedPopulation, ledger: Ledger, *, reserved: bool = True) -> None:
-    """Publish the plan's shadow prices alone; with `reserved`, what the plan has reserved counts in the first period."""
+    """Publish the plan's shadow prices alone; with `reserved`, what the plan has reserved counts in the first period.
+
+    A book that holds already goes on: its period does not begin again.
+    """
     book = price_book(planned, reserved=reserved)
     spent = planned.plan.expected_cost if reserved else 0.0
+    if (ledger.prices() or {}).get("id") == book.id:
+        return
     ledger.set_prices(to_json(book), meters=(f"{book.id}/0", {EXPLORATION: spent} if spent > 0 else {}))
 
 
 def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBook:
     """The prices that the plan hands to real time, valid from its making, with what it has reserved itself.
 
-    The outbound choices of a plan are reserved; a banner is counted when it is shown.
+    The outbound choices of a plan are reserved; a banner is counted when it is shown. Prices alone are a book of another name, whose
+    meters are its own: it knows of no reservation.
     """
     made, catalog = planned.plan, planned.snapshot.catalog
     uses, profit = planned.uses(), np.nan_to_num(planned.plan.factors["profit"])
@@ -66,7 +91,8 @@ def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBoo
             scale=max(abs(price), worth / used if used > 0 else 0.0),
             planned=math.fsum(uses[held, place].tolist()),
         )
-    return PriceBook(planned.plan_id, to_datetime64(planned.created_at), catalog.catalog.period_days, lines)
+    book_id = planned.plan_id if reserved else f"{planned.plan_id}{_PRICES_ONLY}"
+    return PriceBook(book_id, to_datetime64(planned.created_at), catalog.catalog.period_days, lines)
 
 
 def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:

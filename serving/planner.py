@@ -84,14 +84,28 @@ def make_plan(
     Unavailable
         The ledger does not answer.
     """
-    base = _base_id(population, snapshot)
-    found = gather_population(population, snapshot, ledger, now, excluding_plan=base)
-    plan_id = f"{base}-{_state(found)}"
+    plan_id, found = _identified(population, snapshot, ledger, now)
     ids = decision_ids(plan_id, population)
     made = planned(snapshot.catalog, snapshot.scorer, found, ids, progress)
     earlier = ledger.decision(ids[0]) if ids else None
     created_at = earlier.decided_at if earlier else now
     return PlannedPopulation(plan_id, created_at, population, snapshot, made, ids, found)
+
+
+def _identified(population: Population, snapshot: Snapshot, ledger: Ledger, now: datetime) -> tuple[str, GatheredPopulation]:
+    """The plan's id, and what is known of everyone.
+
+    What earlier plans have reserved counts, be it for the same data and moment: their audiences may be on their way. A plan does not see
+    its own reservations, though: where without those of the newest such plan everything is as it was, this is that plan again.
+    """
+    base = _base_id(population, snapshot)
+    newest = ledger.newest_plan(base)
+    if newest is not None:
+        found = gather_population(population, snapshot, ledger, now, excluding_plan=newest)
+        if newest == f"{base}-{_state(found)}":
+            return newest, found
+    found = gather_population(population, snapshot, ledger, now)
+    return f"{base}-{_state(found)}", found
 
 
 def decision_ids(plan_id: str, population: Population) -> tuple[str, ...]:
@@ -110,7 +124,7 @@ def planned(
 
 
 def _base_id(population: Population, snapshot: Snapshot) -> str:
-    """The part of a plan's id that its own reservations do not change."""
+    """The part of a plan's id that nothing in the ledger changes."""
     versions = snapshot.versions
     inputs = [population.fingerprint, versions["catalog"], versions["models"], versions["features"], str(population.moment)]
     everyone = _digest(*population.contact_ids.tolist())

@@ -19,7 +19,7 @@ from ledger.store import Ledger
 from serving import answers
 from serving.decision_inputs import inputs_from_json
 from serving.plan_archive import PlanArchive
-from serving.plan_publication import ECONOMICS
+from serving.plan_publication import ECONOMICS, as_planned
 from serving.planner import decision_ids, planned
 from serving.schemas import DecisionRequest
 from serving.scorer import Models, Scorer
@@ -73,12 +73,7 @@ def replay_plan(record: DecisionRecord, ledger: Ledger, load_models: LoadModels,
     made = planned(catalog, scorer, found, ids, lambda done: None)
     rows = [row for row in range(len(made.treatment)) if ids[int(made.contact[row])] == record.decision_id]
     now = json.loads(to_json(_planned_answer(made, catalog, rows)))
-    then = {
-        "control_group": record.control_group,
-        "treatments": [[one.treatment_id, one.rank, one.selection_prob, one.cost] for one in record.selections],
-        "economics": record.trace["economics"],
-        "no_action": record.trace.get("no_action"),
-    }
+    then = as_planned(record)
     differences = list(differing(json.loads(to_json(then)), now))
     return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
 

@@ -52,7 +52,7 @@ class Gathered:
         What could not be read.
     account_id : str or None
     seen_contact, seen_account : int or None
-        How many outbound selections the contact and its account have had; None where no cap asks.
+        How many outbound selections the contact and its account have had; None where no cap and no reservation asks.
     """
 
     situation: Situation
@@ -109,22 +109,22 @@ def gather(asked: Asked, now: datetime, sources: Sources) -> Gathered:
     account_id = account_ids_of(situation)[0]
     past = _read_past(sources, asked.contact_id, account_id, now)
     history = history_of(past, situation, sources)
-    capped = any(policy.max is not None for policy in sources.catalog.contact_policy)
+    counted = bool(history.planned) or any(policy.max is not None for policy in sources.catalog.contact_policy)
     return Gathered(
         situation,
         history,
         known,
         degraded,
         account_id=account_id,
-        seen_contact=past.seen_contacts.get(asked.contact_id, 0) if capped else None,
+        seen_contact=past.seen_contacts.get(asked.contact_id, 0) if counted else None,
         seen_account=past.seen_accounts.get(account_id, 0) if account_id is not None and asks_for_accounts(sources.catalog) else None,
     )
 
 
 def _read_past(sources: Sources, contact_id: str, account_id: str | None, now: datetime) -> PolicyHistory:
     accounts = [account_id] if account_id is not None and asks_for_accounts(sources.catalog) else []
-    since = now - timedelta(days=longest_window_days(sources.catalog))
-    return sources.ledger.policy_history(Whose([contact_id], accounts), since=since, now=now)
+    back_days = max(longest_window_days(sources.catalog), longest_reservation_days(sources))
+    return sources.ledger.policy_history(Whose([contact_id], accounts), since=now - timedelta(days=back_days), now=now)
 
 
 def account_ids_of(situation: Situation) -> np.ndarray:
@@ -185,8 +185,8 @@ def read_feature(name: str, value: Any, dtype: Dtype) -> np.ndarray:
         column[0] = value
     elif dtype in ("date", "timestamp"):
         try:
-            column[0] = to_datetime64(datetime.fromisoformat(str(value)))
-        except ValueError:
+            column[0] = to_datetime64(datetime.fromisoformat(value if isinstance(value, str) else ""))
+        except (ValueError, OverflowError):  # not a time, or one whose zone moves it out of the calendar
             raise problem from None
     elif not isinstance(value, bool | int | float) or (isinstance(value, bool) and dtype != "bool") or not np.isfinite(value):
         raise problem
@@ -221,6 +221,13 @@ def granted(consents: Columns, contact_ids: np.ndarray) -> dict[str, BoolArray]:
 def longest_window_days(catalog: Catalog) -> float:
     """How far back the contact policies look; 0 where there are none."""
     return max((max(policy.per_days or 0.0, policy.suppress_days or 0.0) for policy in catalog.contact_policy), default=0.0)
+
+
+def longest_reservation_days(sources: Sources) -> float:
+    """How far back the running plan may have reserved what is paid for; 0 where there is no plan, or nothing to pay for."""
+    if sources.plan_id is None or not sources.catalog.constraints:
+        return 0.0
+    return max((outcome.window_days for outcome in sources.catalog.outcomes.values()), default=0.0)
 
 
 def past_of(sources: Sources, situation: Situation, now: datetime) -> History:
