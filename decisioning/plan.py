@@ -177,9 +177,7 @@ def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog:
 
 def _selection_prob(everybody: Everybody, offers: Offers, contact: IntArray, chosen: IntArray, explored: Explored | None) -> FloatArray:
     """1 but for what was drawn: by exploration, or, in the control group of random actions, among all that a contact could still get."""
-    prob = np.ones(len(chosen))
-    if explored is not None:
-        prob = np.where(chosen == NONE, explored.none_prob[contact], _of_choice(explored.prob, chosen, 1.0))
+    prob = np.ones(len(chosen)) if explored is None else explored.selection_prob(contact, chosen)
     at_random = np.flatnonzero((everybody.control_group[contact] == RANDOM) & (chosen != NONE))
     above: dict[int, list[int]] = {}
     for row in at_random.tolist():

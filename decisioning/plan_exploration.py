@@ -6,7 +6,7 @@ choice. So before the draw ::
 
     selection_prob(a) = q * p_a + (1 - q) * [a is the plan's choice]          expected cost = q * sum over contacts, sum_a p_a * (w* - w_a)
 
-which is exact as long as limits do not make anybody else give way to what was drawn.
+What is drawn is served first. Where limits make another contact give way, the plan's choice for that one is what it then gets.
 """
 
 from __future__ import annotations
@@ -36,19 +36,37 @@ class Explored:
         The offers that stay: all of the contacts that were not drawn, and what was drawn for the others.
     drawn : array of bool, shape (n_kept,)
         Which of them were drawn, to be served first.
-    prob : array, shape (n_offers,)
-        The selection probability of every offer, before the draw.
-    none_prob : array, shape (n_contacts,)
-        That of no_action.
+    share : float
+        The probability q with which a contact is drawn.
+    chance, none_chance : arrays, shape (n_offers,) and (n_contacts,)
+        The probability p_a of every offer and of no_action for a contact that is drawn; NaN for those who may not be.
+    included : array of bool, shape (n_contacts,)
+        Who was drawn.
+    otherwise : array of int, shape (n_contacts,)
+        The offer of each contact in the plan without any draw, -1 for none.
     expected_cost : float
         Money given up, before the draw: at most the budget.
     """
 
     kept: IntArray
     drawn: BoolArray
-    prob: FloatArray
-    none_prob: FloatArray
+    share: float
+    chance: FloatArray
+    none_chance: FloatArray
+    included: BoolArray
+    otherwise: IntArray
     expected_cost: float
+
+    def selection_prob(self, contact: IntArray, chosen: IntArray) -> FloatArray:
+        """The probability, before the draw, of what each row of a plan chose: shape (n_rows,); `chosen` is an offer, or -1 for none.
+
+        A contact whose drawn offer did not fit any more got none with the probability of that draw.
+        """
+        plain = np.where(self.included[contact], self.otherwise[contact] == chosen, True)
+        chance = np.where(chosen == NONE, self.none_chance[contact], self.chance[np.where(chosen == NONE, 0, chosen)])
+        prob = self.share * chance + (1.0 - self.share) * plain
+        unserved = self.included[contact] & (prob <= 0)
+        return np.where(np.isnan(chance), 1.0, np.where(unserved, self.share, prob))
 
 
 @dataclass(frozen=True)
@@ -143,16 +161,13 @@ def _drawn(candidates: Open, chances: FloatArray, included: BoolArray, lengths: 
 
 def _result(offers: Offers, allocation: Allocation, candidates: Open, chances: FloatArray, draw: _Draw) -> Explored:
     n_contacts = len(allocation.choice)
-    prob, none_prob = np.zeros(len(offers.contact)), np.ones(n_contacts)
-    prob[allocation.taken] = 1.0
-    none_prob[offers.contact[allocation.taken]] = 0.0
+    chance, none_chance = np.full(len(offers.contact), np.nan), np.full(n_contacts, np.nan)
     is_none = candidates.offer == NONE
-    real, contact = candidates.offer[~is_none], candidates.contact[is_none]
-    prob[real] = draw.share * chances[~is_none] + (1.0 - draw.share) * prob[real]
-    none_prob[contact] = draw.share * chances[is_none] + (1.0 - draw.share) * none_prob[contact]
-    out = np.zeros(n_contacts, dtype=np.bool_)
-    out[draw.contacts] = True
+    chance[candidates.offer[~is_none]] = chances[~is_none]
+    none_chance[candidates.contact[is_none]] = chances[is_none]
+    included = np.zeros(n_contacts, dtype=np.bool_)
+    included[draw.contacts] = True
     drawn = np.zeros(len(offers.contact), dtype=np.bool_)
     drawn[draw.offers] = True
-    kept = np.flatnonzero(~out[offers.contact] | drawn)
-    return Explored(kept, drawn[kept], prob, none_prob, draw.expected_cost)
+    kept = np.flatnonzero(~included[offers.contact] | drawn)
+    return Explored(kept, drawn[kept], draw.share, chance, none_chance, included, allocation.choice, draw.expected_cost)

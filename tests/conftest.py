@@ -15,6 +15,9 @@ from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
+LAW_CASES = 1_000 if os.environ.get("CI") else 100
+"""How many random cases each law of the core is held against."""
+
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")

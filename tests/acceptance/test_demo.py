@@ -1,24 +1,75 @@
-"""The demo: what policies truly earn in simulated banks that nobody tuned for."""
+"""The demo: what policies truly earn in simulated banks that nobody tuned for, and that batch and real time decide alike in them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
+from fastapi.testclient import TestClient
 
-import nudge.workspace
-from nudge.demo import run_demo
-from nudge.terminal import Terminal
+from nudge.features_ready import ensure_online
+from nudge.planning import PlanOptions, plan_workspace
+from nudge.snapshot_source import WorkspaceSnapshots
+from nudge.workspace import Workspace
+from serving.app import create_app
+from serving.service import Service
+from serving.snapshot import SnapshotHolder
+from tests.acceptance.conftest import Bank
 
 SEEDS = (1, 2)
 """Two small banks here; `make bench ONLY=demo_banks` takes five of the full size."""
 
+COMPARED = 5_000
+
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nudge_earns_clearly_more_than_ranking_by_response(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nudge.workspace, "PROJECT", tmp_path)  # MLflow's root of this world alone
-    monkeypatch.chdir(tmp_path)
-    done = run_demo(tmp_path / "demo", seed=seed, contacts=6_000, days=120, terminal=Terminal(quiet=True))
-    earned = {row["policy"]: row["true_profit"] for row in done["policies"]}
+def test_nudge_earns_clearly_more_than_ranking_by_response(seed: int, bank: Callable[[int], Bank]) -> None:
+    earned = {row["policy"]: row["true_profit"] for row in bank(seed).document["policies"]}
     assert earned["oracle"] > earned["Nudge"] > max(earned["random"], 0.0)
     assert earned["Nudge"] - earned["propensity-greedy"] > 0.2 * earned["oracle"]
+
+
+def planned_and_decided(workspace: Workspace) -> tuple[dict[str, Any], list[str | None], list[str | None]]:
+    """The manifest of the plan, and the treatments of the same contacts in the plan and over HTTP, as of the same moment."""
+    manifest = plan_workspace(workspace, out=workspace.folder / "exports", options=PlanOptions(), say=lambda _: None)
+    table = pq.read_table(next(path for path in manifest["files"] if path.endswith("plan.parquet"))).slice(0, COMPARED)
+    moment = datetime.fromisoformat(manifest["as_of"])
+    ensure_online(workspace, lambda _: None)
+    ledger = workspace.open_ledger()
+    service = Service(SnapshotHolder(WorkspaceSnapshots(workspace, ledger)), ledger, lambda: moment)
+    decided: list[str | None] = []
+    with TestClient(create_app(service)) as client:
+        ids = table["contact_id"].to_pylist()
+        for start in range(0, len(ids), 1_000):
+            asked = [{"contact_id": one, "dry_run": True} for one in ids[start : start + 1_000]]
+            for answer in client.post("/v1/decisions:batch", json=asked).json():
+                decided.append(answer["actions"][0]["treatment_id"] if answer["actions"] else None)
+    return manifest, table["treatment_id"].to_pylist(), decided
+
+
+def test_the_plan_and_the_batch_api_give_the_same_contacts_the_same_treatments(bank: Callable[[int], Bank]) -> None:
+    _, planned, decided = planned_and_decided(bank(1).workspace)
+    assert len(decided) == COMPARED
+    assert len(set(planned)) > 10
+    assert decided == planned
+
+
+def test_they_do_so_under_binding_limits_but_for_the_last_contact_of_each_limit(bank: Callable[[int], Bank]) -> None:
+    workspace = bank(2).workspace
+    catalog = yaml.safe_load((workspace.folder / "catalog.yaml").read_text(encoding="utf-8"))
+    catalog["constraints"] = [
+        {"id": "budget", "measure": "cost", "max": 60},
+        {"id": "mails", "channel": "email", "measure": "contacts", "max": 300},
+        {"id": "cards", "action": "credit_card", "measure": "contacts", "min": 500, "max": 2000},
+    ]
+    catalog["contact_policy"].append({"id": "firm", "scope": "account", "channel": "email", "max": 1, "per_days": 7})
+    (workspace.folder / "catalog.yaml").write_text(yaml.safe_dump(catalog, allow_unicode=True), encoding="utf-8")
+    manifest, planned, decided = planned_and_decided(Workspace.open(workspace.folder))
+    assert all(one["used"] <= (one["limit"] or 0) + 1e-9 for one in manifest["constraints"])
+    assert sum(abs(one["shadow_price"]) > 0 for one in manifest["constraints"]) >= 2
+    different = sum(one != other for one, other in zip(planned, decided, strict=True))
+    assert different <= len(manifest["constraints"])

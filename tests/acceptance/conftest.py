@@ -1,0 +1,43 @@
+"""Small demo banks, each made once for all tests that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nudge.workspace
+from nudge.demo import run_demo
+from nudge.terminal import Terminal
+from nudge.workspace import Workspace
+
+CONTACTS, DAYS = 6_000, 120
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A demo workspace after the whole job, and the table it ended with."""
+
+    workspace: Workspace
+    document: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Bank]]:
+    """The bank of a seed."""
+    made: dict[int, Bank] = {}
+    with pytest.MonkeyPatch.context() as patch:
+
+        def of(seed: int) -> Bank:
+            root: Path = tmp_path_factory.mktemp(f"bank{seed}") if seed not in made else made[seed].workspace.folder.parent
+            patch.setattr(nudge.workspace, "PROJECT", root)  # MLflow's root of this world alone
+            patch.chdir(root)
+            if seed not in made:
+                document = run_demo(root / "demo", seed=seed, contacts=CONTACTS, days=DAYS, terminal=Terminal(quiet=True))
+                made[seed] = Bank(Workspace.open(root / "demo"), document)
+            return made[seed]
+
+        yield of
