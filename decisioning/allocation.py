@@ -54,9 +54,9 @@ class Allocation:
     value : float
         Of the chosen offers, `value_first` of it of mandatory ones.
     bound : float
-        No allocation that serves the mandatory offers first is worth more.
+        No allocation that serves the mandatory offers first is worth more: the dual, or the value itself where all has been tried.
     cost_of_limit : array, shape (n_limits,)
-        What the bound would gain if this limit were not there, money, >= 0: see `limit_costs`.
+        What the dual would gain if this limit were not there, money, >= 0: see `limit_costs`.
     """
 
     taken: IntArray
@@ -108,7 +108,7 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
     relaxation = relax(problem)
     if relaxation is None:
         raise _clashing(problem)
-    best, relaxation = _best(relaxation)
+    best, relaxation, proven = _best(relaxation)
     prices = _blocking(relaxation)
     used = best.used
     return Allocation(
@@ -119,24 +119,26 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
         slack=limits.most - used,
         excess=used - limits.least,
         value=best.value,
-        bound=max(relaxation.bound, best.value),
+        bound=best.value if proven else max(relaxation.bound, best.value),
         cost_of_limit=limit_costs(relaxation),
         value_first=relaxation.served.value,
     )
 
 
-def _best(relaxation: Relaxation) -> tuple[Assignment, Relaxation]:
+def _best(relaxation: Relaxation) -> tuple[Assignment, Relaxation, bool]:
     """The best of what is handed out at the prices and of what trying the narrowest contacts anew makes of it, and the best bound.
 
+    Last, whether a search through everything has proven that nothing is better, whatever the bound says.
     The programme of the narrowest contacts has prices of its own: where more than a hair is left to win, all is tried once more at those.
     """
     best: Assignment | None = None
+    proven = False
     for _ in range(_ROUNDS):
         held = _hand_out(relaxation)
         best = _better(best, held)
         if best is held and held.value >= relaxation.bound - _PROVEN * abs(relaxation.bound):
             break
-        anew, prices = refine(held, relaxation)
+        anew, prices, proven = refine(held, relaxation)
         if anew is not None:
             _fill(anew, relaxation)
             best = _better(best, anew)
@@ -145,7 +147,7 @@ def _best(relaxation: Relaxation) -> tuple[Assignment, Relaxation]:
         relaxation = relaxation.at(prices)
     if best is None:
         raise _only_divided(relaxation)
-    return best, relaxation.lowest or relaxation
+    return best, relaxation.lowest or relaxation, proven
 
 
 def _better(best: Assignment | None, other: Assignment) -> Assignment | None:

@@ -7,16 +7,27 @@ What each does is written down plainly where it is used, and tested against that
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
 
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 _HAIR = 1e-10
 _FAR_BELOW = -20.0
 """exp of less than this is left out beside 1: two billionths."""
+
+
+def _compiled(function: _Function) -> _Function:
+    """`function` compiled; kept on disk for the next process, where numba finds a folder that it may write to."""
+    try:
+        return cast(_Function, njit(cache=True, nogil=True)(function))
+    except RuntimeError:
+        return cast(_Function, njit(nogil=True)(function))
 
 
 class Board(NamedTuple):
@@ -37,7 +48,7 @@ class Board(NamedTuple):
     per_contact: int
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _fits(board: Board, contact: int, offer: int) -> bool:
     profile = board.profile[offer]
     for limit in range(board.uses.shape[1]):
@@ -54,7 +65,7 @@ def _fits(board: Board, contact: int, offer: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _put(board: Board, contact: int, offer: int) -> None:
     board.taken[offer] = True
     board.held[contact] += 1
@@ -67,7 +78,7 @@ def _put(board: Board, contact: int, offer: int) -> None:
             board.cap_left[cap, unit] -= 1
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _best_that_fits(board: Board, contact: int, worth: FloatArray, wanted: BoolArray) -> int:
     best, found = -np.inf, -1
     for offer in range(board.starts[contact], board.starts[contact + 1]):
@@ -76,7 +87,7 @@ def _best_that_fits(board: Board, contact: int, worth: FloatArray, wanted: BoolA
     return found
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def serve(board: Board, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
     """`Assignment.serve`, but for the exact count at its end."""
     for contact in contacts:
@@ -87,7 +98,7 @@ def serve(board: Board, contacts: IntArray, worth: FloatArray, wanted: BoolArray
             _put(board, contact, offer)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def wishes(value: FloatArray, profile: IntArray, charge: FloatArray, starts: IntArray) -> tuple[IntArray, FloatArray, float]:
     """Of a plain contest each contact's best offer (-1: none), its margin, and what all best offers are worth after `charge` a profile."""
     n = len(starts) - 1
@@ -108,7 +119,7 @@ def wishes(value: FloatArray, profile: IntArray, charge: FloatArray, starts: Int
     return chosen, margin, total
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _next_wish(worth: FloatArray, action: IntArray, chosen: BoolArray, begin: int, end: int) -> int:
     """The best offer of one contact whose action is not among those chosen, -1 for none."""
     best, found = -np.inf, -1
@@ -122,7 +133,7 @@ def _next_wish(worth: FloatArray, action: IntArray, chosen: BoolArray, begin: in
     return found
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _rival(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[int, int], offer: int) -> float:
     """What the best of the same action that is not chosen is worth, 0 for nothing."""
     rival = 0.0
@@ -132,7 +143,7 @@ def _rival(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[i
     return rival
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _margin(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[int, int], after: float) -> float:
     """How far the chosen offers of one contact are from their rivals: the next wish at `after`, others of their action, or nothing."""
     margin = np.inf
@@ -142,7 +153,7 @@ def _margin(worth: FloatArray, action: IntArray, chosen: BoolArray, span: tuple[
     return margin
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def wishes_of_several(worth: FloatArray, action: IntArray, starts: IntArray, room: IntArray) -> tuple[BoolArray, FloatArray, float]:
     """Each contact's best offers, as many as it has `room` for and no action twice: which, the margins, and what they are worth."""
     chosen, margin = np.zeros(len(worth), dtype=np.bool_), np.full(len(room), np.inf)
@@ -164,7 +175,7 @@ def wishes_of_several(worth: FloatArray, action: IntArray, starts: IntArray, roo
     return chosen, margin, total
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _close_ones(close: IntArray, worth: FloatArray, value: FloatArray, charges: FloatArray, temperature: float) -> tuple[int, float]:
     """Which of one contact's offers come near its greatest worth, or 0, on the scale of the temperature: how many, and that greatest."""
     top = 0.0
@@ -179,7 +190,7 @@ def _close_ones(close: IntArray, worth: FloatArray, value: FloatArray, charges: 
     return n, top
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _add_curve(curve: FloatArray, uses: FloatArray, own: IntArray, shares: FloatArray) -> None:
     """Add the covariance of the uses of one contact under its `shares`."""
     mean: FloatArray = np.zeros(uses.shape[1])
@@ -191,7 +202,7 @@ def _add_curve(curve: FloatArray, uses: FloatArray, own: IntArray, shares: Float
     _add_outer(curve, mean, -1.0)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
     for row in range(len(vector)):
         if vector[row] != 0.0:
@@ -199,7 +210,7 @@ def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
                 matrix[row, column] += factor * vector[row] * vector[column]
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _soften(close: IntArray, worth: FloatArray, top: float, temperature: float) -> float:
     """Put the soft-max shares of the `close` offers into `worth`, in their order; returns the logarithm of the sum, in units of money."""
     total = math.exp(-top / temperature) if top < -_FAR_BELOW * temperature else 0.0
@@ -211,7 +222,7 @@ def _soften(close: IntArray, worth: FloatArray, top: float, temperature: float) 
     return temperature * math.log(total)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def smooth_dual(
     contest: tuple[FloatArray, IntArray, IntArray, FloatArray], charge: FloatArray, temperature: float
 ) -> tuple[float, FloatArray, FloatArray]:
@@ -255,7 +266,7 @@ class Trial(NamedTuple):
     gain: FloatArray
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _price_of_slack(trial: Trial, used: FloatArray, least: FloatArray, most: FloatArray) -> float:
     """The least that slack will cost when between `least` and `most` is added to `used`; inf where a row cannot hold any more."""
     loss = 0.0
@@ -266,7 +277,7 @@ def _price_of_slack(trial: Trial, used: FloatArray, least: FloatArray, most: Flo
     return loss
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def try_all(trial: Trial, least_loss: float, trials: int) -> tuple[BoolArray, float, int]:
     """Depth first over the offers: the pattern of the least loss below `least_loss`, that loss, and how many `trials` are left.
 

@@ -58,14 +58,13 @@ def _solved_again(relaxation: Relaxation, limit: int) -> float:
 
 def _moved(relaxation: Relaxation, part: Contest, here: FloatArray, limit: int) -> float:
     """The gain at the prices that everybody's move to as the sample's do when the limit goes."""
-    contest, without = relaxation.contest, relaxation.contest.without(limit)
+    without = relaxation.contest.without(limit)
     prices = relaxation.prices.copy()
     prices[limit] = 0.0
     step = _near(part.without(limit), prices) - here
     above, below = np.isfinite(without.most), without.least > 0
     moved = np.clip(relaxation.prices + step, np.where(below, -np.inf, 0.0), np.where(above, np.inf, 0.0))
-    with_it = dual_bound(contest, relaxation.prices, relaxation.cap_prices)
-    return dual_bound(without, moved, settle_caps(without, moved)) - with_it
+    return dual_bound(without, moved, settle_caps(without, moved)) - (relaxation.bound - relaxation.served.value)
 
 
 def _near(part: Contest, prices: FloatArray) -> FloatArray:

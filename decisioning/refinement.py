@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from decisioning.allocation_program import Program, Relaxed
@@ -17,10 +19,16 @@ _WIDER = 4
 _HAIR = 1e-6
 
 
-def refine(held: Assignment, relaxation: Relaxation) -> tuple[Assignment | None, FloatArray | None]:
-    """The best that the narrowest contacts can have together beside what the others have in `held`, and the prices of that programme.
+class Refined(NamedTuple):
+    """What trying anew has found: an assignment or None, the prices of the programme, and whether there is no better allocation at all."""
 
-    None where nothing is found.
+    assignment: Assignment | None
+    prices: FloatArray | None = None
+    proven: bool = False
+
+
+def refine(held: Assignment, relaxation: Relaxation) -> Refined:
+    """The best that the narrowest contacts can have together beside what the others have in `held`.
 
     Divided offers first: all but about as many contacts as there are limits then have whole ones. Those, and the narrowest of the others,
     are searched for the best whole offers; a wider circle where the narrow one has no solution.
@@ -32,16 +40,18 @@ def refine(held: Assignment, relaxation: Relaxation) -> tuple[Assignment | None,
     base = _without(held, relaxation, open_contacts)
     which = _offers_of(base, relaxation, open_contacts)
     if not len(which):
-        return (base if base.is_feasible else None), None
+        return Refined(base if base.is_feasible else None)
     program = Program.of(base, which)
     relaxed = program.relaxed()
     if relaxed is None:
-        return None, None
-    return _whole(base, which, relaxed), relaxed.prices
+        return Refined(None)
+    found, proven = _whole(base, which, relaxed)
+    everything = len(which) == len(relaxation.competing) and np.array_equal(base.taken, relaxation.served.taken)
+    return Refined(found, relaxed.prices, proven and everything)
 
 
-def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> Assignment | None:
-    """Keep what is whole, and search the rest, with ever more of its neighbours."""
+def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> tuple[Assignment | None, bool]:
+    """Keep what is whole, and search the rest, with ever more of its neighbours; whether there is nothing better for all of them."""
     contact = base.problem.offers.contact[which]
     order = _by_doubt(base, which, relaxed)
     lengths = np.bincount(contact, minlength=base.problem.n_contacts)[order]
@@ -51,9 +61,9 @@ def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> Assignment | 
         inside = np.isin(contact, searched)
         rest = base.copy()
         rest.put(which[~inside & (relaxed.share > 0.5)])
-        found = _searched(rest, which[inside])
+        found, proven = _searched(rest, which[inside])
         if found is not None or len(searched) == len(order):
-            return found
+            return found, proven and len(searched) == len(order)
         size *= _WIDER
 
 
@@ -76,7 +86,7 @@ def _distance(contact: IntArray, worth: FloatArray) -> FloatArray:
     return np.where(behind > 0, np.minimum(behind, np.abs(worth) + np.where(worth > 0, behind, 0.0)), np.repeat(best, lengths))
 
 
-def _searched(rest: Assignment, which: IntArray) -> Assignment | None:
+def _searched(rest: Assignment, which: IntArray) -> tuple[Assignment | None, bool]:
     def accept(offers: IntArray) -> bool:
         tried = rest.copy()
         tried.put(offers)
@@ -84,10 +94,10 @@ def _searched(rest: Assignment, which: IntArray) -> Assignment | None:
 
     found = search(Program.of(rest, which), accept)
     if found.offers is None:
-        return None
+        return None, found.proven
     rest.put(found.offers)
     rest.settle()
-    return rest
+    return rest, found.proven
 
 
 def _without(held: Assignment, relaxation: Relaxation, contacts: IntArray) -> Assignment:
