@@ -32,7 +32,7 @@ from decisioning.vocabulary import FloatArray, IntArray
 __all__ = ["NONE", "Allocation", "Limits", "LocalCap", "Offers", "allocate"]
 
 _PROVEN = 1e-12
-_CLOSE = 1e-6
+_CLOSE = 5e-6
 _ROUNDS = 3
 
 

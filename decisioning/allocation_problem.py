@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -144,6 +145,12 @@ class Problem:
     def starts(self) -> IntArray:
         """Where each contact's offers begin, shape (n_contacts + 1,)."""
         return np.searchsorted(self.offers.contact, np.arange(self.n_contacts + 1)).astype(np.int64)
+
+    @cached_property
+    def amounts(self) -> list[tuple[list[Fraction], IntArray]]:
+        """For each limit the different amounts that offers use of it, exactly, and which of them each profile uses."""
+        different = [np.unique(column, return_inverse=True) for column in self.offers.uses.T]
+        return [([Fraction(one) for one in amounts.tolist()], which.ravel()) for amounts, which in different]
 
     @cached_property
     def is_plain(self) -> bool:

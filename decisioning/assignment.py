@@ -56,10 +56,12 @@ class Assignment:
     @property
     def used(self) -> FloatArray:
         """What is used of each limit, correctly rounded, shape (n_limits,)."""
-        uses = self.problem.offers.uses
-        counts = np.bincount(self.problem.offers.profile[self.taken], minlength=len(uses)).tolist()
-        exact = [sum((n * Fraction(u) for n, u in zip(counts, column, strict=True) if n and u), Fraction(0)) for column in uses.T.tolist()]
-        return np.array([float(one) for one in exact], dtype=np.float64)
+        offers, found = self.problem.offers, []
+        times = np.bincount(offers.profile[self.taken], minlength=len(offers.uses))
+        for amounts, which in self.problem.amounts:
+            counts = np.bincount(which, times, minlength=len(amounts)).tolist()
+            found.append(float(sum((int(n) * amount for n, amount in zip(counts, amounts, strict=True) if n), Fraction(0))))
+        return np.array(found, dtype=np.float64)
 
     @property
     def left(self) -> FloatArray:

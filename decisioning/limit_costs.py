@@ -11,7 +11,7 @@ from decisioning.shadow_prices import prices_near
 from decisioning.vocabulary import BoolArray, FloatArray
 
 _SAMPLE_CONTACTS = 4_000
-_TEMPERATURE = 0.01
+_TEMPERATURE = 0.02
 
 
 def limit_costs(relaxation: Relaxation) -> FloatArray:

@@ -13,7 +13,7 @@ from decisioning.dual import wishes
 from decisioning.relaxation import Relaxation
 from decisioning.vocabulary import FloatArray, IntArray
 
-_OPEN_CONTACTS = 1_500
+_OPEN_CONTACTS = 2_000
 _WHOLE_OFFERS = 120
 _WIDER = 4
 _HAIR = 1e-6

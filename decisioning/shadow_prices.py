@@ -17,11 +17,12 @@ from decisioning.dual import Contest
 from decisioning.vocabulary import FloatArray, IntArray
 
 _STAGES = ((2_000, (0.3, 0.1)), (5_000, (0.03,)), (20_000, (0.01, 0.003)))
-_LAST_TEMPERATURE = 0.001
+_LAST_STAGES = ((0, 0.001), (200_000, 0.0003))
+"""On everybody, from so many contacts on: the lower, the closer, as long as enough contacts hang by so little."""
 _STEPS = 20
-_LAST_STEPS = 12
 _HALVINGS = 12
 _ENOUGH = 1e-3
+_LAST_ENOUGH = 1e-5
 _ARMIJO = 1e-4
 _RIDGE = 1e-10
 _LONGEST_STEP = 1.0
@@ -131,8 +132,10 @@ def shadow_prices(contest: Contest) -> FloatArray | None:
     for size, temperatures in _STAGES:
         part = contest.sample(size)
         for temperature in temperatures:
-            at = _descend(part, sides, at, temperature, _STEPS)
-    at = _descend(contest, sides, at, _LAST_TEMPERATURE, _LAST_STEPS)
+            at = _descend(part, sides, at, temperature)
+    for least_contacts, temperature in _LAST_STAGES:
+        if contest.n_contacts >= least_contacts:
+            at = _descend(contest, sides, at, temperature, _LAST_ENOUGH)
     return None if at.max() >= _ABSURD else sides.prices(at, n_limits)
 
 
@@ -140,14 +143,14 @@ def prices_near(contest: Contest, prices: FloatArray, temperature: float) -> Flo
     """The prices of a plain contest at one temperature, from others that are not far, shape (n_limits,)."""
     if not contest.n_contacts or not len((sides := Sides.of(contest)).limit):
         return np.zeros(len(prices))
-    return sides.prices(_descend(contest, sides, sides.of_prices(prices), temperature, _STEPS), len(prices))
+    return sides.prices(_descend(contest, sides, sides.of_prices(prices), temperature), len(prices))
 
 
-def _descend(contest: Contest, sides: Sides, at: FloatArray, temperature: float, steps: int) -> FloatArray:
-    """Newton steps until every use that matters is within a hair of its bound."""
+def _descend(contest: Contest, sides: Sides, at: FloatArray, temperature: float, enough: float = _ENOUGH) -> FloatArray:
+    """Newton steps until every use that matters is off its bound by less than `enough` of it."""
     point = _Point.of(contest, sides, at, temperature)
-    for _ in range(steps):
-        if np.abs(point.slope[point.free]).max(initial=0.0) < _ENOUGH or point.at.max() >= _ABSURD:
+    for _ in range(_STEPS):
+        if np.abs(point.slope[point.free]).max(initial=0.0) < enough or point.at.max() >= _ABSURD:
             break
         lower = _lower(contest, sides, point, temperature)
         if lower is None:
