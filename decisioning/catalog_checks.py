@@ -60,6 +60,11 @@ def _check_ids(catalog: Catalog) -> None:
     )
     _refuse_duplicates((f"contact_policy[{i}]", policy.id) for i, policy in enumerate(catalog.contact_policy))
     _refuse_duplicates((f"constraints[{i}]", constraint.id) for i, constraint in enumerate(catalog.constraints))
+    for index, constraint in enumerate(catalog.constraints):
+        if constraint.id.startswith("~"):
+            raise ConfigError(
+                "begins as Nudge's own meters do", field=f"constraints[{index}].id", got=f"'{constraint.id}'", hint="drop the ~"
+            )
 
 
 def _check_action(catalog: Catalog, action: Action, path: str) -> None:

@@ -52,6 +52,8 @@ class Claim:
         How many outbound selections the contact and its account had when the past was read; None where no cap asks.
     together : bool
         The decisions of a plan know of each other: only what others have written in between counts against them.
+    beside : bool
+        An inbound choice under a cap, which touches nobody yet: it gives way to what the same call has sent its contact or account.
     """
 
     book: str
@@ -59,6 +61,7 @@ class Claim:
     seen_contact: int | None = None
     seen_account: int | None = None
     together: bool = False
+    beside: bool = False
 
 
 @dataclass
@@ -70,6 +73,7 @@ class Grants:
     meters: dict[tuple[str, str], float] = field(default_factory=dict)
     drawn: set[tuple[str, str, str]] = field(default_factory=set)
     before: dict[str, dict[str, int]] = field(default_factory=lambda: {"contacts": {}, "accounts": {}})
+    sent: set[tuple[str, str]] = field(default_factory=set)
 
     def grant(self, item: DecisionRecord) -> bool:
         """Whether the decision's claim still holds; if so it is taken at once, so that the next one sees it."""
@@ -84,9 +88,13 @@ class Grants:
         account_id = account_of(item)
         if account_id is not None:
             self.accounts[account_id] = self.accounts.get(account_id, 0) + outbound
+        if outbound:
+            self.sent.update(_of(item))
         return True
 
     def _nothing_came_between(self, item: DecisionRecord, claim: Claim) -> bool:
+        if claim.beside and not self.sent.isdisjoint(_of(item)):
+            return False
         contacts, accounts = (self.before["contacts"], self.before["accounts"]) if claim.together else (self.contacts, self.accounts)
         of_contact, of_account = contacts.get(item.contact_id, 0), accounts.get(account_of(item) or "", 0)
         return claim.seen_contact in (None, of_contact) and claim.seen_account in (None, of_account)
@@ -106,6 +114,10 @@ class Grants:
 def account_of(item: DecisionRecord) -> str | None:
     """The account of a decision's selections, None where they have none."""
     return next((one.account_id for one in item.selections if one.account_id is not None), None)
+
+
+def _of(item: DecisionRecord) -> set[tuple[str, str]]:
+    return {("contact", item.contact_id), ("account", account_of(item) or "")} - {("account", "")}
 
 
 def open_grants(conn: Connection, items: Sequence[DecisionRecord]) -> Grants:

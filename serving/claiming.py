@@ -21,9 +21,10 @@ def claim_of(decided: Decided, selections: Sequence[Selection]) -> Claim | None:
     draws = [*(draw for one in selections for draw in draws_of(decided, one)), *_exploring(decided)]
     seen_contact = gathered.seen_contact if outbound else None
     seen_account = gathered.seen_account if outbound else None
-    if not draws and seen_contact is None and seen_account is None:
+    beside = bool(selections) and not outbound and gathered.seen_contact is not None
+    if not draws and seen_contact is None and seen_account is None and not beside:
         return None
-    return Claim(decided.period.key, tuple(draws), seen_contact, seen_account)
+    return Claim(decided.period.key, tuple(draws), seen_contact, seen_account, beside=beside)
 
 
 def draws_of(decided: Decided, chosen: Selection) -> list[Draw]:

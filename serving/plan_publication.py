@@ -135,7 +135,7 @@ def _selection(planned: PlannedPopulation, row: int, factors: dict[str, list[flo
 def _claim(planned: PlannedPopulation, contact_id: str, selections: Sequence[Selection]) -> Claim | None:
     """That nobody else has touched the contact, or its account, since the plan read their past; None where no cap asks."""
     catalog, found = planned.snapshot.catalog.catalog, planned.gathered
-    if not any(policy.max is not None for policy in catalog.contact_policy) or all(one.direction == "inbound" for one in selections):
+    if not selections or not any(policy.max is not None for policy in catalog.contact_policy):
         return None
     account_id = selections[0].account_id if asks_for_accounts(catalog) else None
     of_account = None if account_id is None else found.seen_accounts.get(account_id, 0)

@@ -76,5 +76,6 @@ def shared_by(record: DecisionRecord) -> list[Key]:
     claim, account_id = record.claim, account_of(record)
     if claim is None:
         return []
-    contact = [("contact", record.contact_id)] if claim.seen_contact is not None else []
-    return contact + ([("account", account_id)] if claim.seen_account is not None and account_id is not None else [])
+    contact = [("contact", record.contact_id)] if claim.seen_contact is not None or claim.beside else []
+    of_account = account_id is not None and (claim.seen_account is not None or claim.beside)
+    return contact + ([("account", str(account_id))] if of_account else [])

@@ -21,7 +21,7 @@ from serving.service import Service
 from serving.snapshot import Snapshot, SnapshotHolder
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DTYPES = {"age": "int", "city": "string", "time_zone": "string", "account_id": "string"}
+DTYPES = {"age": "int", "city": "string", "time_zone": "string", "account_id": "string", "market": "string"}
 
 CATALOG: dict[str, Any] = {
     "version": "1",

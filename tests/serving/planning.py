@@ -1,0 +1,44 @@
+"""A small house that plans: its population, and plans made binding for the real time beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from serving.plan_publication import publish, publish_prices
+from serving.planner import PlannedPopulation, make_plan
+from serving.population import Population
+from serving.price_books import from_json
+from serving.situations import to_datetime64
+from tests.serving.small_house import House
+
+
+def make(house: House, contacts: Sequence[str], moment: np.datetime64 | None = None) -> PlannedPopulation:
+    """A plan for `contacts` that nobody knows of yet, for `moment` or else for now."""
+    columns, _ = house.known.online(contacts)
+    when = to_datetime64(house.clock.now) if moment is None else moment
+    population = Population(np.array(contacts, dtype=object), columns, when, "the same data")
+    return make_plan(population, house.snapshots.current, house.ledger, house.clock.now)
+
+
+def bind(house: House, planned: PlannedPopulation, *, prices_only: bool = False) -> PlannedPopulation:
+    """The plan as it holds, kept and published, and known to real time."""
+    if prices_only:
+        publish_prices(planned, house.ledger, reserved=False)
+    else:
+        planned = publish(planned, house.ledger)
+    book = house.ledger.prices()
+    assert book is not None
+    house.source.publish(from_json(book))
+    house.snapshots.refresh()
+    return planned
+
+
+def treatments(planned: PlannedPopulation) -> dict[str, list[str]]:
+    """The treatments of each contact that gets any."""
+    found: dict[str, list[str]] = {}
+    for contact_id, treatment_id in zip(planned.plan.contact_ids.tolist(), planned.treatment_names, strict=True):
+        if treatment_id is not None:
+            found.setdefault(contact_id, []).append(treatment_id)
+    return found
