@@ -53,7 +53,7 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
 
     _make_way(folder)
     init_workspace(folder, "demo", {})
-    with terminal.working(f"1/5 simulating a bank with {contacts:,} customers over {days} days"):
+    with terminal.working(f"1/5 simulating a bank with {contacts:,} contacts over {days} days"):
         simulate_into(folder, contacts=contacts, days=days, seed=seed)
     _scale_limits(folder, contacts)
     workspace = Workspace.open(folder)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nudge.show_decision import explained
-from nudge.terminal import Terminal
+from nudge.terminal import Figure, Terminal
 
 Document = Mapping[str, Any]
 
@@ -29,21 +29,6 @@ def trained(terminal: Terminal, document: Document) -> None:
         terminal.print("Next: nudge plan, or nudge serve")
 
 
-def planned(terminal: Terminal, document: Document) -> None:
-    """Who gets what, what limits it, and where the files are."""
-    terminal.print(f"{document['plan_id']}: {document['selected']:,} of {document['contacts']:,} contacts get an action,")
-    terminal.print(
-        f"expected profit {document['expected_profit']:,.2f}, at most {document['optimality_gap']:.3%} below the best possible plan"
-    )
-    counts: dict[str, int] = document["by_action"]
-    terminal.table("Actions", ["action", "contacts"], [[name, counts[name]] for name in sorted(counts, key=lambda name: -counts[name])])
-    if document["constraints"]:
-        rows = [[one["id"], one["used"], one["limit"], one["slack"], one["shadow_price"]] for one in document["constraints"]]
-        terminal.table("Limits, and what one more unit would be worth", ["limit", "used", "max", "slack", "shadow price"], rows)
-    for path in document["files"]:
-        terminal.say(path)
-
-
 def decided(terminal: Terminal, document: Document) -> None:
     """The ranked actions with their economics, or why there is none; then what was filtered."""
     terminal.print(f"decision {document['decision_id']} for {document['contact_id']} ({document['control_group']})")
@@ -52,18 +37,33 @@ def decided(terminal: Terminal, document: Document) -> None:
     if document["degraded"]:
         terminal.warn(f"degraded: {document['degraded']}")
     rows = [
-        [one["rank"], one["treatment_id"], one["channel"], one["propensity"], one["uplift"], one["expected_profit"]]
+        [
+            one["rank"],
+            one["treatment_id"],
+            one["channel"],
+            one["propensity"],
+            one["uplift"],
+            one["expected_profit"],
+            one["priority"],
+            _when(one["send_at"]),
+        ]
         for one in document["actions"]
     ]
     is_explained = document.get("explanation") is not None
     if rows:
-        terminal.table("Next best actions", ["rank", "treatment", "channel", "propensity", "uplift", "expected profit"], rows)
+        header = ["rank", "treatment", "channel", "propensity", "uplift", "expected profit", "priority", "send at"]
+        terminal.table("Next best actions", header, rows)
         for action in document["actions"][1:] if is_explained else document["actions"]:
             for reason in action["reasons"]:
                 terminal.print(f"  {action['treatment_id']}: {reason}")
     else:
         terminal.print(f"no action: {document['no_action']['reason']} - {document['no_action']['detail']}")
     explained(terminal, document)
+
+
+def _when(moment: str | None) -> str:
+    """To the minute: `2026-11-22 08:56 UTC`; an inbound treatment is shown now."""
+    return "now" if moment is None else f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def replayed(terminal: Terminal, document: Document) -> None:
@@ -78,7 +78,14 @@ def replayed(terminal: Terminal, document: Document) -> None:
 def policies(terminal: Terminal, document: Document) -> None:
     """What each policy truly earns in the simulated world."""
     rows = [
-        [one["policy"], one["contacted"], one["true_profit"], one["per_contact"], one["share_of_oracle"]] for one in document["policies"]
+        [
+            one["policy"],
+            one["contacted"],
+            one["true_profit"],
+            one["per_contact"],
+            Figure(f"{one['share_of_oracle']:.1%}".replace("%", " %")),
+        ]
+        for one in document["policies"]
     ]
     header = ["policy", "contacted", f"true profit ({document['currency']})", "a contact", "share of the oracle"]
     terminal.table("What each policy truly earns, read from the simulated world", header, rows)

@@ -14,6 +14,12 @@ from rich.table import Table
 _FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe: rich would assume 80."""
 
+_SMALL = 10
+
+
+class Figure(str):
+    """A number that its owner has already made a text of: it stands to the right like one."""
+
 
 class Terminal:
     """One command's voice.
@@ -62,13 +68,14 @@ class Terminal:
         return self.as_json
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table on stdout; numbers stand to the right."""
+        """A table on stdout; numbers and `Figure`s stand to the right, those of one column with as many decimals as each other."""
         table = Table(title=title, title_justify="left", header_style="bold")
-        for index, name in enumerate(header):
-            numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows) and bool(rows)
+        columns = [[row[index] for row in rows] for index in range(len(header))]
+        for name, cells in zip(header, columns, strict=True):
+            numeric = all(isinstance(cell, int | float | Figure) or cell is None for cell in cells) and bool(rows)
             table.add_column(name, justify="right" if numeric else "left")
-        for row in rows:
-            table.add_row(*[_escaped(_shown(cell)) for cell in row])
+        for row in zip(*[_column(cells) for cells in columns], strict=True):
+            table.add_row(*[_escaped(cell) for cell in row])
         self.out.print(table)
 
     def print(self, text: str) -> None:
@@ -76,11 +83,18 @@ class Terminal:
         self.out.print(text, markup=False)
 
 
-def _shown(cell: object) -> str:
+def _column(cells: Sequence[object]) -> list[str]:
+    """Money and other large figures with two decimals, a column of small ones with four."""
+    floats = [abs(cell) for cell in cells if isinstance(cell, float)]
+    decimals = 2 if max(floats, default=0.0) >= _SMALL else 4
+    return [_shown(cell, decimals) for cell in cells]
+
+
+def _shown(cell: object, decimals: int) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, float):
-        return f"{cell:,.4f}" if abs(cell) < 10 else f"{cell:,.2f}"
+        return f"{cell:,.{decimals}f}"
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
