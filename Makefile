@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check static format bench lock clean
+.PHONY: help setup demo test laws check static format bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0
 
 test: $(STAMP) ## the whole test suite, the examples in docstrings included
 	@$(BIN)/python -m pytest
+
+laws: $(STAMP) ## the laws of the decision core, thousands of random cases each (CASES=3000)
+	@LAW_CASES=$(or $(CASES),3000) $(BIN)/python -m pytest -q --hypothesis-show-statistics tests/decisioning/test_laws.py tests/decisioning/test_laws_of_everything.py
 
 check: static test ## what CI runs: format, lint, types, import contracts, tests, doctests
 

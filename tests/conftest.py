@@ -15,8 +15,8 @@ from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LAW_CASES = 1_000 if os.environ.get("CI") else 100
-"""How many random cases each law of the core is held against."""
+LAW_CASES = int(os.environ.get("LAW_CASES") or (1_000 if os.environ.get("CI") else 100))
+"""How many random cases each law of the core is held against; `make laws` takes thousands."""
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

@@ -15,6 +15,7 @@ from decisioning.candidates import Situation
 from decisioning.decide import decide
 from decisioning.history import History
 from decisioning.plan import Plan, plan
+from tests.conftest import LAW_CASES
 from tests.decisioning.strategies import (
     NOW,
     Business,
@@ -61,7 +62,7 @@ def treatments(made: Plan, business: Business) -> dict[str, str | None]:
     return {contact: ids[k] if k >= 0 else None for contact, k in zip(made.contact_ids.tolist(), made.treatment.tolist(), strict=True)}
 
 
-@settings(max_examples=150)
+@settings(max_examples=LAW_CASES)
 @given(businesses())
 def test_a_plan_without_constraints_decides_as_one_decision_does(business: Business) -> None:
     made = planned(business, everyone(business))
@@ -76,7 +77,7 @@ def test_a_plan_without_constraints_decides_as_one_decision_does(business: Busin
             np.testing.assert_equal(made.factors["uplift"][row], scores.uplift[0, column])
 
 
-@settings(max_examples=100)
+@settings(max_examples=LAW_CASES)
 @given(businesses(constraints=True), st.randoms(use_true_random=False))
 def test_permuting_the_contacts_permutes_the_plan(business: Business, random: Any) -> None:
     shuffled = everyone(business)
@@ -89,7 +90,7 @@ def test_permuting_the_contacts_permutes_the_plan(business: Business, random: An
     assert first.allocation.shadow_prices.tolist() == second.allocation.shadow_prices.tolist()
 
 
-@settings(max_examples=60)
+@settings(max_examples=LAW_CASES)
 @given(businesses(constraints=True), st.integers(0, 8))
 def test_a_plan_in_chunks_is_the_plan_of_all(business: Business, cut: int) -> None:
     rows = everyone(business)
@@ -98,7 +99,7 @@ def test_a_plan_in_chunks_is_the_plan_of_all(business: Business, cut: int) -> No
     assert whole.reason == parts.reason
 
 
-@settings(max_examples=100)
+@settings(max_examples=LAW_CASES)
 @given(businesses(constraints=True))
 def test_no_constraint_consent_or_cap_is_ever_violated(business: Business) -> None:
     made, catalog = planned(business, everyone(business)), business.house.catalog
@@ -139,7 +140,7 @@ def _caps_used_up(business: Business, row: int, action_id: str, channel: str) ->
     return any(reached[policy] for policy in policies & set(reached))
 
 
-@settings(max_examples=100)
+@settings(max_examples=LAW_CASES)
 @given(businesses(constraints=True))
 def test_everyone_gets_a_treatment_or_a_reason(business: Business) -> None:
     made = planned(business, everyone(business))
@@ -149,7 +150,7 @@ def test_everyone_gets_a_treatment_or_a_reason(business: Business) -> None:
     assert np.isnan(made.factors["profit"][made.treatment < 0]).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=LAW_CASES)
 @given(businesses(), st.integers(0, 10_000))
 def test_raising_one_value_never_lowers_its_treatments_rank(business: Business, place: int) -> None:
     row = [place % len(business.situation.contact_ids)]
