@@ -50,12 +50,31 @@ _IN_PLAIN_WORDS = {
     "too_short": "is empty: it needs at least one entry",
     "string_too_short": "is empty",
 }
+_SHORTER = {
+    "Value error, ": "",
+    "Input should be": "should be",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+    "a valid string": "a text",
+    "a valid integer, unable to parse string as an integer": "a whole number",
+    "a valid integer, got a number with a fractional part": "a whole number",
+    "a valid integer": "a whole number",
+    "a valid number, unable to parse string as a number": "a number",
+    "a valid number": "a number",
+}
+"""What pydantic says, and how people say it; the longer of two that begin alike comes first."""
 _UNION_BRANCHES = ("float", "str", "int", "bool")
 
 
 def _plain(kind: str, message: str, got: object) -> str:
-    text = _IN_PLAIN_WORDS.get(kind) or message.removeprefix("Value error, ")
-    return text if kind == "missing" or isinstance(got, dict | list) else f"{text}; got {got!r}"
+    text = _IN_PLAIN_WORDS.get(kind) or message
+    for theirs, ours in _SHORTER.items():
+        text = text.replace(theirs, ours)
+    if kind == "missing" or isinstance(got, dict | list):
+        return text
+    return f"{text}; got {'nothing' if got is None else repr(got)}"
 
 
 def _is_below(location: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:

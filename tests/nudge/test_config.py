@@ -20,10 +20,10 @@ GOOD: dict[str, Any] = {"name": "shop", "sources": {"contacts": "SELECT 1 AS con
     [
         ({"sorces": {}}, "sorces: unknown key. Hint: did you mean 'sources'?"),
         ({"stores": {"onlin": {}}}, "stores.onlin: unknown key. Hint: did you mean 'online'?"),
-        ({"stores": {"online": {"type": "mongo"}}}, "stores.online.type: Input should be 'sqlite' or 'redis'; got 'mongo'"),
+        ({"stores": {"online": {"type": "mongo"}}}, "stores.online.type: should be 'sqlite' or 'redis'; got 'mongo'"),
         ({"name": "My Shop"}, "name: String should match pattern"),
         ({"sources": {"contcts": "x"}}, "sources.contacts: is missing"),
-        ({"seed": "seven"}, "seed: Input should be a valid integer"),
+        ({"seed": "seven"}, "seed: should be a whole number"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_path(changes: dict[str, Any], message: str) -> None:
