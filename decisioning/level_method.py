@@ -69,7 +69,7 @@ def minimise(oracle: Oracle, start: FloatArray, steps: int) -> FloatArray:
 
     Examples
     --------
-    >>> minimise(lambda x: (abs(x[0] - 2.0) + abs(x[1] + 1.0), np.sign(x - [2.0, -1.0])), np.zeros(2), 20).round(3).tolist()
+    >>> minimise(lambda x: (abs(x[0] - 2.0) + abs(x[1] + 1.0), np.sign(x - [2.0, -1.0])), np.zeros(2), 40).round(3).tolist()
     [2.0, 0.0]
     """
     cuts, at, wall = _Cuts(start), start, max(1.0, 2.0 * float(start.max(initial=0.0)))
