@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from decisioning.errors import NotSupportedYet
-from nudge import show
+from nudge import show, show_training
 from nudge.cli_options import AsOfOption, JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
 
@@ -121,7 +121,7 @@ def train(
     for warning in document["warnings"]:
         terminal.warn(warning)
     if not terminal.result(document):
-        show.trained(terminal, document)
+        show_training.trained(terminal, document)
 
 
 def promote(

@@ -20,15 +20,6 @@ def ingested(terminal: Terminal, document: Document) -> None:
     terminal.print("Next: nudge train")
 
 
-def trained(terminal: Terminal, document: Document) -> None:
-    """One table a model."""
-    for model in document["models"]:
-        rows = [[name, float(value)] for name, value in sorted(model["metrics"].items())]
-        terminal.table(f"{model['name']} version {model['version']} ({model['alias']})", ["metric", "value"], rows)
-    if document["models"]:
-        terminal.print("Next: nudge plan, or nudge serve")
-
-
 def decided(terminal: Terminal, document: Document) -> None:
     """The ranked actions with their economics, or why there is none; then what was filtered."""
     terminal.print(f"decision {document['decision_id']} for {document['contact_id']} ({document['control_group']})")
@@ -45,7 +36,7 @@ def decided(terminal: Terminal, document: Document) -> None:
             one["uplift"],
             one["expected_profit"],
             one["priority"],
-            _when(one["send_at"]),
+            _when(one.get("send_at")),
         ]
         for one in document["actions"]
     ]

@@ -91,7 +91,7 @@ def _filtered(terminal: Terminal, document: Document) -> None:
 
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NAMES])
-    return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more actions"
+    return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more"
 
 
 def _head(terminal: Terminal, text: str) -> None:
