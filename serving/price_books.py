@@ -41,7 +41,7 @@ def from_json(kept: Mapping[str, Any]) -> PriceBook:
         name: Line(np.inf, 0.0, float(price or 0.0), float(scales.get(name) or 0.0), float(planned.get(name) or 0.0))
         for name, price in prices.items()
     }
-    begins_at = np.datetime64(str(kept.get("begins_at") or kept.get("as_of") or "1970-01-01"), "us")
+    begins_at = np.datetime64(str(kept.get("begins_at") or kept.get("as_of") or "1970-01-01").removesuffix("Z"), "us")
     return PriceBook(str(kept["id"]), begins_at, float(kept.get("period_days") or 30.0), lines)
 
 
