@@ -65,7 +65,7 @@ def plan(
     if document["selected"] and not document["incremental"]:
         terminal.warn("uplift is not known for some actions: they are ranked by response, and their profit is not incremental")
     if not terminal.result(document):
-        show_plan.planned(terminal, document, found.catalog.currency)
+        show_plan.planned(terminal, document, found.catalog.currency, found.catalog.exploration.budget)
 
 
 def serve(

@@ -14,9 +14,10 @@ _HAIR = 0.005
 """Half a cent: money below it would be shown as 0.00."""
 
 
-def planned(terminal: Terminal, document: Document, currency: str) -> None:
+def planned(terminal: Terminal, document: Document, currency: str, exploration_budget: float = 0.0) -> None:
     """The sum of it, the actions, the limits, and one line on what became of the plan."""
     _head(terminal, document, currency)
+    _exploration(terminal, document["exploration_cost"], exploration_budget, currency)
     _actions(terminal, document)
     limits = document["constraints"]
     if limits:
@@ -34,11 +35,17 @@ def _head(terminal: Terminal, document: Document, currency: str) -> None:
     proof = "the best possible" if gap == 0 else f"at most {max(gap, 0.00001):.3%} below the best possible".replace("%", " %")
     incremental = "incremental profit" if document["incremental"] else "profit (not incremental: some uplift is unknown)"
     terminal.print(f"expected {incremental} {document['expected_profit']:,.2f} {currency}, {proof}")
-    if document["exploration_cost"] >= _HAIR:
-        terminal.print(f"exploration gives up {document['exploration_cost']:,.2f} {currency} of it to learn")
     groups = {name: count for name, count in document["by_control_group"].items() if name != "nudge"}
     if groups:
         terminal.print("control groups: " + ", ".join(f"{name} {count:,}" for name, count in groups.items()) + " contacts")
+
+
+def _exploration(terminal: Terminal, cost: float, budget: float, currency: str) -> None:
+    """What is given up to learn; where there is a budget and nothing of it is used, that too."""
+    if cost >= _HAIR:
+        terminal.print(f"exploration gives up {cost:,.2f} {currency} of it to learn, of {budget:,.2f} {currency} a period")
+    elif budget > 0:
+        terminal.print("nobody is explored: nothing to learn, nothing left to give up, or the minimums leave no room")
 
 
 def _actions(terminal: Terminal, document: Document) -> None:
