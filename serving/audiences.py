@@ -184,19 +184,20 @@ def _send_at(planned: PlannedPopulation) -> list[datetime | None]:
 
 
 def _reasons(planned: PlannedPopulation) -> list[str]:
+    """The arithmetic of each row's treatment, and what else led to it; or why there is none."""
     made, money = planned.plan, planned.snapshot.catalog.catalog.currency
-    uplift, propensity = made.factors["uplift"].tolist(), made.factors["propensity"].tolist()
-    value, profit = made.factors["value"].tolist(), made.factors["profit"].tolist()
+    factors = {name: made.factors[name].tolist() for name in ("uplift", "propensity", "value", "profit")}
     words = []
     for row, column in enumerate(made.treatment.tolist()):
         if column < 0:
             words.append(made.reason[row])
-        elif np.isnan(uplift[row]):
-            words.append(
-                f"ranked by response, uplift unknown: propensity {propensity[row]:.4f} x value {value[row]:.2f}; {profit[row]:.2f} {money}"
-            )
+            continue
+        uplift, propensity, value, profit = (factors[name][row] for name in ("uplift", "propensity", "value", "profit"))
+        if np.isnan(uplift):
+            said = f"ranked by response, uplift unknown: propensity {propensity:.4f} x value {value:.2f}; {profit:.2f} {money}"
         else:
-            words.append(f"uplift {uplift[row]:.4f} x value {value[row]:.2f}, after risk and cost: {profit[row]:.2f} {money} expected")
+            said = f"uplift {uplift:.4f} x value {value:.2f}, after risk and cost: {profit:.2f} {money} expected"
+        words.append(f"{said}; {made.reason[row]}" if made.reason[row] else said)
     return words
 
 
