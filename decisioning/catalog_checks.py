@@ -13,6 +13,9 @@ from decisioning.vocabulary import NO_ACTION
 if TYPE_CHECKING:
     from decisioning.catalog import Action, Catalog, Constraint, Policy
 
+_LISTED = 20
+"""Names that an error lists at most; the nearest one is its hint."""
+
 
 def check_references(catalog: Catalog) -> None:
     """Raise a `ConfigError` with the path of the first name that is unknown, missing or declared twice."""
@@ -98,7 +101,8 @@ def _check_selector(entry: Policy | Constraint, names: dict[str, set[str]], path
 
 def _known(path: str, name: str, names: Collection[str]) -> None:
     if name not in names:
-        listed = ", ".join(sorted(names)) or "none is declared"
+        listed = ", ".join(sorted(names)[:_LISTED]) or "none is declared"
+        listed += f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         raise ConfigError("is not declared", field=path, got=f"'{name}'", allowed=listed, hint=nearest(name, names))
 
 

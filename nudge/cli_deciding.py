@@ -40,7 +40,7 @@ def decide(
     with terminal.working("deciding") as say:
         document = decide_once(found, {key: value for key, value in request.items() if value is not None}, say)
     if not terminal.result(document):
-        show.decided(terminal, document)
+        show.decided(terminal, document, found.catalog.currency)
 
 
 def plan(
@@ -144,7 +144,7 @@ def suppress(
     document = suppress_contact(found, contact_id, asked)
     if not terminal.result(document):
         what = " on ".join(name for name in (action, channel) if name) or "everything"
-        terminal.print(f"{what} is off for {contact_id} until {document['until']}")
+        show.suppressed(terminal, what, contact_id, document["until"])
 
 
 def report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from nudge.show_decision import explained
@@ -20,7 +21,7 @@ def ingested(terminal: Terminal, document: Document) -> None:
     terminal.print("Next: nudge train")
 
 
-def decided(terminal: Terminal, document: Document) -> None:
+def decided(terminal: Terminal, document: Document, currency: str) -> None:
     """The ranked actions with their economics, or why there is none; then what was filtered."""
     terminal.print(f"decision {document['decision_id']} for {document['contact_id']} ({document['control_group']})")
     if not document["contact_known"]:
@@ -34,15 +35,15 @@ def decided(terminal: Terminal, document: Document) -> None:
             one["channel"],
             one["propensity"],
             one["uplift"],
-            one["expected_profit"],
-            one["priority"],
+            _money(one["expected_profit"]),
+            _money(one["priority"]),
             _when(one.get("send_at")),
         ]
         for one in document["actions"]
     ]
     is_explained = document.get("explanation") is not None
     if rows:
-        header = ["rank", "treatment", "channel", "propensity", "uplift", "expected profit", "priority", "send at"]
+        header = ["rank", "treatment", "channel", "propensity", "uplift", f"expected profit ({currency})", "priority", "send at"]
         terminal.table("Next best actions", header, rows)
         for action in document["actions"][1:] if is_explained else document["actions"]:
             for reason in action["reasons"]:
@@ -50,6 +51,19 @@ def decided(terminal: Terminal, document: Document) -> None:
     else:
         terminal.print(f"no action: {document['no_action']['reason']} - {document['no_action']['detail']}")
     explained(terminal, document)
+
+
+def _money(amount: float | None) -> Figure | None:
+    return None if amount is None else Figure(f"{amount:,.2f}")
+
+
+def suppressed(terminal: Terminal, what: str, contact_id: str, until: str) -> None:
+    """What is off until when; or that it is on again, where that is past."""
+    if datetime.fromisoformat(until) <= datetime.now(UTC):
+        terminal.print(f"{what} is no longer off for {contact_id}")
+        return
+    terminal.print(f"{what} is off for {contact_id} until {_when(until)}")
+    terminal.say("Mandatory and transactional actions still go.")
 
 
 def _when(moment: str | None) -> str:

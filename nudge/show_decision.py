@@ -35,8 +35,11 @@ def _waterfall(terminal: Terminal, explanation: Document) -> None:
 
 
 def _runner_up(terminal: Terminal, runner_up: Document) -> None:
-    side = "behind" if runner_up["lead"] >= 0 else "ahead"
-    _head(terminal, f"Why not {runner_up['treatment_id']}: {abs(runner_up['lead']):,.2f} {side} in priority, because of")
+    lead = runner_up["lead"]
+    place = f"{abs(lead):,.2f} {'behind' if lead >= 0 else 'ahead'} in priority, because of"
+    _head(terminal, f"Why not {runner_up['treatment_id']}: {place}")
+    if lead < 0:
+        terminal.print("  (what is mandatory, drawn or of a control group goes before priority)")
     _sum(terminal, runner_up["parts"], total=None)
 
 
