@@ -65,7 +65,7 @@ ACTIONS = [
 POLICIES = [
     {"id": "email_week", "channel": "email", "max": 1, "per_days": 7},
     {"id": "any_month", "max": 3, "per_days": 30},
-    {"id": "firm", "scope": "account", "max": 3, "per_days": 7},
+    {"id": "firm", "scope": "account", "max": 2, "per_days": 7},
     {"id": "each", "action": "*", "max": 1, "per_days": 4},
     {"id": "cards", "group": "cards", "scope": "account", "max": 1, "per_days": 30},
     {"id": "quiet", "action": "*", "after": "reject", "suppress_days": 3},
