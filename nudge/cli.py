@@ -7,6 +7,7 @@ them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 
 import typer
@@ -53,6 +54,7 @@ for _name in ("evaluate", "verify-ledger", "export-decisions", "erase", "export-
 
 def main() -> None:
     """Run the command line; a refusal is one line on stderr and exit code 1."""
+    warnings.filterwarnings("ignore", module="mlflow")  # its own deprecations are nothing that a marketer could mend
     try:
         app()
     except NudgeError as error:

@@ -62,6 +62,8 @@ def plan(
     with terminal.working("planning") as say:
         options = PlanOptions(moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only)
         document = plan_workspace(found, out=out or found.folder / "exports", options=options, say=say)
+    for warning in document["warnings"]:
+        terminal.warn(warning)
     if document["selected"] and not document["incremental"]:
         terminal.warn("uplift is not known for some actions: they are ranked by response, and their profit is not incremental")
     if not terminal.result(document):

@@ -89,7 +89,8 @@ def _scale_limits(folder: Path, contacts: int) -> None:
     """Scale the example's constraints to another population, so that they bind alike."""
     path = folder / "catalog.yaml"
     lines, within = [], False
-    for line in path.read_text(encoding="utf-8").splitlines():
+    sized = f"sized for {contacts:,} contacts"
+    for line in path.read_text(encoding="utf-8").replace(f"sized for {REFERENCE_CONTACTS:,} contacts", sized).splitlines():
         within = line.startswith("constraints:") or (within and not re.match(r"\w", line))
         lines.append(
             _MAX.sub(lambda found: f"{found[1]}{math.ceil(float(found[2]) * contacts / REFERENCE_CONTACTS)}", line) if within else line

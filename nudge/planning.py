@@ -47,25 +47,38 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     Returns
     -------
     dict
-        The manifest, with `files` as paths.
+        The manifest, with `files` as paths, and `warnings`: what a person should look at.
     """
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
         population = read_population(workspace, snapshot, options.as_of, options.contacts)
-        total = len(population.contact_ids)
+        total, warnings = len(population.contact_ids), unknown_markets(population, snapshot)
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"decided {done:,} of {total:,} contacts"))
         if options.dry_run or options.prices_only:
             if not options.dry_run:
                 publish_prices(planned, ledger, reserved=False)
-            return summary(planned) | {"files": [], "dry_run": options.dry_run, "prices_only": options.prices_only}
+            done = {"files": [], "dry_run": options.dry_run, "prices_only": options.prices_only}
+            return summary(planned) | done | {"warnings": warnings}
         say("keeping the decisions")
         workspace.plan_archive.keep(planned)
         planned = publish(planned, ledger)
         say("writing the files")
         manifest = write_plan(planned, out)
     folder = out / planned.plan_id
-    return manifest | {"files": [str(folder / name) for name in [*manifest["files"], "manifest.json"]], "dry_run": False}
+    files = [str(folder / name) for name in [*manifest["files"], "manifest.json"]]
+    return manifest | {"files": files, "dry_run": False, "warnings": warnings}
+
+
+def unknown_markets(population: Population, snapshot: Snapshot) -> list[str]:
+    """A sentence for each constraint on a market that nobody of the population is of: a slip of the pen limits nothing."""
+    markets = population.columns.get("market")
+    known = set() if markets is None else set(markets.tolist())
+    return [
+        f"constraint {one.id} counts nobody: no contact is of market '{one.market}'"
+        for one in snapshot.catalog.catalog.constraints
+        if one.market is not None and one.market not in known
+    ]
 
 
 def read_population(

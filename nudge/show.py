@@ -88,7 +88,7 @@ def policies(terminal: Terminal, document: Document) -> None:
             one["contacted"],
             one["true_profit"],
             one["per_contact"],
-            Figure(f"{one['share_of_oracle']:.1%}".replace("%", " %")),
+            Figure(f"{100 * one['share_of_oracle']:,.1f} %"),
         ]
         for one in document["policies"]
     ]

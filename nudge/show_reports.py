@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nudge.terminal import Terminal
+from nudge.terminal import Figure, Terminal
 
 Document = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ def _treatments(document: Document) -> int:
     return int(document["candidates"] / document["contacts"]) if document["contacts"] else 0
 
 
-def percent(share: float) -> str:
+def percent(share: float) -> Figure:
     """A fraction for people: `12.3 %`, and no 0 where there is something.
 
     Examples
@@ -37,7 +37,7 @@ def percent(share: float) -> str:
     >>> percent(0.1234), percent(0.0), percent(0.00001)
     ('12.3 %', '0 %', '< 0.1 %')
     """
-    return "0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
+    return Figure("0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %"))
 
 
 def _bar(share: float) -> str:

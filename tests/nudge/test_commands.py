@@ -62,6 +62,30 @@ def test_a_plan_for_listed_contacts_leaves_the_others_out(shop: Shop, tmp_path: 
     assert (document["contacts"], document["files"]) == (2, [])
 
 
+def test_a_limit_on_a_market_of_nobody_is_pointed_out(shop: Shop) -> None:
+    shop.run("ingest")
+    abroad = {"id": "abroad", "measure": "contacts", "market": "Atlantis", "max": 5}
+    shop.write(catalog={**CATALOG, "constraints": [*CATALOG["constraints"], abroad]})
+    assert shop.run("plan", "--dry-run").document["warnings"] == ["constraint abroad counts nobody: no contact is of market 'Atlantis'"]
+    shop.write(catalog=CATALOG)
+    assert shop.run("plan", "--dry-run").document["warnings"] == []
+
+
+def test_a_suppression_that_is_past_is_said_to_be_lifted(shop: Shop) -> None:
+    shop.run("ingest")
+    assert shop.run("decide", "c-41", "--dry-run").code == 0  # builds the features that serving reads
+    off = shop.run("suppress", "c-41", "--channel", "email", "--until", "2199-01-01", json_output=False)
+    assert off.out == "email is off for c-41 until 2199-01-01 00:00 UTC\n"
+    on = shop.run("suppress", "c-41", "--channel", "email", "--until", "2020-01-01", json_output=False)
+    assert on.out == "email is no longer off for c-41\n"
+
+
+def test_a_date_that_is_none_is_refused_by_its_option(shop: Shop) -> None:
+    answer = shop.run("suppress", "c-41", "--until", "tomorrow")
+    assert answer.code == 1
+    assert answer.err.startswith("nudge: --until: is not a time; got 'tomorrow'")
+
+
 def test_a_planned_contact_can_be_looked_up_by_its_decision(shop: Shop) -> None:
     from nudge.workspace import Workspace
 
