@@ -62,7 +62,8 @@ class Sides:
     def of(cls, contest: Contest) -> Sides:
         """The sides of a contest that has offers."""
         greatest = contest.uses.max(axis=0) * contest.room.sum()
-        above, below = np.flatnonzero(greatest > contest.most), np.flatnonzero(contest.least > 0)
+        # of a limit with nothing left no offer is in the contest, so that it cannot bind
+        above, below = np.flatnonzero((greatest > contest.most) & (contest.most > 0)), np.flatnonzero(contest.least > 0)
         bound = np.concatenate([contest.most[above], contest.least[below]])
         money = float(np.abs(np.maximum.reduceat(contest.value, contest.starts[:-1])).mean())
         sign = np.repeat([1.0, -1.0], [len(above), len(below)])
