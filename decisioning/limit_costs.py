@@ -17,9 +17,10 @@ _TEMPERATURE = 0.02
 def limit_costs(relaxation: Relaxation) -> FloatArray:
     """What the bound would gain if one limit were not there, money, >= 0, shape (n_limits,).
 
-    A small problem is solved again without the limit, mandatory offers and all. In a large one a limit without a price costs nothing; for
-    the others a sample of at most 4,000 evenly spaced contacts says how the prices would move without it, and the dual of everybody at
-    the moved prices what that gains. Prices that are off by a hair make this a hair too much.
+    A small problem is solved again without the limit, mandatory offers and all; so is a large one for a limit that shuts offers out from
+    the start. There, another limit without a price costs nothing; for the rest a sample of at most 4,000 evenly spaced contacts says how
+    the prices would move without it, and the dual of everybody at the moved prices what that gains. Prices that are off by a hair make
+    this a hair too much.
 
     Examples
     --------
@@ -30,10 +31,10 @@ def limit_costs(relaxation: Relaxation) -> FloatArray:
     [5.0]
     """
     costs = np.zeros(len(relaxation.prices))
-    if relaxation.is_small:
-        for limit in np.flatnonzero(_can_matter(relaxation)).tolist():
-            costs[limit] = _solved_again(relaxation, limit)
-    else:
+    again = _can_matter(relaxation) if relaxation.is_small else _can_matter(relaxation) & (relaxation.prices == 0)
+    for limit in np.flatnonzero(again).tolist():
+        costs[limit] = _solved_again(relaxation, limit)
+    if not relaxation.is_small:
         part = relaxation.contest.sample(_SAMPLE_CONTACTS)
         here = _near(part, relaxation.prices)
         for limit in np.flatnonzero(relaxation.prices != 0).tolist():

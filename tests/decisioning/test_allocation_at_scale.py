@@ -210,3 +210,20 @@ def test_evenly_spaced_samples_keep_accounts_whole() -> None:
     kept = np.bincount(part.units[0], minlength=100)
     assert 150 <= part.n_contacts <= 250
     assert ((kept == 0) | (kept == whole)).all()
+
+
+def test_a_limit_with_nothing_left_shuts_its_offers_out_and_says_what_that_costs() -> None:
+    rng = np.random.default_rng(5)
+    n, kinds = 3_000, 4
+    contact, treatment = np.repeat(np.arange(n), kinds), np.tile(np.arange(kinds), n)
+    uses = np.array([[0.0, 0.0], [0.02, 0.0], [0.5, 1.0], [2.5, 0.0]])
+    value = rng.exponential(5.0, n * kinds)
+    offers = Offers(contact, treatment, value, treatment, uses, np.zeros(n * kinds, dtype=bool), treatment)
+    firms = LocalCap(rng.integers(-1, n // 5, n), np.full(n // 5, 2), np.ones(kinds, dtype=bool))
+    for caps in ((), (firms,)):
+        made = allocate(offers, Limits.at_most(np.array([500.0, 0.0])), n, caps=caps)
+        free = allocate(offers, Limits.at_most(np.array([500.0, np.inf])), n, caps=caps)
+        assert made.used[1] == 0.0
+        assert made.shadow_prices[1] > 0
+        assert np.isfinite(made.bound) and made.gap < 1e-2
+        assert made.cost_of_limit[1] == pytest.approx(free.bound - made.bound, rel=0.05, abs=1e-6)
