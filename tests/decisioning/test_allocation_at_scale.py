@@ -89,7 +89,7 @@ def test_the_smoothed_dual_compiled_is_that_of_the_formula(problem: Problem, tem
     _, contest = contest_of(problem)
     if not contest.n_contacts:
         return
-    money = np.abs(contest.value).mean()
+    money = float(np.abs(contest.value).mean()) or 1.0
     prices = 0.3 * money / np.maximum(problem.offers.uses.max(axis=0, initial=1e-9), 1e-9)
     plain = smooth_dual_plainly(contest, prices, temperature * money)
     compiled = smooth_dual(replace(contest, compiled=True), prices, temperature * money)
