@@ -53,7 +53,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
         population = read_population(workspace, snapshot, options.as_of, options.contacts)
-        total, warnings = len(population.contact_ids), unknown_markets(population, snapshot)
+        total, warnings = len(population.contact_ids), [*without_models(snapshot), *unknown_markets(population, snapshot)]
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"decided {done:,} of {total:,} contacts"))
         if options.dry_run or options.prices_only:
             if not options.dry_run:
@@ -68,6 +68,12 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     folder = out / planned.plan_id
     files = [str(folder / name) for name in [*manifest["files"], "manifest.json"]]
     return manifest | {"files": files, "dry_run": False, "warnings": warnings}
+
+
+def without_models(snapshot: Snapshot) -> list[str]:
+    """That nothing was learned yet, if so."""
+    nothing = not snapshot.scorer.models.versions
+    return ["no model is trained yet: only actions with a `cold_start` can be chosen. Hint: run nudge train"] if nothing else []
 
 
 def unknown_markets(population: Population, snapshot: Snapshot) -> list[str]:

@@ -63,13 +63,24 @@ def as_planned(record: DecisionRecord) -> dict[str, Any]:
 def publish_prices(planned: PlannedPopulation, ledger: Ledger, *, reserved: bool = True) -> None:
     """Publish the plan's shadow prices alone; with `reserved`, what the plan has reserved counts in the first period.
 
-    A book that holds already goes on: its period does not begin again.
+    A plan opens a new period. Prices alone do not: what the running one has used so far is used in theirs. A book that holds already goes
+    on: its period does not begin again.
     """
-    book = price_book(planned, reserved=reserved)
-    spent = planned.plan.expected_cost if reserved else 0.0
+    book, spent = price_book(planned, reserved=reserved), planned.plan.expected_cost
     if (ledger.prices() or {}).get("id") == book.id:
         return
+    if not reserved:
+        used = _used_so_far(planned, ledger)
+        lines = {name: replace(line, planned=used.get(name, 0.0)) for name, line in book.lines.items()}
+        book, spent = replace(book, lines=lines), used.get(EXPLORATION, 0.0)
     ledger.set_prices(to_json(book), meters=(f"{book.id}/0", {EXPLORATION: spent} if spent > 0 else {}))
+
+
+def _used_so_far(planned: PlannedPopulation, ledger: Ledger) -> dict[str, float]:
+    """What the meters of the running period show at the plan's making."""
+    book = planned.snapshot.book
+    period = book.period(to_datetime64(planned.created_at))
+    return {**book.used_at_first(period.number), **ledger.meters(f"{book.id}/{period.number}")}
 
 
 def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBook:

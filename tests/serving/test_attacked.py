@@ -139,6 +139,8 @@ def test_prices_alone_do_not_forget_what_the_plan_before_them_reserved(tmp_path:
         assert again.plan_id == planned.plan_id
         bind(house, again, prices_only=True)
         assert house.service.prices()["id"] != planned.plan_id
+        assert used(house) == 5  # what was reserved is used, under the new prices too
+        assert mailed(house, "nobody-yet") == []
         bind(house, make(house, CONTACTS))
         assert (house.service.prices()["id"], used(house)) == (planned.plan_id, 5)
         assert sum(len(mailed(house, one)) for one in CONTACTS) == 5  # those that were reserved
