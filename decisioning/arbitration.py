@@ -22,7 +22,7 @@ from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.history import Planned
 from decisioning.rules import Expression
-from decisioning.sql_scalars import Row
+from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 SEGMENTS = ("persuadable", "sure_thing", "lost_cause", "do_not_disturb")

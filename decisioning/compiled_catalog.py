@@ -14,9 +14,9 @@ from typing import TypeAlias
 import numpy as np
 
 from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
-from decisioning.rule_findings import RuleFindings
 from decisioning.rules import Expression
-from decisioning.shared_rules import Conditions, StatedValues, Weighting, as_places, weightings
+from decisioning.rules.findings import RuleFindings
+from decisioning.rules.shared import Conditions, StatedValues, Weighting, as_places, weightings
 from decisioning.vocabulary import BoolArray, Dtype, FloatArray, IntArray, Stage
 
 Treatments: TypeAlias = tuple[tuple[Action, Treatment], ...]

@@ -11,11 +11,11 @@ from decisioning.arbitration import DO_NOT_DISTURB, ranking, segment_of
 from decisioning.candidates import Situation
 from decisioning.contact_policy import rooms
 from decisioning.control import GROUPS, RANDOM, TREATED
+from decisioning.exploration.thompson import Belief
 from decisioning.history import History
 from decisioning.limits import uses_of_one
 from decisioning.select import Slate, by_best_slate, select
 from decisioning.stages import Appraisal, House, appraise_candidates
-from decisioning.thompson import Belief
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 

@@ -13,7 +13,7 @@ from decisioning.candidates import Candidates, Removal, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.quiet_hours import local_date
 from decisioning.rules import Rows
-from decisioning.shared_rules import SharedRule
+from decisioning.rules.shared import SharedRule
 from decisioning.vocabulary import BoolArray, IntArray, Stage
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from decisioning.allocation import Allocation, Limits, LocalCap, Offers, allocate
-from decisioning.allocation_problem import NONE, spans
+from decisioning.allocation.problem import NONE, spans
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog

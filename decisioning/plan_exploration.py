@@ -20,7 +20,7 @@ from decisioning.allocation import NONE, Allocation, Offers
 from decisioning.catalog import Exploration
 from decisioning.control import hash_to_unit
 from decisioning.exploration import draw_of_offers, probabilities_of_offers
-from decisioning.thompson import Belief
+from decisioning.exploration.thompson import Belief
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
 _INCLUDED = "explore|included"

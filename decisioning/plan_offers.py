@@ -13,9 +13,9 @@ from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS, NO_LEVERS, members, skips_arbitration
 from decisioning.explanation import explain_no_actions, segments
+from decisioning.exploration.thompson import Belief
 from decisioning.policy_room import PolicyRoom
 from decisioning.stages import Appraisal
-from decisioning.thompson import Belief
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
 OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")

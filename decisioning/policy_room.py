@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from decisioning.allocation_problem import LocalCap
+from decisioning.allocation.problem import LocalCap
 from decisioning.candidates import Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.contact_policy import Room, rooms

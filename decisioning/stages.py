@@ -87,7 +87,7 @@ def appraise_candidates(
     ----------
     house, situation, history
     candidates : Candidates, optional
-        Where the stages mark what they take out; a fresh one unless given: `what_if.py` gives one that keeps everything alive.
+        Where the stages mark what they take out; a fresh one unless given: `explanation/what_if.py` gives one that keeps everything alive.
     wanted_anyway : array of bool, shape (n_treatments,), optional
         Treatments that need not beat no_action, because a minimum asks for them.
     """

@@ -1,10 +1,12 @@
 """How is it started? The command line and the composition root: the only place that builds stores and hands them down.
 
-- `cli.py`: the commands; `terminal.py` and `show.py`: how they speak
+- `cli.py`: the command line, from `cli_learning.py` (init to promote) and `cli_deciding.py` (decide to report) over `cli_options.py`
+- `terminal.py` and `show.py`: how the commands speak; `show_training.py` and `show_plan.py`: their longer answers
 - `config.py`: nudge.yaml as typed values; `yaml_files.py` reads the files; `data_state.py`: what was ingested and built
 - `workspace.py`: a workspace with its stores; `features_ready.py`: features built and materialised when they are needed
 - `show_decision.py`: an explained decision; `reporting.py` (report), `show_reports.py` and `funnel_page.py`: its tables and its page
-- one file a command: `examples.py` (init), `ingesting.py`, `training_command.py`, `deciding.py`, `planning.py`, `server.py` (serve)
+- one file a command: `examples.py` (init), `ingesting.py`, `training_command.py`, `deciding.py`, `planning.py`,
+  `remembering.py` (replay, suppress), `server.py` (serve)
 - `snapshot_source.py`: what serving swaps without a restart
 - `demo.py`: the whole job once through; `judging.py`: what each policy truly earned
 """

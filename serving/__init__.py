@@ -2,6 +2,7 @@
 
 ======================== =====================================================================================
 `service.py`             every verb: decide, record, show; what the command line and the routes both call
+`deciding.py`            decisions in real time: made with one snapshot, made again where another took what they counted on
 `ports.py`               what the routes need of a service, as a Protocol
 `app.py`                 the web application over a service
 `routes.py`              routes: read, call one verb, answer
@@ -15,13 +16,22 @@
 `snapshot.py`            one consistent set of models, catalog and prices; swapped whole
 `situations.py`          what is known about contacts now, gathered for a decision
 `scorer.py`              models -> scores, the same code for one row and a million
+`running_period.py`      what things cost now, what is left, what may be given up to learn
+`price_books.py`         a price book as JSON, and as it stands now
+`claiming.py`            what a decision takes that others want too
+`turns.py`               which decisions of a batch must wait for which
 `answers.py`             a decision as the JSON of the contract
 `decision_ids.py`        ids that sort by time
 `decision_records.py`    decisions as the ledger keeps them
+`decision_inputs.py`     what a decision was made from, as JSON and back
+`replay.py`              a past decision made again
 `outcome_intake.py`      outcomes matched to decisions and kept once
 `contact_view.py`        everything held about one contact
 `reports.py`             the population's funnel as one document
+`population.py`          a whole population and what is known of it, a chunk at a time
 `planner.py`             a whole population planned in the same stages
+`plan_publication.py`    a plan becomes binding: decisions kept, prices handed to real time
+`plan_archive.py`        what a plan was made from, to make its decisions again
 `audiences.py`           plan files and audiences per channel
 ======================== =====================================================================================
 """

@@ -10,8 +10,8 @@ import numpy as np
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
-from decisioning.explain import explain_decision
 from decisioning.explanation import explain_choice, explain_filtered, explain_no_action, segment_name, segments
+from decisioning.explanation.explain import explain_decision
 from decisioning.quiet_hours import next_allowed, to_datetime
 from decisioning.stages import Appraisal, House
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS
-from decisioning.funnel import SPREAD, STAGES, Funnel, funnel_of
+from decisioning.explanation.funnel import SPREAD, STAGES, Funnel, funnel_of
+from decisioning.explanation.sensitivity import CHANGES, NEUTRAL
 from decisioning.quiet_hours import to_datetime
-from decisioning.sensitivity import CHANGES, NEUTRAL
 from decisioning.stages import House, appraise_candidates
 from ledger.store import Ledger
 from serving.answers import iso

@@ -105,11 +105,17 @@ def test_every_file_and_every_function_can_be_held_in_the_head() -> None:
     assert too_long == []
 
 
-@pytest.mark.parametrize("room", ROOMS)
+def _rooms_and_alcoves() -> list[str]:
+    """Each room, and each folder of its own in the room of decisions."""
+    return [*ROOMS, *(f"decisioning/{path.parent.name}" for path in sorted((ROOT / "decisioning").glob("*/__init__.py")))]
+
+
+@pytest.mark.parametrize("room", _rooms_and_alcoves())
 def test_a_room_says_what_question_it_answers_and_lists_its_files(room: str) -> None:
     docstring = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert "?" in docstring, f"{room}/__init__.py does not say the one question that the room answers"
     files = [path.stem for path in sorted((ROOT / room).glob("*.py")) if not path.stem.startswith("_")]
+    files += [path.parent.name for path in sorted((ROOT / room).glob("*/__init__.py"))]
     unlisted = [name for name in files if not re.search(rf"\b{re.escape(name)}\b", docstring)]
     assert unlisted == [], f"{room}/__init__.py does not list these files"
 

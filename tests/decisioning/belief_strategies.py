@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from decisioning.thompson import Belief
+from decisioning.exploration.thompson import Belief
 from decisioning.vocabulary import FloatArray
 
 

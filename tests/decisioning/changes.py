@@ -13,11 +13,11 @@ from decisioning.candidates import Scores, Situation
 from decisioning.catalog import Catalog
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.decide import decide
-from decisioning.explain import Change, Explanation, explain_decision
+from decisioning.explanation.explain import Change, Explanation, explain_decision
+from decisioning.explanation.what_if import Rule
 from decisioning.history import History
 from decisioning.stages import House
 from decisioning.vocabulary import NO_ACTION, FloatArray
-from decisioning.what_if import Rule
 from tests.decisioning.strategies import (
     DTYPES,
     Business,

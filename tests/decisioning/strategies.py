@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from decisioning.allocation import Limits, LocalCap, Offers
-from decisioning.allocation_problem import Problem
+from decisioning.allocation.problem import Problem
 from decisioning.candidates import Scores, Situation
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog

@@ -12,13 +12,13 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
 from decisioning.allocation import Allocation, Limits, LocalCap, Offers, allocate
-from decisioning.allocation_problem import Problem
-from decisioning.assignment import Assignment, _serve_compiled, _serve_one_by_one
-from decisioning.dual import Contest, dual_bound, wishes, wishes_plainly
+from decisioning.allocation.assignment import Assignment, _serve_compiled, _serve_one_by_one
+from decisioning.allocation.dual import Contest, dual_bound, wishes, wishes_plainly
+from decisioning.allocation.local_prices import settle_caps
+from decisioning.allocation.problem import Problem
+from decisioning.allocation.relaxation import compete
+from decisioning.allocation.shadow_prices import shadow_prices, smooth_dual, smooth_dual_plainly
 from decisioning.errors import Infeasible
-from decisioning.local_prices import settle_caps
-from decisioning.relaxation import compete
-from decisioning.shadow_prices import shadow_prices, smooth_dual, smooth_dual_plainly
 from decisioning.vocabulary import FloatArray
 from tests.decisioning.strategies import allocations
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from decisioning.catalog import Controls, Exploration
 from decisioning.decide import decide
-from decisioning.explain import Explanation, explain_decision
+from decisioning.explanation.explain import Explanation, explain_decision
+from decisioning.explanation.worth_parts import FACTORS, priority_of, shapley_parts
 from decisioning.vocabulary import FloatArray
-from decisioning.worth_parts import FACTORS, priority_of, shapley_parts
 from tests.decisioning.changes import PRICES, alone, changed, explained
 from tests.decisioning.strategies import (
     DAY,

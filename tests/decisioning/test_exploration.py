@@ -18,7 +18,7 @@ from decisioning.exploration import (
     probabilities,
     probabilities_of_offers,
 )
-from decisioning.thompson import Belief
+from decisioning.exploration.thompson import Belief
 from decisioning.vocabulary import FloatArray, IntArray
 from tests.decisioning.belief_strategies import belief_of, beliefs
 

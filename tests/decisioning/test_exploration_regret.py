@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from decisioning.catalog import Exploration
 from decisioning.exploration import draw_of_offers, probabilities_of_offers
-from decisioning.thompson import Belief
+from decisioning.exploration.thompson import Belief
 from decisioning.vocabulary import FloatArray, IntArray
 
 ACTIONS, FEATURES, ARRIVALS = 4, 3, 150

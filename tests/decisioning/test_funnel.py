@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from decisioning.arbitration import ranking
 from decisioning.candidates import Scores, Situation
 from decisioning.decide import decide
-from decisioning.funnel import SPREAD, STAGES, Funnel, funnel_of
+from decisioning.explanation.funnel import SPREAD, STAGES, Funnel, funnel_of
+from decisioning.explanation.sensitivity import CHANGES, first_choices
 from decisioning.history import History
-from decisioning.sensitivity import CHANGES, first_choices
 from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, Stage
 from tests.decisioning.changes import PRICES

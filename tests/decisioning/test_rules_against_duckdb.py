@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from decisioning.errors import RuleError
 from decisioning.rules import Expression, Rows, compile_condition, compile_value
-from decisioning.sql_values import and_
+from decisioning.rules.sql_values import and_
 from decisioning.vocabulary import Columns
 from tests.decisioning.sql_strategies import (
     CONTEXT_KEYS,

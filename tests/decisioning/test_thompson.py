@@ -9,7 +9,7 @@ from scipy.stats import beta as beta_distribution
 
 from decisioning.catalog import Exploration
 from decisioning.exploration import expected_cost, probabilities
-from decisioning.thompson import Belief, best_probabilities
+from decisioning.exploration.thompson import Belief, best_probabilities
 from decisioning.vocabulary import FloatArray
 from tests.decisioning.belief_strategies import belief_of, beliefs
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 
 from decisioning.candidates import Situation
 from decisioning.decide import decide
-from decisioning.explain import Change, explain_decision
+from decisioning.explanation.explain import Change, explain_decision
+from decisioning.explanation.what_if import what_if
 from decisioning.history import History
 from decisioning.stages import House
 from decisioning.vocabulary import NO_ACTION
-from decisioning.what_if import what_if
 from tests.decisioning.changes import PRICES, ROOMS, alone, explained, first_choice, moved, without
 from tests.decisioning.strategies import (
     Business,

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decisioning.allocation_program import Program, Relaxed
-from decisioning.allocation_search import search
-from decisioning.assignment import Assignment
-from decisioning.dual import wishes
-from decisioning.relaxation import Relaxation
+from decisioning.allocation.assignment import Assignment
+from decisioning.allocation.dual import wishes
+from decisioning.allocation.program import Program, Relaxed
+from decisioning.allocation.relaxation import Relaxation
+from decisioning.allocation.search import search
 from decisioning.vocabulary import FloatArray, IntArray
 
 _OPEN_CONTACTS = 2_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from decisioning.assignment import ROUNDING, Assignment
+from decisioning.allocation.assignment import ROUNDING, Assignment
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 

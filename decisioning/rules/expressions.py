@@ -20,12 +20,12 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from decisioning.errors import RuleError
-from decisioning.rule_compiler import Compiler, Tree
-from decisioning.rule_functions import FUNCTIONS
-from decisioning.rule_nodes import Kind, Problem, Rows, Span
-from decisioning.rule_operators import OPERATORS
-from decisioning.sql_scalars import OnRow
-from decisioning.sql_values import Array
+from decisioning.rules.compiler import Compiler, Tree
+from decisioning.rules.functions import FUNCTIONS
+from decisioning.rules.nodes import Kind, Problem, Rows, Span
+from decisioning.rules.operators import OPERATORS
+from decisioning.rules.sql_scalars import OnRow
+from decisioning.rules.sql_values import Array
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray
 
 __all__ = ["Expression", "Rows", "RuleBook", "compile_condition", "compile_value"]

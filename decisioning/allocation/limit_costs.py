@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from decisioning.dual import Contest, dual_bound
-from decisioning.local_prices import prices_near_of_several, settle_caps
-from decisioning.relaxation import Relaxation, relax
-from decisioning.shadow_prices import prices_near
+from decisioning.allocation.dual import Contest, dual_bound
+from decisioning.allocation.local_prices import prices_near_of_several, settle_caps
+from decisioning.allocation.relaxation import Relaxation, relax
+from decisioning.allocation.shadow_prices import prices_near
 from decisioning.vocabulary import BoolArray, FloatArray
 
 _SAMPLE_CONTACTS = 4_000
@@ -24,7 +24,7 @@ def limit_costs(relaxation: Relaxation) -> FloatArray:
 
     Examples
     --------
-    >>> from decisioning.allocation_problem import Limits, Offers, Problem
+    >>> from decisioning.allocation.problem import Limits, Offers, Problem
     >>> nothing = np.zeros(3, dtype=int)
     >>> offers = Offers(np.arange(3), nothing, np.array([5.0, 9.0, 7.0]), nothing, np.ones((1, 1)), nothing.astype(bool), nothing)
     >>> limit_costs(relax(Problem(offers, Limits.at_most(np.array([2.0])), 3))).tolist()

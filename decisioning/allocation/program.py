@@ -15,8 +15,8 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
-from decisioning.allocation_problem import Problem
-from decisioning.assignment import Assignment
+from decisioning.allocation.assignment import Assignment
+from decisioning.allocation.problem import Problem
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 _SAFE = 1e-9

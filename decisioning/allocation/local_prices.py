@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from decisioning.dual import Contest, wishes_at
-from decisioning.level_method import minimise
-from decisioning.shadow_prices import Sides
+from decisioning.allocation.dual import Contest, wishes_at
+from decisioning.allocation.level_method import minimise
+from decisioning.allocation.shadow_prices import Sides
 from decisioning.vocabulary import FloatArray, IntArray
 
 _STAGES = ((3_000, 80), (30_000, 60), (300_000, 60))

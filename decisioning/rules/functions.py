@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
-from decisioning import sql_scalars as one
-from decisioning import sql_values as sql
-from decisioning.date_parts import DATE_PARTS, OTHER_NAMES
-from decisioning.rule_compiler import NOT, Compiler, Method, Tree, call, span_of
-from decisioning.rule_nodes import Meaning, Node, Problem
-from decisioning.rule_operators import refuse_chained
+from decisioning.rules import sql_scalars as one
+from decisioning.rules import sql_values as sql
+from decisioning.rules.compiler import NOT, Compiler, Method, Tree, call, span_of
+from decisioning.rules.date_parts import DATE_PARTS, OTHER_NAMES
+from decisioning.rules.nodes import Meaning, Node, Problem
+from decisioning.rules.operators import refuse_chained
 
 _VARIADIC: dict[Any, Meaning] = {
     exp.Coalesce: Meaning(sql.coalesce, one.coalesce),

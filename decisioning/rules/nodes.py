@@ -1,4 +1,4 @@
-"""What a compiled expression is made of: typed pieces, literals, and values of the request context. Used by `rule_compiler.py`."""
+"""What a compiled expression is made of: typed pieces, literals, and values of the request context. Used by `compiler.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from decisioning.sql_scalars import Constant, OnRow, Row, Scalar
-from decisioning.sql_values import Array
+from decisioning.rules.sql_scalars import Constant, OnRow, Row, Scalar
+from decisioning.rules.sql_values import Array
 from decisioning.vocabulary import Columns, Dtype
 
 Kind: TypeAlias = Literal["bool", "number", "string", "date", "timestamp", "null", "any"]

@@ -23,9 +23,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from decisioning.catalog import Exploration
-from decisioning.choices import Choices
 from decisioning.control import hash_to_unit
-from decisioning.thompson import Belief, best_probabilities
+from decisioning.exploration.choices import Choices
+from decisioning.exploration.thompson import Belief, best_probabilities
 from decisioning.vocabulary import FloatArray, IntArray, TextArray
 
 DEFAULT_GAMMA = 300.0

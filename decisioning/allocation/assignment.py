@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from decisioning.allocation_problem import COMPILED, Problem
+from decisioning.allocation.problem import COMPILED, Problem
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-12
@@ -139,7 +139,7 @@ class Assignment:
 
         Examples
         --------
-        >>> from decisioning.allocation_problem import Limits, Offers
+        >>> from decisioning.allocation.problem import Limits, Offers
         >>> offers = Offers(np.arange(3), np.zeros(3, dtype=int), np.ones(3), np.arange(3), np.array([[4.0], [3.0], [1.0]]),
         ...     np.zeros(3, dtype=bool), np.zeros(3, dtype=int))
         >>> assignment = Assignment(Problem(offers, Limits.at_most(np.array([5.0])), 3))
@@ -185,7 +185,7 @@ def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatAr
 
 
 def _serve_compiled(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
-    from decisioning import allocation_kernels
+    from decisioning.allocation import kernels as allocation_kernels
 
     problem, offers = assignment.problem, assignment.problem.offers
     cap_left = np.zeros((len(problem.caps), max((len(left) for left in assignment.cap_left), default=0)), dtype=np.int64)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from decisioning.allocation_problem import COMPILED, spans
-from decisioning.assignment import Assignment
+from decisioning.allocation.assignment import Assignment
+from decisioning.allocation.problem import COMPILED, spans
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -169,7 +169,7 @@ def wishes(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray
     """Each contact's choice at these prices: its offers of the greatest positive worth, as many as it has room for, no action twice."""
     if not (contest.compiled and contest.is_plain):
         return wishes_at(contest, contest.reduced(prices, cap_prices))
-    from decisioning import allocation_kernels
+    from decisioning.allocation import kernels as allocation_kernels
 
     best, margin, worth = allocation_kernels.wishes(contest.value, contest.profile, contest.uses @ prices, contest.starts)
     chosen = np.zeros(len(contest.value), dtype=np.bool_)
@@ -181,7 +181,7 @@ def wishes_at(contest: Contest, worth: FloatArray) -> Wishes:
     """The same at given reduced values."""
     if not contest.compiled:
         return wishes_plainly(contest, worth)
-    from decisioning import allocation_kernels
+    from decisioning.allocation import kernels as allocation_kernels
 
     chosen, margin, together = allocation_kernels.wishes_of_several(worth, contest.action, contest.starts, contest.room)
     return Wishes(chosen, float(together), margin)

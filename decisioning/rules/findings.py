@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from decisioning.errors import RuleError
-from decisioning.rules import Expression, RuleBook
+from decisioning.rules.expressions import Expression, RuleBook
 from decisioning.vocabulary import Dtype
 
 _Compiled = TypeVar("_Compiled")

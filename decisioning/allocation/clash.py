@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, hstack, vstack
 
-from decisioning.allocation_program import Program
-from decisioning.assignment import Assignment
+from decisioning.allocation.assignment import Assignment
+from decisioning.allocation.program import Program
 from decisioning.errors import Clashing
 from decisioning.vocabulary import FloatArray, IntArray
 
@@ -39,7 +39,7 @@ def find_clash(served: Assignment, competing: IntArray) -> tuple[Clashing, ...]:
 
     Examples
     --------
-    >>> from decisioning.allocation_problem import Limits, Offers, Problem
+    >>> from decisioning.allocation.problem import Limits, Offers, Problem
     >>> nothing = np.zeros(3, dtype=int)
     >>> offers = Offers(np.arange(3), nothing, np.ones(3), nothing, np.ones((1, 1)), nothing.astype(bool), nothing)
     >>> problem = Problem(offers, Limits(np.array([np.inf]), np.array([5.0])), 3)

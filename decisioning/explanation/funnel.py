@@ -15,8 +15,8 @@ import numpy as np
 from decisioning.candidates import Candidates
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS
-from decisioning.explanation import explain_no_actions
-from decisioning.sensitivity import first_choices, sensitivity
+from decisioning.explanation.reasons import explain_no_actions
+from decisioning.explanation.sensitivity import first_choices, sensitivity
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import BoolArray, IntArray, Stage
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decisioning.dual import Contest
+from decisioning.allocation.dual import Contest
 from decisioning.vocabulary import FloatArray, IntArray
 
 _STAGES = ((2_000, (0.3, 0.1)), (5_000, (0.03,)), (20_000, (0.01, 0.003)))
@@ -176,7 +176,7 @@ def smooth_dual(contest: Contest, prices: FloatArray, temperature: float) -> Smo
     """The smoothed dual of a plain contest."""
     if not contest.compiled:
         return smooth_dual_plainly(contest, prices, temperature)
-    from decisioning import allocation_kernels
+    from decisioning.allocation import kernels as allocation_kernels
 
     arrays = (contest.value, contest.profile, contest.starts, contest.uses)
     value, by_profile, curve = allocation_kernels.smooth_dual(arrays, contest.uses @ prices, temperature)

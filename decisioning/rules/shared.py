@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decisioning.rules import Expression, Rows
+from decisioning.rules.expressions import Expression, Rows
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, Stage
 
 

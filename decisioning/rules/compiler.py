@@ -1,6 +1,6 @@
 """From a parsed SQL expression to a function on arrays, checking columns and types on the way. Used by `rules.py` alone.
 
-The compiler knows types; what each kind of node means stands in two tables, `rule_operators.OPERATORS` and `rule_functions.FUNCTIONS`.
+The compiler knows types; what each kind of node means stands in two tables, `operators.OPERATORS` and `functions.FUNCTIONS`.
 What is in neither, or says more than its entry reads, is outside the subset.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from sqlglot import exp
 
-from decisioning import sql_scalars as one
-from decisioning import sql_values as sql
-from decisioning.rule_nodes import Kind, Meaning, Node, Problem, Span, constant, context_node, read_time
+from decisioning.rules import sql_scalars as one
+from decisioning.rules import sql_values as sql
+from decisioning.rules.nodes import Kind, Meaning, Node, Problem, Span, constant, context_node, read_time
 from decisioning.vocabulary import Dtype
 
 Tree: TypeAlias = Any

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from decisioning.allocation_problem import Problem
-from decisioning.allocation_program import Program
-from decisioning.assignment import Assignment
-from decisioning.dual import Contest, dual_bound
-from decisioning.local_prices import settle_caps, shadow_prices_of_several
-from decisioning.shadow_prices import shadow_prices
+from decisioning.allocation.assignment import Assignment
+from decisioning.allocation.dual import Contest, dual_bound
+from decisioning.allocation.local_prices import settle_caps, shadow_prices_of_several
+from decisioning.allocation.problem import Problem
+from decisioning.allocation.program import Program
+from decisioning.allocation.shadow_prices import shadow_prices
 from decisioning.vocabulary import FloatArray, IntArray
 
 EXACT_OFFERS = 4_000

@@ -7,9 +7,9 @@ from datetime import date
 
 import numpy as np
 
-from decisioning.rule_nodes import Meaning
-from decisioning.sql_scalars import strictly
-from decisioning.sql_values import Array
+from decisioning.rules.nodes import Meaning
+from decisioning.rules.sql_scalars import strictly
+from decisioning.rules.sql_values import Array
 
 _DAY, _HOUR, _MINUTE, _SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
 _FIRST_DAY = date(1970, 1, 1).toordinal()

@@ -9,12 +9,12 @@ import numpy as np
 from decisioning.arbitration import ranking
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
-from decisioning.funnel import STAGES
+from decisioning.explanation.funnel import STAGES
+from decisioning.explanation.tipping import Tip, tips
+from decisioning.explanation.what_if import Lift, Rule, WhatIf, lifts, what_if
+from decisioning.explanation.worth_parts import Part, RunnerUp, against_runner_up, told_apart, waterfall
 from decisioning.stages import Appraisal, House
-from decisioning.tipping import Tip, tips
 from decisioning.vocabulary import NO_ACTION
-from decisioning.what_if import Lift, Rule, WhatIf, lifts, what_if
-from decisioning.worth_parts import Part, RunnerUp, against_runner_up, told_apart, waterfall
 
 _MONEY = ("cost", "value", "limit")
 _VERB = {

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from decisioning.allocation_program import Program
+from decisioning.allocation.program import Program
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 _BRANCHES = 25
@@ -104,7 +104,7 @@ def search(program: Program, accept: Callable[[IntArray], bool]) -> Found:
 
 def _try_the_rest(tree: _Tree) -> bool:
     """Try the offers that are not settled at the root's prices; whether no better solution can be left."""
-    from decisioning import allocation_kernels
+    from decisioning.allocation import kernels as allocation_kernels
 
     root = linprog(-tree.worth, A_ub=tree.matrix, b_ub=tree.right, bounds=(0.0, 1.0), method="highs")
     if not root.success:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
-from decisioning import sql_scalars as one
-from decisioning import sql_values as sql
 from decisioning.errors import nearest
-from decisioning.rule_compiler import NOT, Compiler, Method, Tree, call, span_of, time_literal
-from decisioning.rule_nodes import KIND_OF, Kind, Meaning, Node, Problem, constant, context_node
+from decisioning.rules import sql_scalars as one
+from decisioning.rules import sql_values as sql
+from decisioning.rules.compiler import NOT, Compiler, Method, Tree, call, span_of, time_literal
+from decisioning.rules.nodes import KIND_OF, Kind, Meaning, Node, Problem, constant, context_node
 from decisioning.vocabulary import null_column
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from decisioning.sql_values import Array
+from decisioning.rules.sql_values import Array
 from decisioning.vocabulary import Columns
 
 Scalar: TypeAlias = float | str | None

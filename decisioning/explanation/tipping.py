@@ -18,9 +18,9 @@ import numpy as np
 
 from decisioning.arbitration import use_of
 from decisioning.compiled_catalog import CompiledCatalog, selected_by
+from decisioning.explanation.what_if import WhatIf
+from decisioning.explanation.worth_parts import FACTORS, factors_of
 from decisioning.vocabulary import BoolArray, FloatArray
-from decisioning.what_if import WhatIf
-from decisioning.worth_parts import FACTORS, factors_of
 
 _UPLIFT, _VALUE, _LEVER, _WEIGHT = (FACTORS.index(name) for name in ("uplift", "value", "lever", "context_weight"))
 _EQUAL, _DIGITS = 1e-9, 9

@@ -15,9 +15,9 @@ import numpy as np
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import skips_arbitration
+from decisioning.explanation.worth_parts import Factors, factors_of
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
-from decisioning.worth_parts import Factors, factors_of
 
 NEUTRAL: dict[str, str] = {
     "lever": "1",

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.allocation_problem import NONE, Limits, LocalCap, Offers, Problem
-from decisioning.assignment import Assignment, paying
-from decisioning.clash import find_clash
-from decisioning.dual import wishes
+from decisioning.allocation.assignment import Assignment, paying
+from decisioning.allocation.clash import find_clash
+from decisioning.allocation.dual import wishes
+from decisioning.allocation.limit_costs import limit_costs
+from decisioning.allocation.minimums import meet_minimums
+from decisioning.allocation.problem import NONE, Limits, LocalCap, Offers, Problem
+from decisioning.allocation.refinement import refine
+from decisioning.allocation.relaxation import Relaxation, compete, descending, relax, serve_first
 from decisioning.errors import Infeasible
-from decisioning.limit_costs import limit_costs
-from decisioning.minimums import meet_minimums
-from decisioning.refinement import refine
-from decisioning.relaxation import Relaxation, compete, descending, relax, serve_first
 from decisioning.vocabulary import FloatArray, IntArray
 
 __all__ = ["NONE", "Allocation", "Limits", "LocalCap", "Offers", "allocate"]
