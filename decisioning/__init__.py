@@ -6,11 +6,11 @@ Read in this order:
 - what the marketer owns: `catalog.py` as typed values, with `catalog_values.py` (its scalars), `catalog_checks.py` (its references) and
   `schema_errors.py` (findings in plain words); `compiled_catalog.py` makes it ready to decide with, its SQL by `rules/`
 - `candidates.py`: one row per contact x treatment, as a struct of arrays; `history.py`: the past as arrays
-- the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py` (groups kept for
-  comparison), `limits.py` (what is used up); and `quiet_hours.py`: when a message may go out
+- the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py` (groups kept
+  for comparison), `limits.py` (what is used up); and `quiet_hours.py`: when a message may go out
 - composition one, `decide.py` (one contact, now), with `select.py` (the slate) and `exploration/` (deliberate randomness)
-- composition two, `plan.py` (the population, under budgets), with `plan_offers.py`, `policy_room.py` (what caps leave), `allocation/` (who gets
-  what) and `plan_exploration.py`
+- composition two, `plan.py` (the population, under budgets), with `plan_offers.py`, `policy_room.py` (what caps leave), `allocation/` (who
+  gets what) and `plan_exploration.py`
 - `price_book.py`: what real time pays for what it uses, from a plan's prices
 - `explanation/`: why this and not that, for one decision and for a population
 """

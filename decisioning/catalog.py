@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -182,6 +183,18 @@ class Controls(_Frozen):
     no_levers: Fraction = 0.0
     eligible_only: Fraction = 0.0
     salt: Text = "nudge"
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each group, in the order in which they are drawn."""
+        return {name: getattr(self, name) for name in ("holdout", "random", "propensity_only", "no_levers", "eligible_only")}
+
+    @model_validator(mode="after")
+    def _leaves_nobody_twice(self) -> Controls:
+        together = math.fsum(self.shares.values())
+        if together > 1 + 1e-12:
+            raise ValueError(f"the shares of the control groups add up to more than everybody: {together:g}")
+        return self
 
 
 class Exploration(_Frozen):

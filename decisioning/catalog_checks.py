@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from decisioning.control import check_shares
 from decisioning.errors import ConfigError, NotSupportedYet, nearest
 from decisioning.quiet_hours import zone_of
 from decisioning.vocabulary import NO_ACTION
@@ -22,7 +21,6 @@ def check_references(catalog: Catalog) -> None:
     if zone_of(catalog.time_zone) is None:
         allowed = "an IANA name such as Europe/Warsaw"
         raise ConfigError("unknown time zone", field="time_zone", got=f"'{catalog.time_zone}'", allowed=allowed)
-    check_shares(catalog.controls)
     _check_ids(catalog)
     for index, action in enumerate(catalog.actions):
         _check_action(catalog, action, f"actions[{index}]")

@@ -21,18 +21,14 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from decisioning.arbitration import Economics
 from decisioning.candidates import Candidates, Removal, Scores
-from decisioning.errors import ConfigError
+from decisioning.catalog import Controls
+from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
-
-if TYPE_CHECKING:  # the catalogue checks its shares here, so this module cannot need it to be loaded first
-    from decisioning.arbitration import Economics
-    from decisioning.catalog import Controls
-    from decisioning.compiled_catalog import CompiledCatalog
 
 HOLDOUT = "holdout"
 RANDOM = "random"
@@ -65,18 +61,6 @@ def hash_to_unit(contact_ids: Iterable[str], salt: str) -> FloatArray:
     return whole / 2.0**_KEPT_BITS
 
 
-def check_shares(controls: Controls) -> None:
-    """Raise a `ConfigError` where the shares of the control groups come to more than everybody."""
-    together = math.fsum(_shares(controls))
-    if together > 1 + _ROUNDING:
-        raise ConfigError(
-            "the shares of the control groups add up to more than everybody",
-            field="controls",
-            got=f"{together:g}",
-            allowed=f"at most 1 for {', '.join(_LAYERS)} together",
-        )
-
-
 def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -> IntArray:
     """The group of each contact as an index into `GROUPS`, shape (n_contacts,); the last, `nudge`, is everybody who is not kept.
 
@@ -97,14 +81,10 @@ def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -
     return groups
 
 
-def _shares(controls: Controls) -> tuple[float, ...]:
-    return (controls.holdout, controls.random, controls.propensity_only, controls.no_levers, controls.eligible_only)
-
-
 @lru_cache(maxsize=64)
 def _thresholds(controls: Controls) -> tuple[float, ...]:
     """The t_l of the module's formula; 1 for the layer that takes all that is left, whatever the sum of the shares was rounded to."""
-    shares = _shares(controls)
+    shares = tuple(controls.shares.values())
     left = [1.0 - math.fsum(shares[:layer]) for layer in range(len(shares))]
     return tuple(
         0.0 if share == 0 else 1.0 if share >= rest - _ROUNDING else share / rest for share, rest in zip(shares, left, strict=True)

@@ -4,6 +4,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 
 ======================= =====================================================================================
 `store.py`              `Ledger`: the verbs; each is one transaction, durable on return
+`records.py`            a decision as it is handed in: what was chosen, what it came from, what it claims
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `outcomes.py`           what happened, once per `event_id`
 `claims.py`             what a decision takes that others want too: granted inside its transaction, or it is made again

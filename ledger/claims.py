@@ -10,58 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from ledger import codec
 from ledger.database import insert_missing, serialise, upsert
+from ledger.records import Claim, DecisionRecord, Draw
 from ledger.schema import METERS, SELECTIONS
-
-if TYPE_CHECKING:
-    from ledger.decisions import DecisionRecord
 
 _CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
 _ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Units of the limit `name`, of which a period allows `most`; its meter begins at `used_at_first`.
-
-    With `once_for` (contact_id, treatment_id) nothing is drawn where that was drawn in this period already.
-    """
-
-    name: str
-    units: float
-    most: float
-    used_at_first: float = 0.0
-    once_for: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a decision counted on.
-
-    Attributes
-    ----------
-    book : str
-        The period whose meters are drawn from.
-    draws : tuple of Draw
-    seen_contact, seen_account : int or None
-        How many outbound selections the contact and its account had when the past was read; None where no cap asks.
-    together : bool
-        The decisions of a plan know of each other: only what others have written in between counts against them.
-    beside : bool
-        An inbound choice under a cap, which touches nobody yet: it gives way to what the same call has sent its contact or account.
-    """
-
-    book: str
-    draws: tuple[Draw, ...] = ()
-    seen_contact: int | None = None
-    seen_account: int | None = None
-    together: bool = False
-    beside: bool = False
 
 
 @dataclass

@@ -10,67 +10,23 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete, select
 
 from ledger import codec
-from ledger.claims import Claim, keep_meters, open_grants
+from ledger.claims import keep_meters, open_grants
 from ledger.database import insert_missing, insert_new, upsert
+from ledger.records import DecisionRecord, Selection
 from ledger.schema import DECISIONS, REQUEST_CLAIMS, SELECTIONS
 
 REQUEST_WINDOW = timedelta(days=1)
 """How long a request_id keeps its decision."""
 
 _CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
-
-
-@dataclass(frozen=True)
-class Selection:
-    """One action chosen in a decision; money in the catalog's currency, times aware UTC.
-
-    `reserved_until` holds a place under the contact policy for an outbound selection until its outcome or that time; None reserves nothing.
-    `redeems` is the decision of the running plan that this one carries out: the two are one touch. `book` is the period of the price book
-    whose meters it was counted in.
-    """
-
-    rank: int
-    action_id: str
-    treatment_id: str
-    channel: str
-    direction: Literal["inbound", "outbound"]
-    placement: str | None
-    selection_prob: float
-    expected_profit: float
-    cost: float
-    reserved_until: datetime | None = None
-    account_id: str | None = None
-    redeems: str | None = None
-    book: str | None = None
-
-
-@dataclass(frozen=True)
-class DecisionRecord:
-    """One answer: who, when, what was chosen and, in `trace`, everything it came from (request, features, versions, scores, response).
-
-    `claim` is what it counted on, looked at once more when it is written; it is not kept.
-    """
-
-    decision_id: str
-    contact_id: str
-    decided_at: datetime
-    control_group: str
-    selections: tuple[Selection, ...] = ()
-    request_id: str | None = None
-    channel: str | None = None
-    plan_id: str | None = None
-    degraded: str | None = None
-    trace: dict[str, Any] = field(default_factory=dict)
-    claim: Claim | None = field(default=None, compare=False)
 
 
 def record(conn: Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord | None]:

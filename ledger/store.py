@@ -11,9 +11,9 @@ from sqlalchemy import select
 from decisioning.vocabulary import Columns
 from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, suppressions
 from ledger.database import Database
-from ledger.decisions import DecisionRecord
 from ledger.history import PolicyHistory, Whose
 from ledger.outcomes import OutcomeRecord, Receipt
+from ledger.records import DecisionRecord
 from ledger.schema import META
 from ledger.suppressions import SuppressionRecord
 

@@ -22,6 +22,7 @@
 `turns.py`               which decisions of a batch must wait for which
 `answers.py`             a decision as the JSON of the contract
 `decision_ids.py`        ids that sort by time
+`decided.py`             everything one decision came from
 `decision_records.py`    decisions as the ledger keeps them
 `decision_inputs.py`     what a decision was made from, as JSON and back
 `replay.py`              a past decision made again

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from decisioning.limits import uses_of_one
-from ledger.claims import Claim, Draw
-from ledger.decisions import Selection
+from ledger.records import Claim, Draw, Selection
+from serving.decided import Decided
 from serving.running_period import EXPLORATION
-
-if TYPE_CHECKING:
-    from serving.decision_records import Decided
 
 
 def claim_of(decided: Decided, selections: Sequence[Selection]) -> Claim | None:

@@ -12,10 +12,12 @@ from typing import Any
 from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable
 from decisioning.stages import House
-from ledger.decisions import REQUEST_WINDOW, DecisionRecord
+from ledger.decisions import REQUEST_WINDOW
+from ledger.records import DecisionRecord
 from ledger.store import Ledger
+from serving.decided import Decided
 from serving.decision_ids import new_decision_id
-from serving.decision_records import SCORES_UNAVAILABLE, Decided, decision_record, response_body
+from serving.decision_records import SCORES_UNAVAILABLE, decision_record, response_body
 from serving.running_period import running_period
 from serving.schemas import DecisionRequest
 from serving.situations import Asked, Gathered, gather, to_datetime64

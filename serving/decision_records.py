@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS, TREATED
-from decisioning.decide import Decision
 from decisioning.stages import House
-from ledger.decisions import DecisionRecord, Selection
+from ledger.records import DecisionRecord, Selection
 from serving import answers
 from serving.claiming import claim_of, draws_of
+from serving.decided import Decided
 from serving.decision_inputs import inputs_to_json
-from serving.running_period import RunningPeriod
-from serving.schemas import DecisionRequest
-from serving.situations import Gathered
-from serving.snapshot import Snapshot
 
 LOG = logging.getLogger(__name__)
 SCORES_UNAVAILABLE = "scores_unavailable"
-
-
-@dataclass(frozen=True)
-class Decided:
-    """Everything one decision came from; `decision` is None where none could be made, `degraded` says why."""
-
-    decision_id: str
-    request: DecisionRequest
-    now: datetime
-    snapshot: Snapshot
-    gathered: Gathered
-    period: RunningPeriod
-    decision: Decision | None
-    degraded: str | None
-
-    @property
-    def catalog(self) -> CompiledCatalog:
-        """The catalogue it was made with."""
-        return self.snapshot.catalog
 
 
 def response_body(decided: Decided) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from decisioning.catalog import Catalog
 from decisioning.errors import nearest
-from ledger.decisions import DecisionRecord
 from ledger.outcomes import OutcomeRecord
+from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving.schemas import OutcomeIn
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from decisioning.price_book import Line, PriceBook
-from ledger.claims import Claim
-from ledger.decisions import DecisionRecord, Selection
+from ledger.records import Claim, DecisionRecord, Selection
 from ledger.store import Ledger
 from serving.answers import number
 from serving.decision_records import selection_of

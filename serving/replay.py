@@ -14,7 +14,7 @@ from decisioning.errors import Conflict, NotFound
 from decisioning.plan import Plan
 from decisioning.stages import House
 from ledger.codec import to_json
-from ledger.decisions import DecisionRecord
+from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving import answers
 from serving.decision_inputs import inputs_from_json

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ledger.claims import account_of
-from ledger.decisions import DecisionRecord
+from ledger.records import DecisionRecord
 
 Key = tuple[str, str]
 """What decisions share: ("contact", its id) or ("account", its id)."""

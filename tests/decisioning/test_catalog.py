@@ -351,7 +351,7 @@ def test_compiling_works_out_what_each_policy_and_constraint_is_about() -> None:
         (
             ("controls",),
             {"holdout": 0.7, "random": 0.4},
-            "controls: the shares of the control groups add up to more than everybody; got 1.1",
+            "controls: the shares of the control groups add up to more than everybody: 1.1",
         ),
         (("constraints", 0), {"id": "a", "measure": "contacts", "min": 5, "max": 4}, "constraints[0]: `min` is above `max`: 5 and 4"),
         (("constraints", 0), {"id": "a", "measure": "contacts"}, "constraints[0]: a constraint needs `max` or `min`"),

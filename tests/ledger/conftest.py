@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ledger.decisions import DecisionRecord, Selection
 from ledger.outcomes import OutcomeRecord
+from ledger.records import DecisionRecord, Selection
 from ledger.store import Ledger
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

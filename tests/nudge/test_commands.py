@@ -136,7 +136,10 @@ def test_bad_data_is_refused_in_one_line_and_leaves_the_earlier_tables(shop: Sho
     ("catalog", "words"),
     [
         ({**CATALOG, "chanels": {}}, ["chanels: unknown key", "did you mean 'channels'"]),
-        ({**CATALOG, "controls": {"holdout": 0.6, "random": 0.5}}, ["controls: the shares of the control groups add up", "got 1.1"]),
+        (
+            {**CATALOG, "controls": {"holdout": 0.6, "random": 0.5}},
+            ["controls: the shares of the control groups add up"],
+        ),
         ({**CATALOG, "triggers": [{"id": "t"}]}, ["triggers: not supported yet"]),
         ({**CATALOG, "constraints": [{"id": "a", "measure": "contacts", "min": 5, "max": 4}]}, ["constraints[0]", "`min` is above `max`"]),
         ([], ["catalog.yaml: is not a mapping"]),
