@@ -31,6 +31,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python scripts/openmp_runtime.py
+	@$(BIN)/python scripts/compile_kernels.py
 	@touch $@
 
 demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0.1:8000 (SERVE=0 stops before; SEED=7)

@@ -1,0 +1,26 @@
+"""Compile the allocation's passes over everybody once, at installation, so that no first plan waits for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from decisioning.allocation import Limits, Offers, allocate
+from decisioning.allocation.problem import COMPILED
+
+_KINDS = 5
+
+
+def main() -> None:
+    """Allocate a population that is large enough for the compiled passes, in the types that a plan has."""
+    rng = np.random.default_rng(0)
+    n = COMPILED // _KINDS + 1_000
+    contact, kind = np.repeat(np.arange(n, dtype=np.int32), _KINDS), np.tile(np.arange(_KINDS, dtype=np.int32), n)
+    uses = np.array([[0.0, 0.0], [0.02, 0.0], [0.12, 0.0], [18.0, 1.0], [2.5, 0.0]])
+    offers = Offers(contact, kind, rng.exponential(5.0, len(kind)), kind, uses, np.zeros(len(kind), dtype=np.bool_), kind)
+    limits = Limits(np.array([0.05 * n, 0.01 * n]), np.array([0.0, 10.0]))
+    for per_contact in (1, 2):
+        allocate(offers, limits, n, per_contact=per_contact)
+
+
+if __name__ == "__main__":
+    main()
