@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from decisioning.allocation import Limits, Offers, allocate
@@ -14,7 +16,8 @@ def main() -> None:
     """Allocate a population that is large enough for the compiled passes, in the types that a plan has."""
     rng = np.random.default_rng(0)
     n = COMPILED // _KINDS + 1_000
-    contact, kind = np.repeat(np.arange(n, dtype=np.int32), _KINDS), np.tile(np.arange(_KINDS, dtype=np.int32), n)
+    contact: Any = np.repeat(np.arange(n), _KINDS).astype(np.int32)
+    kind: Any = np.tile(np.arange(_KINDS), n).astype(np.int32)
     uses = np.array([[0.0, 0.0], [0.02, 0.0], [0.12, 0.0], [18.0, 1.0], [2.5, 0.0]])
     offers = Offers(contact, kind, rng.exponential(5.0, len(kind)), kind, uses, np.zeros(len(kind), dtype=np.bool_), kind)
     limits = Limits(np.array([0.05 * n, 0.01 * n]), np.array([0.0, 10.0]))
