@@ -148,13 +148,6 @@ def _without_levers(catalog: CompiledCatalog, economics: Economics) -> FloatArra
     return np.where(catalog.lever == 1.0, economics.priority, unlevered)
 
 
-def in_holdout(contact_ids: Sequence[str] | TextArray, controls: Controls) -> BoolArray:
-    """Which contacts belong to the universal control, shape (n_contacts,)."""
-    if controls.holdout == 0:
-        return np.zeros(len(contact_ids), dtype=np.bool_)
-    return hash_to_unit(contact_ids, f"{controls.salt}|{HOLDOUT}") < controls.holdout
-
-
 def apply_holdout(candidates: Candidates, catalog: CompiledCatalog, held_out: BoolArray) -> None:
     """Take every candidate of the held-out contacts out, but for mandatory and transactional ones, which are owed to them."""
     removal = Removal("control", HOLDOUT, "kept without contact, to measure what contacting is worth")
