@@ -15,7 +15,7 @@ from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LAW_CASES = int(os.environ.get("LAW_CASES") or (1_000 if os.environ.get("CI") else 100))
+LAW_CASES = int(os.environ.get("LAW_CASES") or (300 if os.environ.get("CI") else 100))
 """How many random cases each law of the core is held against; `make laws` takes thousands."""
 
 settings.register_profile("here", deadline=None)
