@@ -23,12 +23,10 @@ from decisioning.vocabulary import BoolArray, FloatArray
 from nudge.planning import read_population
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
+from serving.planner import PLANS
 from serving.population import gather_population
 from simulation.replay import true_profit
 from simulation.truth import Truth, load_truth
-
-PLANS = "plan-"
-"""Every plan's id begins so: what was planned is not yet history for the policies that are compared with it."""
 
 AFTER_THE_RULES = ("arbitrate",)
 """Stages that rank rather than permit: what they took out is still open to another policy."""
