@@ -114,13 +114,15 @@ def _value_checks(column: ColumnSpec, anonymous: bool) -> Iterator[Check]:
         yield Check(column.name, f"{name} IS NULL AND {given}", "not a time", allowed=allowed, hint=hint)
         outside = f"{name} < TIMESTAMP '{EARLIEST}' OR {name} > TIMESTAMP '{LATEST}'"
         yield Check(column.name, outside, "not a plausible time", allowed=f"{EARLIEST} to {LATEST}")
-    if column.kind in ("money", "cost", "probability"):
+    if column.kind in ("money", "cost", "probability", "weight"):
         yield Check(column.name, f"{name} IS NULL AND {given}", "not a number", allowed="a number")
     if column.kind in ("money", "cost"):
         hint = f"where it means 'not known', write CASE WHEN isfinite({column.name}) THEN {column.name} END"
         yield Check(column.name, f"NOT isfinite({name})", "NaN or infinite money", allowed="a finite number or NULL", hint=hint)
     if column.kind == "cost":
         yield Check(column.name, f"{name} < 0", "negative cost", allowed="0 or more")
+    if column.kind == "weight":
+        yield Check(column.name, f"NOT ({name} > 0 AND isfinite({name}))", "not a number of rows", allowed="a finite number above 0")
     if column.kind == "probability":
         yield Check(column.name, f"NOT ({name} > 0 AND {name} <= 1)", "not a probability of what was chosen", allowed="above 0, at most 1")
     if column.allowed:

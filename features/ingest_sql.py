@@ -101,7 +101,7 @@ def typed_sql(column: ColumnSpec, duckdb_type: str) -> str:
     name = quoted(column.name)
     if column.kind == "time":
         return _time_sql(name, duckdb_type)
-    if column.kind in ("money", "cost", "probability"):
+    if column.kind in ("money", "cost", "probability", "weight"):
         return _number_sql(name, duckdb_type)
     return _text_sql(name, duckdb_type)
 

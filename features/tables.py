@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["id", "text", "time", "money", "cost", "probability", "choice"]
+Kind: TypeAlias = Literal["id", "text", "time", "money", "cost", "probability", "weight", "choice"]
 """What a column holds. ``id``, ``text`` and ``choice`` are VARCHAR, ``time`` is TIMESTAMP in UTC, the rest is DOUBLE: ``money`` in the
-catalog's currency, ``cost`` money that is not negative, ``probability`` in (0, 1], ``choice`` one of the `allowed` words."""
+catalog's currency, ``cost`` money that is not negative, ``probability`` in (0, 1], ``weight`` above 0, ``choice`` one of the `allowed`
+words."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ INTERACTIONS = TableSpec(
         ColumnSpec("channel", "text", "where"),
         ColumnSpec("selection_prob", "probability", "that the logging policy chose this action; absent: estimated, and said so"),
         ColumnSpec("cost", "cost", "what the touch cost"),
+        ColumnSpec("sample_weight", "weight", "how many rows of the whole log this row stands for; absent or NULL: 1"),
         ColumnSpec("as_of", "time", "until when features may be known, if not until occurred_at"),
     ),
     key=("interaction_id",),

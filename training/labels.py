@@ -38,6 +38,8 @@ class LoggedRows:
         The exclusive cut in time of what was known: the interaction's as_of, else its occurred_at, else `TIMELESS`.
     selection_prob : float array
         NaN where the log did not keep it.
+    sample_weight : float array
+        How many rows of the whole log the row stands for; 1 where the log does not say.
     """
 
     interaction_id: ObjectArray
@@ -47,6 +49,7 @@ class LoggedRows:
     occurred_at: TimeArray
     features_at: TimeArray
     selection_prob: FloatArray
+    sample_weight: FloatArray
 
     def __len__(self) -> int:
         return len(self.contact_id)
@@ -119,13 +122,14 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64) 
     present = _columns(db, path)
     channel = "channel" if "channel" in present else "NULL::VARCHAR"
     selection_prob = "selection_prob" if "selection_prob" in present else "NULL::DOUBLE"
+    weight = "coalesce(sample_weight, 1.0)" if "sample_weight" in present else "1.0::DOUBLE"
     known_until = "as_of" if "as_of" in present else "NULL::TIMESTAMP"
     db.execute(
         f"""
         CREATE TEMP TABLE logged AS
         SELECT row_number() OVER (ORDER BY occurred_at, interaction_id) - 1 AS row, interaction_id, contact_id, action_id,
                {channel} AS channel, occurred_at, coalesce({known_until}, occurred_at, $timeless::TIMESTAMP) AS features_at,
-               {selection_prob} AS selection_prob
+               {selection_prob} AS selection_prob, {weight} AS sample_weight
         FROM read_parquet($path) WHERE occurred_at IS NULL OR occurred_at < $as_of::TIMESTAMP
         """,
         {"path": str(path), "as_of": str(as_of), "timeless": str(TIMELESS)},
@@ -135,8 +139,8 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64) 
         name: table[name].to_numpy(zero_copy_only=False).astype(object) for name in ("interaction_id", "contact_id", "action_id", "channel")
     }
     times = {name: table[name].to_numpy(zero_copy_only=False).astype("datetime64[us]") for name in ("occurred_at", "features_at")}
-    probabilities = np.asarray(table["selection_prob"].to_numpy(zero_copy_only=False), dtype=np.float64)
-    return LoggedRows(**texts, **times, selection_prob=probabilities)
+    chances, weights = (np.asarray(table[k].to_numpy(zero_copy_only=False), dtype=np.float64) for k in ("selection_prob", "sample_weight"))
+    return LoggedRows(**texts, **times, selection_prob=chances, sample_weight=weights)
 
 
 def _read_outcomes(

@@ -92,6 +92,16 @@ REFUSALS: dict[str, tuple[str, str, list[str]]] = {
         f"SELECT * REPLACE (-1 AS cost) FROM ({INTERACTIONS})",
         ["interactions.cost: negative cost in 2 of 2 rows", "cost=-1"],
     ),
+    "a row that stands for none": (
+        "interactions",
+        f"SELECT *, 0 AS sample_weight FROM ({INTERACTIONS})",
+        ["interactions.sample_weight: not a number of rows in 2 of 2 rows", "a finite number above 0", "sample_weight=0"],
+    ),
+    "a row that stands for infinitely many": (
+        "interactions",
+        f"SELECT *, 'inf'::DOUBLE AS sample_weight FROM ({INTERACTIONS})",
+        ["interactions.sample_weight: not a number of rows in 2 of 2 rows", "sample_weight=inf"],
+    ),
     "a NaN in a money field": (
         "events",
         f"SELECT * REPLACE ('nan'::DOUBLE AS value) FROM ({EVENTS})",

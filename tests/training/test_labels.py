@@ -21,6 +21,7 @@ INTERACTION_TYPES = {
     "occurred_at": pa.timestamp("us"),
     "channel": pa.string(),
     "selection_prob": pa.float64(),
+    "sample_weight": pa.float64(),
     "as_of": pa.timestamp("us"),
 }
 OUTCOME_TYPES = {
@@ -174,11 +175,18 @@ def test_features_are_cut_at_the_interaction_s_as_of_where_it_has_one(labelled) 
     assert rows.features_at.astype("datetime64[D]").astype(str).tolist() == ["2026-03-01", "2026-03-03"]
 
 
+def test_a_row_stands_for_as_many_rows_as_it_says_and_for_one_where_it_says_nothing(labelled) -> None:  # type: ignore[no-untyped-def]
+    rows, _ = labelled([touch("i1", "2026-03-02", sample_weight=10.0), touch("i2", "2026-03-03", sample_weight=None)], None)
+
+    assert rows.sample_weight.tolist() == [10.0, 1.0]
+
+
 def test_columns_that_the_log_does_not_have_are_null(labelled) -> None:  # type: ignore[no-untyped-def]
     rows, labels = labelled([touch("i1", "2026-03-02")], None)
 
     assert rows.channel.tolist() == [None]
     assert np.isnan(rows.selection_prob).all()
+    assert rows.sample_weight.tolist() == [1.0]
     assert labels.happened["sale"].tolist() == [0.0]
 
 

@@ -34,7 +34,7 @@ def a_log(seed: int = 7) -> tuple[Prepared, Catalog]:
     ids = np.array([f"c{i}" for i in range(N)], dtype=object)
     channel = np.where(action == "no_action", None, "email").astype(object)
     prob = np.where(action == "no_action", 0.5, 0.25)
-    rows = LoggedRows(ids, ids, action, channel, never, np.full(N, NOW), prob)
+    rows = LoggedRows(ids, ids, action, channel, never, np.full(N, NOW), prob, np.ones(N))
     data = Dataset(rows, Labels({"loan_taken": loan, "card_opened": card}, {}), np.full(N, np.nan), {"x": x})
     encoder = FeatureEncoder.fit({"x": x}, {"x": "float"}, NOW)
     encoded = encoder.encode({"x": x}, NOW)
