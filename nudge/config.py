@@ -62,6 +62,14 @@ class Engine(_Frozen):
     type: str = "local"
 
 
+class Training(_Frozen):
+    """What may be set about learning; `training.context.TrainingSettings` says what each key means."""
+
+    sensitive: tuple[str, ...] = ()
+    tuning_minutes: Annotated[float, Field(ge=0.0, le=1440.0, allow_inf_nan=False)] = 0.0
+    gate_standard_errors: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 1.0
+
+
 class NudgeConfig(_Frozen):
     """The whole of nudge.yaml."""
 
@@ -70,6 +78,7 @@ class NudgeConfig(_Frozen):
     sources: Sources
     stores: Stores = Stores()
     engine: Engine = Engine()
+    training: Training = Training()
     models: dict[str, Any] | None = None
 
 

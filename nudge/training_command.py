@@ -18,7 +18,7 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
     RequestError
         `only` names no model.
     """
-    from training.context import MODELS, TrainingContext
+    from training.context import MODELS, TrainingContext, TrainingSettings
     from training.run import train
 
     if only is not None and only not in MODELS:
@@ -32,6 +32,7 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
         catalog=workspace.catalog,
         door=workspace.door,
         tracker=workspace.tracker,
+        settings=TrainingSettings(**workspace.config.training.model_dump()),
     )
     report = train(context, as_of=None if as_of is None else to_datetime64(as_of), only=only, progress=say)
     models = [

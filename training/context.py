@@ -17,6 +17,25 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class TrainingSettings:
+    """What a workspace may set about training: the key `training:` of nudge.yaml.
+
+    Attributes
+    ----------
+    sensitive : tuple of str
+        Features by whose groups the model card compares models; each must be in the feature contract.
+    tuning_minutes : float
+        Time to search for better settings of the trees; 0 keeps the defaults, and keeps training reproducible.
+    gate_standard_errors : float
+        A personalised policy must gain so many standard errors over the best constant action to be called better.
+    """
+
+    sensitive: tuple[str, ...] = ()
+    tuning_minutes: float = 0.0
+    gate_standard_errors: float = 1.0
+
+
+@dataclass(frozen=True)
 class TrainingContext:
     """Everything that training reads, built by the composition root.
 
@@ -28,6 +47,7 @@ class TrainingContext:
         The name in nudge.yaml, and what tells two workspaces of one name apart.
     seed : int
         Every random draw derives from it.
+    settings : TrainingSettings
     """
 
     workspace_dir: Path
@@ -37,6 +57,7 @@ class TrainingContext:
     catalog: Catalog
     door: FeatureDoor
     tracker: Tracker
+    settings: TrainingSettings = TrainingSettings()
 
 
 @dataclass(frozen=True)

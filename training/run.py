@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from decisioning.errors import Conflict, NotFound
+from decisioning.errors import ConfigError, Conflict, NotFound, nearest
 from estimators.bundle import PropensityBundle
 from training.context import ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
@@ -41,9 +41,12 @@ def train(
         Nothing was ingested, or the features are not built.
     Conflict
         No model could be trained; the reasons are named.
+    ConfigError
+        A sensitive column is not a feature.
     Unavailable
         MLflow does not answer.
     """
+    check_sensitive(context)
     data_dir = context.workspace_dir / "data"
     moment = default_as_of(data_dir) if as_of is None else as_of.astype("datetime64[us]")
     # On matrices of this size BLAS threads wait for each other longer than they compute.
@@ -152,6 +155,26 @@ class _Training:
             "annual_discount_rate": context.catalog.clv.annual_discount_rate,
         }
         return [Judged("clv", fitted.bundle, self.as_of, fitted.features, facts, clv_metrics(fitted), clv_plots(fitted), fitted.notes)]
+
+
+def check_sensitive(context: TrainingContext) -> None:
+    """Refuse sensitive columns that are not features.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest feature's name.
+    """
+    known = [spec.name for spec in context.door.contract.specs]
+    for name in context.settings.sensitive:
+        if name not in known:
+            raise ConfigError(
+                "is not a feature of this workspace",
+                field="training.sensitive",
+                got=name,
+                allowed="a feature, such as a column of contacts",
+                hint=nearest(name, known),
+            )
 
 
 def _silent(stage: str) -> None:

@@ -23,6 +23,8 @@ GOOD: dict[str, Any] = {"name": "shop", "sources": {"contacts": "SELECT 1 AS con
         ({"stores": {"online": {"type": "mongo"}}}, "stores.online.type: should be 'sqlite' or 'redis'; got 'mongo'"),
         ({"name": "My Shop"}, "name: String should match pattern"),
         ({"sources": {"contcts": "x"}}, "sources.contacts: is missing"),
+        ({"training": {"sensitiv": ["gender"]}}, "training.sensitiv: unknown key. Hint: did you mean 'sensitive'?"),
+        ({"training": {"tuning_minutes": -1}}, "training.tuning_minutes: "),
         ({"seed": "seven"}, "seed: should be a whole number"),
     ],
 )

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from decisioning.errors import Conflict
+from decisioning.errors import ConfigError, Conflict
 from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, loan_uplift, write_business
-from training.context import TrainingContext, TrainingReport
+from training.context import TrainingContext, TrainingReport, TrainingSettings
 from training.run import train
 from training.tracking import Tracker
 
@@ -130,6 +130,11 @@ def test_the_run_holds_a_card_with_the_split_and_the_figures(context: TrainingCo
     assert "| qini |" in card
     assert parameters["selection_prob_estimated_share"] == "0.0"
     assert len(parameters["data_sha256.interactions"]) == 64
+
+
+def test_a_sensitive_column_that_is_no_feature_is_refused_with_the_nearest_name(context: TrainingContext) -> None:
+    with pytest.raises(ConfigError, match=r"training\.sensitive: is not a feature of this workspace; got agee; .*did you mean 'age'\?"):
+        train(replace(context, settings=TrainingSettings(sensitive=("agee",))))
 
 
 def test_without_controls_uplift_is_refused_in_words_and_the_rest_is_trained(tmp_path: Path, mlflow_store: Path) -> None:
