@@ -16,7 +16,9 @@ What is learned
     `stacking.py`               the weights of several learners, the average effect among them
     `shrinkage.py`              partial pooling: actions towards each other, channels towards their action
     `clv.py`                    customer lifetime value: buy-till-you-die, and a LightGBM model beside it
-    `clv_bg_nbd.py`             how often a buyer will buy again, and whether he still does
+    `clv_bg_nbd.py`             how often a buyer will buy again, and whether he still does: BG/NBD and MBG/NBD
+    `clv_pareto_nbd.py`         the same by Pareto/NBD
+    `clv_likelihood.py`         their maximum likelihood, on grouped histories
     `clv_gamma_gamma.py`        how much he spends
     `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
     `parallel.py`               many small fits side by side

@@ -1,7 +1,10 @@
-"""BG/NBD: how often a buyer will buy again, and whether he still does, from three numbers a buyer.
+"""BG/NBD and MBG/NBD: how often a buyer will buy again, and whether he still does, from three numbers a buyer.
 
 For each buyer: `repeat` x (days with a purchase after the first), `last_gap` t_x (first to last purchase) and `age` T (first purchase to
 now). Times may be in any one unit; Nudge uses days, the published figures use weeks.
+
+A buyer may be lost after each repeat purchase (BG/NBD), or after the first one too (MBG/NBD). In every formula the second model is the
+first with x + 1 chances to be lost instead of x, and with buyers of one purchase among those who may be gone.
 """
 
 from __future__ import annotations
@@ -11,43 +14,54 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln, hyp2f1, psi
 from sklearn.base import BaseEstimator
 
 from estimators.arrays import FloatArray
+from estimators.clv_likelihood import Likelihood, check_histories, climb, group_histories, identified
 
-FEWEST_REPEAT_BUYERS = 10
-"""Below so many buyers with a second purchase nothing is estimated."""
-
-_EDGE = 9.0  # bound of every log parameter, with time in units of the mean age
 _STARTS = np.log([[0.5, 0.5, 0.5, 2.0], [1.0, 1.0, 1.0, 1.0], [0.2, 0.1, 1.0, 5.0], [3.0, 3.0, 0.3, 3.0]])
+_HAIR = 1e-6
 
 
 @dataclass(frozen=True)
 class BetaGeoParams:
     """Purchase rate ~ Gamma(r, rate alpha) over buyers; after each purchase a buyer is lost with probability ~ Beta(a, b).
 
+    Parameters
+    ----------
+    r, alpha, a, b : float
+    modified : bool
+        MBG/NBD: a buyer may be lost after his first purchase too.
+
     References
     ----------
-    Fader, Hardie and Lee, "'Counting Your Customers' the Easy Way: An Alternative to the Pareto/NBD Model", 2005.
+    Fader, Hardie and Lee, "'Counting Your Customers' the Easy Way: An Alternative to the Pareto/NBD Model", 2005; Batislam, Denizel and
+    Filiztekin, "Empirical Validation and Comparison of Models for Customer Base Analysis", 2007 (MBG/NBD).
     """
 
     r: float
     alpha: float
     a: float
     b: float
+    modified: bool = False
+
+    @property
+    def kind(self) -> str:
+        """bg_nbd or mbg_nbd."""
+        return "mbg_nbd" if self.modified else "bg_nbd"
 
     def log_likelihoods(self, repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> FloatArray:
         """ln L of each buyer, shape (n,)."""
-        return _log_likelihoods(np.array([self.r, self.alpha, self.a, self.b]), repeat, last_gap, age)[0]
+        return _log_likelihoods(np.array([self.r, self.alpha, self.a, self.b]), repeat, last_gap, age, self.modified)[0]
 
     def probability_alive(self, repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> FloatArray:
-        """P(still a buyer | x, t_x, T), shape (n,); 1 for a buyer of one purchase, as the model has it."""
+        """P(still a buyer | x, t_x, T), shape (n,); BG/NBD gives a buyer of one purchase 1, as that model has it."""
         x = np.asarray(repeat, dtype=np.float64)
-        lost = np.log(self.a) - np.log(np.maximum(self.b + x - 1.0, 1e-12))
-        lost = lost + (self.r + x) * np.log((self.alpha + age) / (self.alpha + last_gap))
-        return np.where(x > 0, 1.0 / (1.0 + np.exp(np.minimum(lost, 700.0))), 1.0)
+        lost = np.log(self.a) - np.log(np.maximum(self.b + x - 1.0 + self.modified, 1e-12))
+        lost = lost + (self.r + x) * (np.log(self.alpha + age) - np.log(self.alpha + last_gap))
+        alive = 1.0 / (1.0 + np.exp(np.minimum(lost, 700.0)))
+        return np.asarray(alive if self.modified else np.where(x > 0, alive, 1.0), dtype=np.float64)
 
     def expected_transactions(self, horizon: FloatArray | float, repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> FloatArray:
         """E[purchase days in the next `horizon` | x, t_x, T], broadcast over all arguments.
@@ -56,28 +70,32 @@ class BetaGeoParams:
         2F1(A, B; C; z) = (1 - z)^(C - A - B) 2F1(C - A, C - B; C; z) leaves small parameters and no power of the purchase count.
         """
         x = np.asarray(repeat, dtype=np.float64)
-        a = self.a if abs(self.a - 1.0) > 1e-6 else 1.0 + 1e-6  # the limit at a = 1 exists, the formula does not
+        a = self.a if abs(self.a - 1.0) > _HAIR else 1.0 + _HAIR  # the limit at a = 1 exists, the formula does not
+        both = a + self.b + self.modified - 1.0
+        both = both if abs(both) > _HAIR else _HAIR  # nor at x = 0 and a + b = 1
         z = horizon / (self.alpha + age + horizon)
-        tail = (1.0 - z) ** (a - 1.0) * hyp2f1(a + self.b - 1.0 - self.r, a - 1.0, a + self.b + x - 1.0, z)
-        expected = (a + self.b + x - 1.0) / (a - 1.0) * (1.0 - tail)
-        expected = np.maximum(expected, 0.0) * self.probability_alive(repeat, last_gap, age)
-        return np.asarray(expected, dtype=np.float64)
+        tail = (1.0 - z) ** (a - 1.0) * hyp2f1(both - self.r, a - 1.0, both + x, z)
+        expected = np.maximum((both + x) / (a - 1.0) * (1.0 - tail), 0.0)
+        return np.asarray(expected * self.probability_alive(repeat, last_gap, age), dtype=np.float64)
 
     def to_dict(self) -> dict[str, float]:
         """The parameters as JSON values."""
         return {"r": self.r, "alpha": self.alpha, "a": self.a, "b": self.b}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> BetaGeoParams:
+    def from_dict(cls, data: Mapping[str, Any], *, modified: bool = False) -> BetaGeoParams:
         """The parameters that `to_dict` wrote."""
-        return cls(*(float(data[name]) for name in ("r", "alpha", "a", "b")))
+        r, alpha, a, b = (float(data[name]) for name in ("r", "alpha", "a", "b"))
+        return cls(r, alpha, a, b, modified)
 
 
 class BetaGeo(BaseEstimator):
-    """Maximum likelihood of BG/NBD, on grouped statistics, from several starts.
+    """Maximum likelihood of BG/NBD or MBG/NBD, on grouped histories, from several starts.
 
     Parameters
     ----------
+    modified : bool
+        MBG/NBD.
     max_iter : int
         Of each start.
 
@@ -90,7 +108,8 @@ class BetaGeo(BaseEstimator):
         False where hardly a buyer is ever lost: then (a, b) ran to an edge, which predictions do not mind.
     """
 
-    def __init__(self, max_iter: int = 500) -> None:
+    def __init__(self, modified: bool = False, max_iter: int = 500) -> None:
+        self.modified = modified
         self.max_iter = max_iter
 
     def fit(self, repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> BetaGeo:
@@ -107,71 +126,34 @@ class BetaGeo(BaseEstimator):
             If the rows are not such, or do not identify the purchase rate.
         """
         check_histories(repeat, last_gap, age)
-        scale = float(np.mean(age))
-        rows = np.column_stack([repeat, np.asarray(last_gap) / scale, np.asarray(age) / scale]).astype(np.float64)
-        unique, counts = np.unique(rows, axis=0, return_counts=True)
-        solution = self._climb(unique, counts / len(rows))
-        if abs(solution[0]) > _EDGE - 0.5 or abs(solution[1]) > _EDGE - 0.5:
-            raise ValueError(
-                "BG/NBD: the purchases do not identify the purchase rate: r or alpha runs to an edge. Hint: use the LightGBM model"
-            )
+        histories = group_histories(repeat, last_gap, age)
+        name = "MBG/NBD" if self.modified else "BG/NBD"
+        solution = climb(name, beta_geo_likelihood(modified=self.modified), histories, list(_STARTS), self.max_iter)
         r, alpha, a, b = np.exp(solution).tolist()
-        self.params_ = BetaGeoParams(r, alpha * scale, a, b)
-        self.dropout_identified_ = bool(np.all(np.abs(solution[2:]) < _EDGE - 0.5))
-        unscaled = self.params_.log_likelihoods(unique[:, 0], unique[:, 1] * scale, unique[:, 2] * scale)
-        self.log_likelihood_ = float(counts @ unscaled)
+        self.params_ = BetaGeoParams(r, alpha * histories.scale, a, b, self.modified)
+        self.dropout_identified_ = identified(solution[2:])
+        values = self.params_.log_likelihoods(histories.repeat, histories.last_gap, histories.age)
+        self.log_likelihood_ = float(histories.counts @ values)
         return self
 
-    def _climb(self, unique: FloatArray, weights: FloatArray) -> FloatArray:
-        x, t_x, age = unique.T
 
-        def loss(log_params: FloatArray) -> tuple[float, FloatArray]:
-            values, gradient = _log_likelihoods(np.exp(log_params), x, t_x, age)
-            return -float(weights @ values), -(gradient @ weights) * np.exp(log_params)
-
-        options = {"maxiter": self.max_iter, "ftol": 1e-14, "gtol": 1e-8}
-        bounds = [(-_EDGE, _EDGE)] * 4
-        climbs = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in _STARTS]
-        best = min(climbs, key=lambda climb: float(climb.fun))
-        inside = np.abs(best.x) < _EDGE - 1e-6
-        if not np.isfinite(best.fun) or np.abs(np.where(inside, best.jac, 0.0)).max() > 1e-4:
-            raise ValueError("BG/NBD: the likelihood did not converge from any start. Hint: more buyers, or the LightGBM model")
-        return np.asarray(best.x, dtype=np.float64)
+def beta_geo_likelihood(*, modified: bool) -> Likelihood:
+    """(params, x, t_x, T) -> ln L of each row and its gradient in (r, alpha, a, b)."""
+    return lambda params, x, t_x, age: _log_likelihoods(params, x, t_x, age, modified)
 
 
-def check_histories(repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> None:
-    """Refuse buying histories that BG/NBD cannot read or learn from.
-
-    Raises
-    ------
-    ValueError
-        With what is wrong and in how many rows.
-    """
-    x, t_x, span = (np.asarray(values, dtype=np.float64) for values in (repeat, last_gap, age))
-    if not len(x) == len(t_x) == len(span):
-        raise ValueError(f"BG/NBD: the three arrays differ in length; got {len(x)}, {len(t_x)} and {len(span)}")
-    wrong = ~((x >= 0) & (t_x >= 0) & (t_x <= span) & (span > 0) & np.isfinite(span))
-    if wrong.any():
-        raise ValueError(f"BG/NBD: {int(wrong.sum())} rows break repeat >= 0 and 0 <= last_gap <= age and age > 0")
-    repeaters = int((x > 0).sum())
-    if repeaters < FEWEST_REPEAT_BUYERS:
-        raise ValueError(
-            f"BG/NBD: too few buyers bought twice; got {repeaters}; allowed: {FEWEST_REPEAT_BUYERS} or more. Hint: a longer history"
-        )
-
-
-def _log_likelihoods(params: FloatArray, x: FloatArray, t_x: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """ln L of each row, shape (n,), and its gradient in (r, alpha, a, b), shape (4, n)."""
+def _log_likelihoods(params: FloatArray, x: FloatArray, t_x: FloatArray, age: FloatArray, modified: bool) -> tuple[FloatArray, FloatArray]:
     r, alpha, a, b = params
+    chances = x + modified
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-    common = common + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+    common = common + gammaln(a + b) + gammaln(b + chances) - gammaln(b) - gammaln(a + b + chances)
     alive = -(r + x) * np.log(alpha + age)
-    beyond = np.maximum(b + x - 1.0, 1e-12)
-    lost = np.where(x > 0, np.log(a) - np.log(beyond) - (r + x) * np.log(alpha + t_x), -np.inf)
+    beyond = np.maximum(b + chances - 1.0, 1e-12)
+    lost = np.where(chances > 0, np.log(a) - np.log(beyond) - (r + x) * np.log(alpha + t_x), -np.inf)
     total = np.logaddexp(alive, lost)
     share = np.exp(alive - total)
     by_r = psi(r + x) - psi(r) + np.log(alpha) - share * np.log(alpha + age) - (1 - share) * np.log(alpha + t_x)
     by_alpha = r / alpha - (r + x) * (share / (alpha + age) + (1 - share) / (alpha + t_x))
-    by_a = psi(a + b) - psi(a + b + x) + (1 - share) / a
-    by_b = psi(a + b) + psi(b + x) - psi(b) - psi(a + b + x) - (1 - share) / beyond
+    by_a = psi(a + b) - psi(a + b + chances) + (1 - share) / a
+    by_b = psi(a + b) + psi(b + chances) - psi(b) - psi(a + b + chances) - (1 - share) / beyond
     return common + total, np.stack([by_r, by_alpha, by_a, by_b])
