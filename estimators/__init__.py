@@ -11,9 +11,16 @@ What is learned
     `blending.py`               the weights of its members, by out-of-fold log loss
     `calibration.py`            calibration error, two calibrators, the choice between them and none
     `value.py`                  ValueModel: money of a response, given that there is one
-    `uplift.py`                 DoublyRobustUplift: what the contact changes, in three steps:
-    `nuisance.py`               what happens with and without it, out of fold
+    `uplift.py`                 DoublyRobustUplift: what one action changes; it is a case of
+    `action_uplifts.py`         what many actions change, in four steps: effects, pseudo-outcomes, stack, pooling
+    `effects.py`                the hierarchical model of all effects, with
+    `effect_rows.py`            the rows as it reads them,
+    `effect_levels.py`          which effects actions share,
+    `effect_system.py`          and Newton's equations
+    `curves.py`                 a square beside each number
+    `nuisance.py`               what happens with and without the contact, out of fold, and the pseudo-outcomes
     `stacking.py`               the weights of several learners, the average effect among them
+    `gate.py`                   are the differences between contacts sure enough to act on?
     `shrinkage.py`              partial pooling: actions towards each other, channels towards their action
     `clv.py`                    customer lifetime value: buy-till-you-die, and a LightGBM model beside it
     `clv_bg_nbd.py`             how often a buyer will buy again, and whether he still does: BG/NBD and MBG/NBD
@@ -26,6 +33,8 @@ What is learned
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
     `heads.py`, `clv_heads.py`  a fitted model per action, made of such parts
+    `uplift_head.py`            the uplift of an action, by channel and with its error
+    `served_effects.py`         the effect model's part in it
     `bundle.py`                 `load_bundle` and the three bundles:
     `bundle_propensity.py`, `bundle_uplift.py`, `bundle_clv.py`
     `bundle_files.py`           a bundle as a directory of JSON and LightGBM text, never a pickle

@@ -13,12 +13,12 @@ from estimators.arrays import Columns, FloatArray
 from estimators.bundle_files import write_bundle
 from estimators.bundle_propensity import Arm
 from estimators.encoding import Encoded, FeatureEncoder
-from estimators.heads import UpliftHead
+from estimators.uplift_head import UpliftHead
 
 
 @dataclass(frozen=True, eq=False)
 class UpliftBundle:
-    """Uplift per action and channel: the action's head plus the channel's shrunk offset.
+    """Uplift per action and channel.
 
     Parameters
     ----------
@@ -27,8 +27,6 @@ class UpliftBundle:
     encoder : FeatureEncoder
     heads : mapping of action_id to UpliftHead
         Empty where uplift cannot be identified; then `reason` says why.
-    channel_offsets : mapping of (action_id, channel) to float
-        Probability; an absent arm has none.
     average_effects : mapping of (action_id, channel) to (effect, standard error)
         Channel None is the action whatever its channel.
     reason : str or None
@@ -40,7 +38,6 @@ class UpliftBundle:
     contract_hash: str
     encoder: FeatureEncoder
     heads: Mapping[str, UpliftHead]
-    channel_offsets: Mapping[Arm, float] = field(default_factory=dict)
     average_effects: Mapping[Arm, tuple[float, float]] = field(default_factory=dict)
     reason: str | None = None
 
@@ -56,13 +53,18 @@ class UpliftBundle:
     def uplift(self, columns: Columns, as_of: Any, arms: Sequence[Arm], *, encoded: Encoded | None = None) -> FloatArray:
         """P(goal | contacted) - P(goal | not contacted) of n contacts for K arms, shape (n, K); NaN for an action without a head."""
         rows = self.encode(columns, as_of) if encoded is None else encoded
-        known = {action for action, _ in arms if action in self.heads}
-        by_action = {action: self.heads[action].effect(rows) for action in sorted(known)}
         out = np.full((len(rows), len(arms)), np.nan)
         for k, (action, channel) in enumerate(arms):
-            if action in by_action:
-                out[:, k] = np.clip(by_action[action] + self.channel_offsets.get((action, channel), 0.0), -1.0, 1.0)
+            if action in self.heads:
+                out[:, k] = self.heads[action].effect_on(rows, channel)
         return out
+
+    def standard_errors(self, columns: Columns, as_of: Any, actions: Sequence[str], *, encoded: Encoded | None = None) -> FloatArray:
+        """Of the uplift of n contacts for K actions, shape (n, K); NaN for an action without a head."""
+        rows = self.encode(columns, as_of) if encoded is None else encoded
+        unknown = np.full(len(rows), np.nan)
+        found = [self.heads[action].standard_errors(rows) if action in self.heads else unknown for action in actions]
+        return np.column_stack(found) if found else np.empty((len(rows), 0))
 
     def evidence(self, action_id: str) -> int:
         """The number of contacted interactions behind an action's head; 0 where it has none."""
@@ -74,7 +76,6 @@ class UpliftBundle:
             "contract_hash": self.contract_hash,
             "encoder": self.encoder.to_dict(),
             "heads": {action: head.to_dict() for action, head in self.heads.items()},
-            "channel_offsets": [[action, channel, offset] for (action, channel), offset in self.channel_offsets.items()],
             "average_effects": [[action, channel, *effect] for (action, channel), effect in self.average_effects.items()],
             "reason": self.reason,
         }
@@ -87,7 +88,6 @@ class UpliftBundle:
             contract_hash=body["contract_hash"],
             encoder=FeatureEncoder.from_dict(body["encoder"]),
             heads={action: UpliftHead.from_dict(head) for action, head in body["heads"].items()},
-            channel_offsets={(action, channel): float(offset) for action, channel, offset in body["channel_offsets"]},
             average_effects={
                 (action, channel): (float(effect), float(error)) for action, channel, effect, error in body["average_effects"]
             },

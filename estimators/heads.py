@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from estimators.arrays import FloatArray
 from estimators.calibration import Calibrator, calibrator_from_dict, clip_probability
 from estimators.encoding import Encoded
-from estimators.scores import LinearScore, Score, TreeScore, score_from_dict
+from estimators.scores import LinearScore, TreeScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,70 +112,6 @@ class ValueHead:
         """The head that `to_dict` wrote."""
         score = None if data["score"] is None else LinearScore.from_dict(data["score"])
         return cls(float(data["mean"]), score, float(data["low"]), float(data["high"]), int(data["responses"]))
-
-
-@dataclass(frozen=True, eq=False)
-class UpliftMember:
-    """One member of a stack: it adds weight * (score - centre), so it moves contacts apart and never the average.
-
-    Parameters
-    ----------
-    name : str
-    weight : float
-    centre : float
-        The score's mean over the training population.
-    score : Score
-    """
-
-    name: str
-    weight: float
-    centre: float
-    score: Score
-
-
-@dataclass(frozen=True, eq=False)
-class UpliftHead:
-    """tau(x) = average_effect + sum over members k of weight_k * (score_k(x) - centre_k), within [-1, 1].
-
-    Parameters
-    ----------
-    average_effect, standard_error : float
-        The average effect of the action over the training population and its standard error, as probabilities.
-    members : tuple of UpliftMember
-        Empty where the data show no difference between contacts.
-    evidence : int
-        Contacted interactions behind it.
-    """
-
-    average_effect: float
-    standard_error: float
-    members: tuple[UpliftMember, ...]
-    evidence: int
-
-    def effect(self, rows: Encoded) -> FloatArray:
-        """The uplift in probability, shape (n,)."""
-        tau: FloatArray = np.full(len(rows), self.average_effect)
-        for member in self.members:
-            tau += member.weight * (member.score.of(rows) - member.centre)
-        return np.clip(tau, -1.0, 1.0)
-
-    def with_average(self, average_effect: float) -> UpliftHead:
-        """The same head around another average effect, for partial pooling over actions."""
-        return replace(self, average_effect=float(average_effect))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The head as JSON values."""
-        members = [{"name": m.name, "weight": m.weight, "centre": m.centre, "score": m.score.to_dict()} for m in self.members]
-        averages = {"average_effect": self.average_effect, "standard_error": self.standard_error}
-        return {**averages, "members": members, "evidence": self.evidence}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> UpliftHead:
-        """The head that `to_dict` wrote."""
-        members = tuple(
-            UpliftMember(m["name"], float(m["weight"]), float(m["centre"]), score_from_dict(m["score"])) for m in data["members"]
-        )
-        return cls(float(data["average_effect"]), float(data["standard_error"]), members, int(data["evidence"]))
 
 
 def shift_log_odds(p: FloatArray, offset: float) -> FloatArray:

@@ -14,7 +14,8 @@ import lightgbm
 import numpy as np
 from scipy.special import expit
 
-from estimators.arrays import FloatArray
+from estimators.arrays import FloatArray, IntArray
+from estimators.curves import Curves, squares
 from estimators.encoding import Encoded
 
 MANY_ROWS = 5_000
@@ -133,6 +134,92 @@ class ContrastScore:
         return cls(LinearScore.from_dict(data["exposed"]), LinearScore.from_dict(data["unexposed"]))
 
 
+@dataclass(frozen=True, eq=False)
+class CurvedScore:
+    """intercept + coef . x + bent_coef . squares(x[bent]) on the linear matrix.
+
+    Parameters
+    ----------
+    intercept : float
+    coef : array, shape (m,)
+    bent : array of int, shape (k,)
+        Positions of the columns with a square.
+    bent_coef : array, shape (k,)
+    """
+
+    intercept: float
+    coef: FloatArray
+    bent: IntArray
+    bent_coef: FloatArray
+
+    @classmethod
+    def of_design(cls, coef: FloatArray, curves: Curves) -> CurvedScore:
+        """The score whose coefficients on `curves.design` are given, shape (1 + m + k,)."""
+        return cls(float(coef[0]), coef[1 : 1 + curves.width], curves.bent, coef[1 + curves.width :])
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The numbers, shape (n,)."""
+        total: FloatArray = np.einsum("ij,j->i", rows.linear, self.coef) + self.intercept
+        # take, not fancy indexing: that would lay the rows out by columns, and many rows would add up in another order than one.
+        return np.asarray(total + np.einsum("ij,j->i", squares(rows.linear.take(self.bent, axis=1)), self.bent_coef))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        arrays = {"coef": self.coef.tolist(), "bent": self.bent.tolist(), "bent_coef": self.bent_coef.tolist()}
+        return {"type": "curved", "intercept": self.intercept, **arrays}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CurvedScore:
+        """The part that `to_dict` wrote."""
+        arrays = (np.array(data[name], dtype=np.float64) for name in ("coef", "bent_coef"))
+        coef, bent_coef = arrays
+        return cls(float(data["intercept"]), coef, np.array(data["bent"], dtype=np.int64), bent_coef)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelContrast:
+    """What an action changes on each channel: expit(exposed on the channel) - expit(unexposed).
+
+    Parameters
+    ----------
+    unexposed : CurvedScore
+        Log odds of the goal without contact.
+    exposed : mapping of channel to CurvedScore
+        Log odds with the action; channel None is the action on whatever channel.
+    shares : mapping of channel to float
+        How the log mixed the channels; adds up to 1.
+    """
+
+    unexposed: CurvedScore
+    exposed: Mapping[str | None, CurvedScore]
+    shares: Mapping[str | None, float]
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The difference over the log's mix of channels, shape (n,), each between -1 and 1."""
+        mixed = np.zeros(len(rows))
+        for channel, share in self.shares.items():
+            mixed += share * expit(self.exposed[channel].of(rows))
+        return np.asarray(mixed - expit(self.unexposed.of(rows)))
+
+    def shift(self, rows: Encoded, channel: str | None) -> FloatArray:
+        """How far the difference on one channel lies above that of the mix, shape (n,); 0 for a channel that is not known."""
+        if channel not in self.exposed or set(self.shares) == {channel}:
+            return np.zeros(len(rows))
+        return np.asarray(expit(self.exposed[channel].of(rows)) - expit(self.unexposed.of(rows)) - self.of(rows))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        exposed = [[channel, score.to_dict()] for channel, score in self.exposed.items()]
+        shares = [[channel, share] for channel, share in self.shares.items()]
+        return {"type": "channels", "unexposed": self.unexposed.to_dict(), "exposed": exposed, "shares": shares}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChannelContrast:
+        """The part that `to_dict` wrote."""
+        exposed = {channel: CurvedScore.from_dict(score) for channel, score in data["exposed"]}
+        return cls(CurvedScore.from_dict(data["unexposed"]), exposed, {channel: float(share) for channel, share in data["shares"]})
+
+
 def score_from_dict(data: Mapping[str, Any]) -> Score:
     """The part that its `to_dict` wrote, by its type.
 
@@ -145,6 +232,8 @@ def score_from_dict(data: Mapping[str, Any]) -> Score:
         "linear": LinearScore.from_dict,
         "trees": TreeScore.from_dict,
         "contrast": ContrastScore.from_dict,
+        "curved": CurvedScore.from_dict,
+        "channels": ChannelContrast.from_dict,
     }
     if data.get("type") not in readers:
         raise ValueError(f"a part of a model has an unknown type; got {data.get('type')!r}; allowed: {', '.join(readers)}")

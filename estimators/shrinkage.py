@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
 from estimators.calibration import clip_probability
-from estimators.heads import UpliftHead
+from estimators.uplift_head import UpliftHead
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -1,6 +1,6 @@
-"""Third step of an uplift: non-negative weights of several learners, with the average effect in the library.
+"""The weights of several learners of one uplift, with the average effect in the library.
 
-The library's constant takes what the others do not earn, so thin data shrinks to the average effect.
+The library's constant takes what the others do not earn.
 """
 
 from __future__ import annotations
@@ -46,32 +46,48 @@ class Stack:
 
 
 def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: FloatArray) -> Stack:
-    """Weights that minimise the weighted squared distance to the pseudo-outcomes, then shrunk by their own evidence.
+    """Weights between what is believed beforehand, all on the first member, and those that fit the pseudo-outcomes best.
 
-    The doubly robust loss is noisy: where contacts do not differ, some weights come out positive by chance. With the t-statistic t of the
-    combination all weights are multiplied by t^2 / (1 + t^2), the share of signal in signal plus noise; below t = 0 by 0. A weight
-    under LEAST_WEIGHT is dropped: its member would cost more to serve than it adds.
+    The doubly robust loss is noisy: free weights chase the noise, and a library of many learners does worse than one good learner. So the
+    free weights are heard as far as they are sure. With L the weighted squared distance to the pseudo-outcomes, Q = (L of the first member
+    alone - L of the free weights) in units of its own noise is about chi-squared with one degree of freedom a member when the first
+    member is right; the step from it towards the free weights is shortened to 1 - K / Q of itself, and to 0 where Q < K. A weight under
+    LEAST_WEIGHT is dropped: its member would cost more to serve than it adds.
 
     Parameters
     ----------
     pseudo_outcome : array, shape (n,)
     members : array, shape (n, K)
-        Out-of-fold uplifts.
+        Out-of-fold uplifts, the most trusted first.
     sample_weight : array, shape (n,)
 
     References
     ----------
-    Lan and Syrgkanis, "Causal Q-Aggregation for CATE Model Selection", 2023.
+    Lan and Syrgkanis, "Causal Q-Aggregation for CATE Model Selection", 2023 (the loss). Efron and Morris, "Data Analysis Using Stein's
+    Estimator and its Generalizations", 1975 (the step).
     """
     share = sample_weight / sample_weight.sum()
     average = float(share @ pseudo_outcome)
     residual = pseudo_outcome - average
     standard_error = float(np.sqrt((share**2) @ residual**2))
     centred = members - share @ members
-    weights = _simplex_least_squares(centred, residual, share)
-    evidence = _t_statistic(centred @ weights, residual, share)
-    shrunk = weights * (evidence**2 / (1.0 + evidence**2) if evidence > 0 else 0.0)
-    return Stack(average, standard_error, np.where(shrunk < LEAST_WEIGHT, 0.0, shrunk), evidence)
+    trusted = np.eye(members.shape[1])[0]
+    free = _simplex_least_squares(centred, residual, share)
+    gained = _loss(centred @ trusted, residual, share) - _loss(centred @ free, residual, share)
+    sureness = gained / max(_noise(centred @ free, residual, share), 1e-300)
+    step = max(0.0, 1.0 - members.shape[1] / sureness) if sureness > 0 else 0.0
+    weights = trusted + step * (free - trusted)
+    weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+    return Stack(average, standard_error, weights, _t_statistic(centred @ weights, residual, share))
+
+
+def _loss(combined: FloatArray, residual: FloatArray, share: FloatArray) -> float:
+    return float(share @ (residual - combined) ** 2)
+
+
+def _noise(combined: FloatArray, residual: FloatArray, share: FloatArray) -> float:
+    """What one superfluous weight takes off the loss on average: the residuals' variance over the effective rows."""
+    return float((share**2) @ (residual - combined) ** 2)
 
 
 def _simplex_least_squares(x: FloatArray, y: FloatArray, share: FloatArray) -> FloatArray:

@@ -19,6 +19,8 @@ eligible_rows.py    which logged rows an action's eligibility condition holds fo
 
 fit_propensity.py   responses, opt-outs and observed values per action -> PropensityBundle
 fit_uplift.py       each action against no_action -> UpliftBundle
+uplift_gate.py      whether differences between contacts are worth acting on, in money and in words
+money.py            what a response is worth and what a contact costs, on logged rows
 fit_clv.py          BG/NBD x Gamma-Gamma against LightGBM on a split in time -> ClvBundle
 spending.py         money that contacts spent: what CLV learns from and is judged by
 

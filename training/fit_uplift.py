@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from decisioning.catalog import Action, Catalog
-from decisioning.vocabulary import FloatArray, IntArray
-from estimators.bundle import Arm, UpliftBundle
-from estimators.heads import UpliftHead
-from estimators.parallel import fit_each
-from estimators.shrinkage import mean_offsets, shrink_offsets, shrink_to_pool
-from estimators.uplift import DoublyRobustUplift
+from decisioning.vocabulary import NO_ACTION, FloatArray, IntArray
+from estimators.action_uplifts import ActionUplift, ActionUplifts, UpliftSettings, fit_action_uplifts
+from estimators.bundle import Arm, PropensityBundle, UpliftBundle
+from estimators.effect_levels import Place
+from estimators.effect_rows import NOTHING, LoggedActions
 from training.eligible_rows import eligible_rows
+from training.money import Money
 from training.prepared import Prepared
+from training.splits import contact_share
+from training.uplift_gate import Verdict, pass_the_gate
 
 WORKERS = 2
 SERVED_CV = 4
@@ -32,26 +32,30 @@ NO_CONTROL = (
 
 @dataclass(frozen=True, eq=False)
 class FittedUplift:
-    """The bundle, the models behind it, and why an action has none.
+    """The bundle, what it was chosen by, and why an action has none.
 
     Attributes
     ----------
-    models : mapping of action_id to DoublyRobustUplift
-    pairs : mapping of action_id to int array
-        The rows that each model was fitted on.
+    verdict : Verdict or None
+        Of the gate; None where no action could be fitted.
     refused : mapping of action_id to str
     """
 
     bundle: UpliftBundle
-    models: dict[str, DoublyRobustUplift]
-    pairs: dict[str, IntArray]
+    verdict: Verdict | None
     refused: dict[str, str]
 
 
-def fit_uplift(prepared: Prepared, catalog: Catalog, *, seed: int, cv: int = SERVED_CV) -> FittedUplift:
-    """One doubly robust model for each action with eligible controls; thin actions' average effects are drawn to the mean over actions.
-
-    Each row weighs 1 / selection_prob. A channel moves the uplift by an offset: the mean residual of its contacted rows, drawn towards 0.
+def fit_uplift(
+    prepared: Prepared,
+    catalog: Catalog,
+    *,
+    seed: int,
+    cv: int = SERVED_CV,
+    propensity: PropensityBundle | None = None,
+    gate_errors: float = 1.0,
+) -> FittedUplift:
+    """One model of all actions with eligible controls, then the gate.
 
     Parameters
     ----------
@@ -59,35 +63,59 @@ def fit_uplift(prepared: Prepared, catalog: Catalog, *, seed: int, cv: int = SER
     catalog : Catalog
     seed : int
     cv : int
-        Folds of the cross-fitting.
+        Folds of the cross-fitting; all rows of a contact are in one.
+    propensity : PropensityBundle, optional
+        Knows observed values; without it the gate leaves actions with `value: observed` as they are.
+    gate_errors : float
+        Standard errors by which personal differences must gain.
     """
-    pairs: dict[str, IntArray] = {}
     refused: dict[str, str] = {}
     for action in catalog.actions:
-        rows = uplift_pair(prepared, action)
-        reason = _refusal(prepared, action, rows)
-        if reason is None:
-            pairs[action.id] = rows
-        else:
+        reason = _refusal(prepared, action, uplift_pair(prepared, action))
+        if reason is not None:
             refused[action.id] = reason
-    jobs: dict[str, Callable[[], DoublyRobustUplift]] = {
-        action.id: partial(_fit, prepared, action, pairs[action.id], seed, cv)
-        for action in sorted(catalog.actions, key=lambda action: -len(pairs.get(action.id, ())))
-        if action.id in pairs
-    }
-    # The largest first: the others fit beside it.
-    fitted = fit_each(jobs, workers=WORKERS)
-    models = {action_id: fitted[action_id] for action_id in pairs}
+    actions = tuple(action for action in catalog.actions if action.id not in refused)
     reason = None if prepared.controls.any() else NO_CONTROL
+    if not actions:
+        return FittedUplift(UpliftBundle(prepared.contract_hash, prepared.encoder, {}, reason=reason), None, refused)
+    logged = logged_actions(prepared, actions)
+    folds = (contact_share(prepared.data.rows.contact_id, salt=f"{seed}:uplift") * cv).astype(np.int64)
+    settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed)
+    weight = prepared.data.rows.sample_weight / prepared.selection.prob
+    fitted = fit_action_uplifts(prepared.encoded, logged, weight, folds, settings)
+    names, money = tuple(action.id for action in actions), Money.of(actions, prepared, catalog, propensity)
+    verdict = pass_the_gate(fitted, logged, names, money, prepared, errors=gate_errors)
+    heads = {action.id: fitted.by_action[k].head.trusted(verdict.trust[k]) for k, action in enumerate(actions) if k in fitted.by_action}
     bundle = UpliftBundle(
         contract_hash=prepared.contract_hash,
         encoder=prepared.encoder,
-        heads=_pooled_heads(models),
-        channel_offsets=shrink_offsets(_channel_effects(prepared, models, pairs)),
-        average_effects=_average_effects(prepared, models, pairs),
+        heads=heads,
+        average_effects=_average_effects(prepared, logged, actions, fitted),
         reason=reason,
     )
-    return FittedUplift(bundle, models, pairs, refused)
+    return FittedUplift(bundle, verdict, refused)
+
+
+def logged_actions(prepared: Prepared, actions: tuple[Action, ...]) -> LoggedActions:
+    """The rows as the effect model reads them; rows of other actions belong to no cell."""
+    rows = prepared.data.rows
+    goals = tuple(dict.fromkeys(str(action.goal) for action in actions))
+    number = {NO_ACTION: NOTHING, **{action.id: k for k, action in enumerate(actions)}}
+    other = len(actions)  # an index that no action has
+    place = np.array([number.get(name, other) for name in rows.action_id.tolist()], dtype=np.int64)
+    contacted = (place != NOTHING) & (place != other)
+    channels = tuple(sorted({str(name) for name in rows.channel[contacted].tolist() if name is not None}))
+    known = {name: k for k, name in enumerate(channels)}
+    return LoggedActions(
+        places=tuple(Place(action.id, action.group or "", action.issue or "") for action in actions),
+        channels=channels,
+        goal_of=np.array([goals.index(str(action.goal)) for action in actions], dtype=np.int64),
+        action=place,
+        channel=np.where(contacted, [known.get(name, NOTHING) for name in rows.channel.tolist()], NOTHING),
+        labels=np.column_stack([prepared.data.labels.happened[goal] for goal in goals]),
+        open=np.column_stack([eligible_rows(action, prepared.dtypes, prepared.data.features, len(prepared)) for action in actions]),
+        weight=rows.sample_weight,
+    )
 
 
 def uplift_pair(prepared: Prepared, action: Action) -> IntArray:
@@ -111,41 +139,22 @@ def _refusal(prepared: Prepared, action: Action, rows: IntArray) -> str | None:
     return None
 
 
-def _fit(prepared: Prepared, action: Action, rows: IntArray, seed: int, cv: int) -> DoublyRobustUplift:
-    model = DoublyRobustUplift(categorical=prepared.encoder.categorical_indices, cv=cv, n_jobs=1, random_state=seed)
-    y = prepared.data.labels.happened[str(action.goal)][rows]
-    exposed = prepared.of_action(action.id)[rows].astype(np.float64)
-    weight = 1.0 / prepared.selection.prob[rows]
-    return model.fit(prepared.encoded.trees[rows], prepared.encoded.linear[rows], y, exposed, assignment_weight=weight)
-
-
-def _pooled_heads(models: dict[str, DoublyRobustUplift]) -> dict[str, UpliftHead]:
-    effects, errors = ([getattr(model, name) for model in models.values()] for name in ("average_effect_", "average_effect_se_"))
-    shrunk: FloatArray = shrink_to_pool(effects, errors) if models else np.empty(0)
-    return {action_id: model.head_.with_average(float(effect)) for (action_id, model), effect in zip(models.items(), shrunk, strict=True)}
-
-
-def _channel_effects(
-    prepared: Prepared, models: dict[str, DoublyRobustUplift], pairs: dict[str, IntArray]
+def _average_effects(
+    prepared: Prepared, logged: LoggedActions, actions: tuple[Action, ...], fitted: ActionUplifts
 ) -> dict[Arm, tuple[float, float]]:
-    """How far the contacted rows of a channel lie from what the action's model expects of them, with standard errors."""
+    """(effect, standard error) of each action, and of each of its channels over the same contacts."""
     found: dict[Arm, tuple[float, float]] = {}
-    for action_id, model in models.items():
-        rows = pairs[action_id]
-        contacted = np.flatnonzero(prepared.of_action(action_id)[rows])
-        channels = prepared.data.rows.channel[rows[contacted]].tolist()
-        offsets = mean_offsets(model.oof_residuals_[contacted], model.weights_[contacted], channels)
-        found |= {(action_id, channel): offset for channel, offset in offsets.items()}
+    for k, action in enumerate(actions):
+        one = fitted.by_action[k]
+        found[action.id, None] = (one.head.average_effect, one.head.standard_error)
+        for channel, share in logged.channel_shares(k).items():
+            if channel != NOTHING:
+                name = logged.channels[channel]
+                # A channel has its share of the contacts, and the error that comes with them.
+                found[action.id, name] = (_mean_on(one, name, prepared), one.head.standard_error / float(np.sqrt(share)))
     return found
 
 
-def _average_effects(
-    prepared: Prepared, models: dict[str, DoublyRobustUplift], pairs: dict[str, IntArray]
-) -> dict[Arm, tuple[float, float]]:
-    effects: dict[Arm, tuple[float, float]] = {
-        (action_id, None): (model.average_effect_, model.average_effect_se_) for action_id, model in models.items()
-    }
-    for (action_id, channel), (offset, error) in _channel_effects(prepared, models, pairs).items():
-        average = effects[action_id, None]
-        effects[action_id, channel] = (average[0] + offset, float(np.hypot(average[1], error)))
-    return effects
+def _mean_on(one: ActionUplift, channel: str, prepared: Prepared) -> float:
+    effect: FloatArray = one.head.effect_on(prepared.encoded.take(one.pair), channel)
+    return float(one.weight @ effect / one.weight.sum())

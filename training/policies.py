@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from decisioning.catalog import Action, Catalog
-from decisioning.rules import Rows, compile_value
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
 from measurement.off_policy import Log, overlap, policy_gain
 from training.eligible_rows import eligible_rows
-from training.fit_propensity import OBSERVED
+from training.money import cost_of, value_of
 from training.prepared import Prepared
 
 NOTHING = -1
@@ -86,7 +85,7 @@ def _prospects(
     arms = [(action.id, None) for action in actions]
     p = propensity.propensity({}, 0, arms, encoded=rows.encoded)
     tau = np.clip(uplift.uplift({}, 0, arms, encoded=rows.encoded), p - 1.0, p)
-    value = np.column_stack([_value(action, propensity, rows) for action in actions])
+    value = np.column_stack([value_of(action, propensity, rows) for action in actions])
     allowed = np.column_stack([eligible_rows(action, rows.dtypes, rows.data.features, len(rows)) for action in actions])
     return Prospects(
         actions=actions,
@@ -94,26 +93,9 @@ def _prospects(
         propensity=p,
         uplift=tau,
         value=np.nan_to_num(value),
-        cost=np.column_stack([_cost(action, rows, catalog) for action in actions]),
+        cost=np.column_stack([cost_of(action, rows, catalog) for action in actions]),
         open=allowed & np.isfinite(value),
     )
-
-
-def _value(action: Action, propensity: PropensityBundle, rows: Prepared) -> FloatArray:
-    if action.value == OBSERVED:
-        return propensity.observed_value({}, 0, [action.id], encoded=rows.encoded)[:, 0]
-    if isinstance(action.value, str):
-        expression = compile_value(action.value, rows.dtypes, path=f"actions.{action.id}.value")
-        return np.zeros(len(rows)) * np.nan if expression.context_keys else expression.numbers(Rows(rows.data.features, len(rows)))
-    return np.full(len(rows), float(action.value))
-
-
-def _cost(action: Action, rows: Prepared, catalog: Catalog) -> FloatArray:
-    by_channel = {treatment.channel: catalog.cost_of(action, treatment) for treatment in action.treatments}
-    listed = float(np.mean(list(by_channel.values())))
-    own = np.array([by_channel.get(channel, listed) for channel in rows.data.rows.channel.tolist()], dtype=np.float64)
-    got_it = rows.of_action(action.id)
-    return np.where(got_it, own, own[got_it].mean() if got_it.any() else listed)
 
 
 def _policies(prospects: Prospects, uplift: UpliftBundle) -> dict[str, IntArray]:

@@ -118,11 +118,12 @@ class _Training:
             return []
         self.tell("uplift: fitting and judging")
         catalog, seed = self.context.catalog, self.context.seed
-        tested = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV).bundle
+        errors = self.context.settings.gate_standard_errors
+        tested = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, propensity=propensity, gate_errors=errors).bundle
         scored = evaluate_uplift(tested, part.test, catalog, seed=seed)
         gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")
-        served = fit_uplift(part.all, catalog, seed=seed)
+        served = fit_uplift(part.all, catalog, seed=seed, propensity=propensity, gate_errors=errors)
         if not served.bundle.heads:
             self.warnings.extend([f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items()])
             return []
@@ -130,7 +131,10 @@ class _Training:
         for name, gain in gains.items():
             metrics |= {f"gain.{name}{suffix}": value for suffix, value in (("", gain.value), ("_low", gain.low), ("_high", gain.high))}
             metrics |= {f"ess.{name}": gain.effective_sample_size, f"share_contacted.{name}": gain.share_contacted}
+        if served.verdict is not None:
+            metrics |= served.verdict.metrics
         notes = [*part.notes, *(f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items())]
+        notes += [] if served.verdict is None else served.verdict.sentences
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
         plots = uplift_plots(served.bundle, scored, gains)

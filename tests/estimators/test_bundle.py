@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from estimators.arrays import Columns
+from estimators.action_uplifts import UpliftSettings, fit_action_uplifts
+from estimators.arrays import Columns, FloatArray
 from estimators.bundle import Bundle, ClvBundle, OptOutHead, PropensityBundle, UpliftBundle, load_bundle
 from estimators.clv import TweedieClv
 from estimators.clv_bg_nbd import BetaGeoParams
 from estimators.clv_gamma_gamma import GammaGammaParams
 from estimators.clv_heads import BtydClvHead
-from estimators.encoding import FeatureEncoder
+from estimators.effect_levels import Place
+from estimators.effect_rows import NOTHING, LoggedActions
+from estimators.encoding import Encoded, FeatureEncoder
 from estimators.propensity import ResponseModel
-from estimators.uplift import DoublyRobustUplift
+from estimators.uplift_head import UpliftHead
 from estimators.value import ValueModel
 from tests.estimators.worlds import DTYPES, NOW, mixed_columns
 
@@ -31,6 +34,17 @@ COLUMNS |= {"repeat_purchase_value_mean": np.tile([np.nan, 80.0], 1500)}
 BTYD = BtydClvHead(BetaGeoParams(0.24, 31.0, 0.79, 2.4), GammaGammaParams(6.0, 4.0, 15.0), 0.3, 0.1, 12.0)
 
 
+def an_uplift(rows: Encoded, encoder: FeatureEncoder, y: FloatArray, w: FloatArray) -> UpliftHead:
+    """Of a loan offered by telephone, which works, and by e-mail, which does not."""
+    called, everybody = w * (np.arange(len(w)) % 2 == 0), np.ones((len(w), 1), dtype=bool)
+    action, channel = np.where(w == 1, 0, NOTHING), np.where(w == 1, np.where(called, 0, 1), NOTHING)
+    labels = np.where((w == 1) & (called == 0), np.roll(y, 1) * 0.0, y)[:, None]
+    zero = np.zeros(1, dtype=np.int64)
+    logged = LoggedActions((Place("loan"),), ("call", "email"), zero, action, channel, labels, everybody, np.ones(len(w)))
+    settings = UpliftSettings(encoder.categorical_indices)
+    return fit_action_uplifts(rows, logged, np.ones(len(w)), np.arange(len(w)) // 4 % 2, settings).by_action[0].head
+
+
 @pytest.fixture(scope="module")
 def bundles() -> dict[str, Bundle]:
     rng = np.random.default_rng(0)
@@ -39,14 +53,14 @@ def bundles() -> dict[str, Bundle]:
     bend = (np.abs(np.nan_to_num(COLUMNS["age"]) - 50) > 20) * 1.0
     y = (rng.random(3_000) < expit(-2 + 1.5 * bend + w * (1.0 - bend))).astype(float)
     response = ResponseModel(encoder.categorical_indices).fit(rows.trees, y, X_linear=rows.linear).head_
-    uplift = DoublyRobustUplift(encoder.categorical_indices, cv=2).fit(rows.trees, rows.linear, y, w)
+    uplift = an_uplift(rows, encoder, y, w)
     value = ValueModel().fit(rows.linear, 50 * np.exp(0.5 * rows.linear[:, 0])).head_
     heads = {"loan": response, "card": ResponseModel().fit(rows.trees[:20], y[:20]).head_}
     tweedie = TweedieClv(encoder.categorical_indices).fit(rows.trees, rng.gamma(1.0, 10 + 50 * bend)).head(0.7)
     opt_out = OptOutHead(response, {"call": 0.4})
     return {
         "propensity": PropensityBundle("a81e", encoder, heads, {("loan", "call"): 0.3}, opt_out, {"loan": value}),
-        "uplift": UpliftBundle("a81e", encoder, {"loan": uplift.head_}, {("loan", "call"): 0.01}, {("loan", None): (0.1, 0.02)}),
+        "uplift": UpliftBundle("a81e", encoder, {"loan": uplift}, {("loan", None): (0.1, 0.02)}),
         "btyd": ClvBundle("a81e", encoder, BTYD, 365.0, 3_000),
         "trees": ClvBundle("a81e", encoder, tweedie, 365.0, 3_000),
     }
@@ -60,7 +74,8 @@ def answers(bundle: Bundle, columns: Columns) -> dict[str, Any]:
             "value": bundle.observed_value(columns, NOW, ["loan", "card"]),
         }
     if isinstance(bundle, UpliftBundle):
-        return {"uplift": bundle.uplift(columns, NOW, ARMS)}
+        actions = [action for action, _ in ARMS]
+        return {"uplift": bundle.uplift(columns, NOW, ARMS), "errors": bundle.standard_errors(columns, NOW, actions)[:, :1]}
     return {"clv": bundle.clv(columns, NOW)}
 
 

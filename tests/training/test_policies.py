@@ -6,8 +6,9 @@ import pytest
 from decisioning.catalog import Catalog
 from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.encoding import FeatureEncoder
-from estimators.heads import ResponseHead, UpliftHead, UpliftMember
+from estimators.heads import ResponseHead
 from estimators.scores import LinearScore
+from estimators.uplift_head import UpliftHead, UpliftMember
 from tests.training.workspaces import a_catalog
 from training.dataset import Dataset
 from training.labels import Labels, LoggedRows

@@ -1,0 +1,65 @@
+"""A curve for each number: the linear matrix, and beside it the square of every column that has more than two values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from estimators.arrays import FloatArray, IntArray
+
+WIDEST = 3.0
+"""A square grows no further than this many standard deviations from the mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Which columns of the linear matrix are bent.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the linear matrix.
+    bent : array of int
+        Positions of the columns that get a square.
+    """
+
+    width: int
+    bent: IntArray
+
+    @classmethod
+    def of(cls, linear: FloatArray) -> Curves:
+        """Every column that takes more than two values: the square of a flag says nothing new.
+
+        Examples
+        --------
+        >>> Curves.of(np.array([[0.0, -1.0], [1.0, 0.0], [2.0, -1.0]])).bent.tolist()
+        [0]
+        """
+        bent = [j for j in range(linear.shape[1]) if _takes_more_than_two_values(linear[:, j])]
+        return cls(linear.shape[1], np.array(bent, dtype=np.int64))
+
+    def design(self, linear: FloatArray) -> FloatArray:
+        """1, the linear columns and the squares, shape (n, 1 + width + bent)."""
+        out = np.empty((len(linear), 1 + self.width + len(self.bent)))
+        out[:, 0] = 1.0
+        out[:, 1 : 1 + self.width] = linear
+        out[:, 1 + self.width :] = squares(linear[:, self.bent])
+        return out
+
+
+def squares(values: FloatArray) -> FloatArray:
+    """(min(z^2, 9) - 1) / sqrt(2): of mean 0 and variance about 1 for a standardised, bell-shaped column.
+
+    Examples
+    --------
+    >>> squares(np.array([0.0, 1.0, 10.0])).round(3).tolist()
+    [-0.707, 0.0, 5.657]
+    """
+    bent: FloatArray = (np.minimum(values**2, WIDEST**2) - 1.0) / np.sqrt(2.0)
+    return bent
+
+
+def _takes_more_than_two_values(column: FloatArray) -> bool:
+    low, high = column.min(initial=np.inf), column.max(initial=-np.inf)
+    return bool(np.any((column != low) & (column != high)))

@@ -1,0 +1,87 @@
+"""Logged rows of many actions at once: who got what, on which channel, and which goals were reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.effect_levels import Place
+
+NOTHING = -1
+"""The index of no_action, and of a channel that the log does not know."""
+
+
+class Cell(NamedTuple):
+    """Rows that share one effect: an action on a channel, or no_action (action and channel `NOTHING`) judged by a goal."""
+
+    goal: int
+    action: int
+    channel: int
+    rows: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedActions:
+    """n logged rows, K actions, G goals, C channels.
+
+    Parameters
+    ----------
+    places : tuple of Place, length K
+    channels : tuple of str, length C
+    goal_of : array of int, shape (K,)
+        The goal of each action.
+    action, channel : arrays of int, shape (n,)
+        `NOTHING` for no_action, and for a channel that was not logged.
+    labels : array, shape (n, G)
+        1 where the goal was reached, 0 where not, NaN where that is not known.
+    open : array of bool, shape (n, K)
+        Whom an action is for.
+    weight : array, shape (n,)
+        For how many contacts a row stands.
+    """
+
+    places: tuple[Place, ...]
+    channels: tuple[str, ...]
+    goal_of: IntArray
+    action: IntArray
+    channel: IntArray
+    labels: FloatArray
+    open: BoolArray
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def contacted(self, action: int) -> BoolArray:
+        """The rows that got an action, whom it is for and whose outcome is known, shape (n,)."""
+        return np.asarray((self.action == action) & self.open[:, action] & self.known(action))
+
+    def controls(self, action: int) -> BoolArray:
+        """The no_action rows to compare an action with, shape (n,)."""
+        return np.asarray((self.action == NOTHING) & self.open[:, action] & self.known(action))
+
+    def known(self, action: int) -> BoolArray:
+        """Where the outcome of an action's goal is known, shape (n,)."""
+        return ~np.isnan(self.labels[:, self.goal_of[action]])
+
+    def channel_shares(self, action: int) -> dict[int, float]:
+        """How the contacted rows of an action are spread over channels; adds up to 1, or empty where nobody was contacted."""
+        rows = self.contacted(action)
+        total = float(self.weight[rows].sum())
+        found = np.unique(self.channel[rows]).tolist()
+        return {c: float(self.weight[rows & (self.channel == c)].sum()) / total for c in found} if total > 0 else {}
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell with its rows: the controls of each goal, then each action on each of its channels."""
+        for goal in range(self.labels.shape[1]):
+            actions = np.flatnonzero(self.goal_of == goal)
+            of_goal = self.open[:, actions].any(axis=1) & ~np.isnan(self.labels[:, goal])
+            yield Cell(goal, NOTHING, NOTHING, np.flatnonzero(of_goal & (self.action == NOTHING)))
+            for action in actions.tolist():
+                contacted = self.contacted(action)
+                for channel in np.unique(self.channel[contacted]).tolist():
+                    yield Cell(goal, action, channel, np.flatnonzero(contacted & (self.channel == channel)))

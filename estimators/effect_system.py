@@ -1,0 +1,293 @@
+"""Newton's equations of the effect model: what the rows say (moments), what is believed beforehand (priors), and the step that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
+
+from estimators.arrays import FloatArray, IntArray
+from estimators.curves import Curves
+from estimators.effect_levels import ALL
+
+CHUNK_ROWS = 32_768
+MOST_UNKNOWNS = 1_200
+"""Effects have at most about so many coefficients in all: with many actions they vary along fewer directions of the contacts."""
+
+FEWEST_DIRECTIONS, MOST_DIRECTIONS = 8, 60
+FLAT = 100.0
+"""The variance of a coefficient about which nothing is believed beforehand."""
+
+START, SMALLEST, LARGEST = 0.02, 1e-7, 1.0
+"""Variances of the others: where they start, and the range they may take."""
+
+CONSTANT, SLOPE, SQUARE = 0, 1, 2
+MAIN = "main"
+Key: TypeAlias = tuple[str, int]
+
+
+class Moments(NamedTuple):
+    """Of one cell's rows: the information matrix X' W X, shape (M, M), and the score X' (y - p), shape (M,)."""
+
+    information: FloatArray
+    score: FloatArray
+
+    def plus(self, other: Moments) -> Moments:
+        """The moments of both cells' rows."""
+        return Moments(self.information + other.information, self.score + other.score)
+
+    def minus(self, other: Moments) -> Moments:
+        """The moments of the rows that are not the other's."""
+        return Moments(self.information - other.information, self.score - other.score)
+
+
+class CellMoments(NamedTuple):
+    """Moments of a cell, the goal it is judged by and the blocks of effects it carries (none for no_action)."""
+
+    goal: int
+    blocks: tuple[int, ...]
+    moments: Moments
+
+
+def moments_of(design: FloatArray, rows: IntArray, y: FloatArray, weight: FloatArray, coef: FloatArray) -> Moments:
+    """The moments of some rows at the coefficients of their log odds.
+
+    Parameters
+    ----------
+    design : array, shape (n, M)
+    rows : array of int
+    y, weight : arrays, shape (n,)
+    coef : array, shape (M,)
+    """
+    information, score = np.zeros((len(coef), len(coef))), np.zeros(len(coef))
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = rows[start : start + CHUNK_ROWS]
+        x = design[part]
+        p = expit(x @ coef)
+        score += (weight[part] * (y[part] - p)) @ x
+        information += (x * (weight[part] * p * (1.0 - p))[:, None]).T @ x
+    return Moments(information, score)
+
+
+def directions(design: FloatArray, curves: Curves, levels: int) -> tuple[FloatArray, IntArray]:
+    """The directions along which effects may vary, shape (M, R), and the group of each: `CONSTANT`, `SLOPE` or `SQUARE`.
+
+    All columns where they are few; else the leading principal directions, two thirds of them of slopes.
+
+    Parameters
+    ----------
+    design : array, shape (n, M)
+    curves : Curves
+    levels : int
+        Blocks of effects.
+    """
+    most = int(np.clip(MOST_UNKNOWNS // levels, FEWEST_DIRECTIONS, MOST_DIRECTIONS))
+    slopes, squares = np.arange(1, 1 + curves.width), np.arange(1 + curves.width, design.shape[1])
+    shares = (most, most) if len(slopes) + len(squares) <= most else (max(most - len(squares), 2 * most // 3), most // 3)
+    parts, groups = [np.eye(design.shape[1], 1)], [CONSTANT]
+    for columns, share, group in ((slopes, shares[0], SLOPE), (squares, shares[1], SQUARE)):
+        found = _leading(design, columns, share)
+        parts.append(found)
+        groups += [group] * found.shape[1]
+    return np.hstack(parts), np.array(groups, dtype=np.int64)
+
+
+def _leading(design: FloatArray, columns: IntArray, most: int) -> FloatArray:
+    out = np.zeros((design.shape[1], min(most, len(columns))))
+    if len(columns) <= most:
+        out[columns, np.arange(len(columns))] = 1.0
+        return out
+    part = design[:, columns]
+    values, vectors = np.linalg.eigh(part.T @ part)
+    out[columns] = vectors[:, np.argsort(-values)[:most]]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Priors:
+    """Variances by level and group of coefficient; a baseline is the level `main`.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        The level of each block of effects.
+    main_groups, groups : arrays of int
+        The group of each coefficient of a baseline, shape (M,), and of an effect, shape (R,).
+    """
+
+    kinds: tuple[str, ...]
+    main_groups: IntArray
+    groups: IntArray
+    variances: dict[Key, float]
+
+    @classmethod
+    def start(cls, kinds: tuple[str, ...], curves: Curves, groups: IntArray) -> Priors:
+        """Where the search for the variances begins."""
+        main_groups = np.repeat([CONSTANT, SLOPE, SQUARE], [1, curves.width, len(curves.bent)])
+        keys = {(kind, group) for kind in (MAIN, *kinds) for group in (CONSTANT, SLOPE, SQUARE)}
+        return cls(kinds, main_groups, groups, {key: FLAT if _is_flat(key) else START for key in sorted(keys)})
+
+    def of_main(self) -> FloatArray:
+        """Variances of a baseline's coefficients, shape (M,)."""
+        return np.array([self.variances[MAIN, group] for group in self.main_groups.tolist()])
+
+    def of_effects(self) -> FloatArray:
+        """Variances of the effects' coefficients, shape (L, R)."""
+        return np.array([[self.variances[kind, group] for group in self.groups.tolist()] for kind in self.kinds])
+
+    def updated(self, theta: FloatArray, phi: FloatArray, solution: Solution) -> Priors:
+        """The next variances: the geometric mean of the EM step (safe, slow) and MacKay's (fast)."""
+        fresh = dict(self.variances)
+        kinds = np.array(self.kinds)
+        for key in self.variances:
+            level, group = key
+            if _is_flat(key):
+                continue
+            if level == MAIN:
+                value, variance = theta[:, self.main_groups == group], solution.main_variances[:, self.main_groups == group]
+            else:
+                of_level = np.ix_(kinds == level, self.groups == group)
+                value, variance = phi[of_level], solution.effect_variances[of_level]
+            if value.size:
+                fresh[key] = _next_variance(self.variances[key], value, variance)
+        return replace(self, variances=fresh)
+
+    def close_to(self, other: Priors) -> bool:
+        """No variance differs by more than a twentieth."""
+        return all(abs(np.log(value / other.variances[key])) < 0.05 or value < 10 * SMALLEST for key, value in self.variances.items())
+
+
+def _is_flat(key: Key) -> bool:
+    return key in ((MAIN, CONSTANT), (ALL, CONSTANT))
+
+
+def _next_variance(now: float, value: FloatArray, variance: FloatArray) -> float:
+    energy, spread = float((value**2).sum()), float(variance.sum())
+    em = (energy + spread) / value.size
+    mackay = energy / max(value.size - spread / now, 1e-3)
+    return float(np.clip(np.sqrt(em * max(mackay, SMALLEST)), SMALLEST, LARGEST))
+
+
+@dataclass(frozen=True, eq=False)
+class _Baseline:
+    """One goal's baseline, eliminated: its own inverse information, and how it answers to the effects it touches."""
+
+    columns: IntArray
+    inverse: FloatArray
+    answer: FloatArray
+    own_step: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A Newton step and the covariance of the coefficients there (Laplace's approximation of the posterior).
+
+    Attributes
+    ----------
+    theta_step, phi_step : arrays, shapes (G, M) and (L, R)
+    effect_covariance : array, shape (L * R, L * R)
+    main_variances, effect_variances : arrays, shapes (G, M) and (L, R)
+    """
+
+    theta_step: FloatArray
+    phi_step: FloatArray
+    effect_covariance: FloatArray
+    main_variances: FloatArray
+    effect_variances: FloatArray
+    baselines: tuple[_Baseline, ...]
+
+    @property
+    def largest_step(self) -> float:
+        """The largest change of any coefficient."""
+        return float(max(np.abs(self.theta_step).max(), np.abs(self.phi_step).max()))
+
+    def joint_covariance(self, goal: int, mix: FloatArray) -> FloatArray:
+        """Covariance of (theta of a goal, sum over blocks l of mix_l * phi_l), shape (M + R, M + R)."""
+        one, size = self.baselines[goal], self.phi_step.shape[1]
+        pick = np.kron(mix[:, None], np.eye(size))  # (L R, R)
+        effect = self.effect_covariance @ pick
+        touched = self.effect_covariance[np.ix_(one.columns, one.columns)]
+        main = one.inverse + one.answer @ touched @ one.answer.T
+        between = -one.answer @ effect[one.columns]
+        return np.block([[main, between], [between.T, pick.T @ effect]])
+
+
+def solve(cells: Sequence[CellMoments], theta: FloatArray, phi: FloatArray, priors: Priors, projection: FloatArray) -> Solution:
+    """The Newton step from (theta, phi), the baselines eliminated one goal at a time.
+
+    Parameters
+    ----------
+    cells : sequence of CellMoments
+        Taken at (theta, phi).
+    theta, phi : arrays, shapes (G, M) and (L, R)
+    priors : Priors
+    projection : array, shape (M, R)
+    """
+    size = phi.shape[1]
+    precision = 1.0 / priors.of_effects().ravel()
+    information, score = np.diag(precision), -precision * phi.ravel()
+    for cell in cells:
+        projected = projection.T @ cell.moments.information @ projection
+        pushed = projection.T @ cell.moments.score
+        for block in cell.blocks:
+            score[_of(block, size)] += pushed
+            for other in cell.blocks:
+                information[_of(block, size), _of(other, size)] += projected
+    baselines = []
+    for goal in range(len(theta)):
+        one = _eliminate([cell for cell in cells if cell.goal == goal], theta[goal], priors, projection)
+        at = np.ix_(one.columns, one.columns)
+        coupling = _coupling([cell for cell in cells if cell.goal == goal], one.columns, projection)
+        information[at] -= coupling.T @ one.answer
+        score[one.columns] -= coupling.T @ one.own_step
+        baselines.append(one)
+    covariance = cho_solve(cho_factor(information, lower=True), np.eye(len(score)))
+    step = covariance @ score
+    theta_step = np.stack([one.own_step - one.answer @ step[one.columns] for one in baselines])
+    return Solution(
+        theta_step=theta_step,
+        phi_step=step.reshape(phi.shape),
+        effect_covariance=covariance,
+        main_variances=np.stack([_main_variances(one, covariance) for one in baselines]),
+        effect_variances=np.diag(covariance).reshape(phi.shape),
+        baselines=tuple(baselines),
+    )
+
+
+def _of(block: int, size: int) -> slice:
+    return slice(block * size, (block + 1) * size)
+
+
+def _eliminate(cells: Sequence[CellMoments], theta: FloatArray, priors: Priors, projection: FloatArray) -> _Baseline:
+    precision = 1.0 / priors.of_main()
+    information, score = np.diag(precision), -precision * theta
+    for cell in cells:
+        information = information + cell.moments.information
+        score = score + cell.moments.score
+    size = projection.shape[1]
+    blocks = sorted({block for cell in cells for block in cell.blocks})
+    columns = np.concatenate([np.arange(block * size, (block + 1) * size) for block in blocks]) if blocks else np.empty(0, dtype=np.int64)
+    inverse = cho_solve(cho_factor(information, lower=True), np.eye(len(theta)))
+    return _Baseline(columns, inverse, inverse @ _coupling(cells, columns, projection), inverse @ score)
+
+
+def _coupling(cells: Sequence[CellMoments], columns: IntArray, projection: FloatArray) -> FloatArray:
+    """d(score of theta) / d(phi) of the touched effects, shape (M, touched)."""
+    rows, size = projection.shape
+    place = {int(column): k for k, column in enumerate(columns[::size] // size)} if len(columns) else {}
+    out = np.zeros((rows, len(columns)))
+    for cell in cells:
+        if cell.blocks:
+            half = cell.moments.information @ projection
+            for block in cell.blocks:
+                out[:, _of(place[block], size)] += half
+    return out
+
+
+def _main_variances(one: _Baseline, covariance: FloatArray) -> FloatArray:
+    touched = covariance[np.ix_(one.columns, one.columns)]
+    return np.asarray(np.diag(one.inverse) + np.einsum("ij,jk,ik->i", one.answer, touched, one.answer, optimize=True))

@@ -1,0 +1,162 @@
+"""The uplift of one action as it is served: an average effect, what moves contacts apart around it, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from estimators.arrays import FloatArray
+from estimators.encoding import Encoded
+from estimators.scores import ChannelContrast, CurvedScore, Score, score_from_dict
+
+EFFECTS = "effects"
+"""The name of the member that is learned for all actions at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftMember:
+    """One member of a stack: it adds weight * (score - centre), so it moves contacts apart and never the average.
+
+    Parameters
+    ----------
+    name : str
+    weight : float
+    centre : float
+        The score's mean over the training population.
+    score : Score
+    """
+
+    name: str
+    weight: float
+    centre: float
+    score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class EffectSpread:
+    """How sure the effect of each contact is: the posterior of the log odds' coefficients, as a few directions.
+
+    Parameters
+    ----------
+    unexposed, effect : tuples of CurvedScore, q each
+        Direction k moves the log odds without contact by `unexposed[k]` and those with contact by `unexposed[k] + effect[k]`, each as often
+        up as down, by one standard deviation.
+    """
+
+    unexposed: tuple[CurvedScore, ...]
+    effect: tuple[CurvedScore, ...]
+
+    def standard_error(self, rows: Encoded, contrast: ChannelContrast) -> FloatArray:
+        """Of the uplift over the log's mix of channels, shape (n,), by the delta method."""
+        p0 = expit(contrast.unexposed.of(rows))
+        p1 = np.clip(p0 + contrast.of(rows), 0.0, 1.0)
+        slope0, slope1 = p0 * (1.0 - p0), p1 * (1.0 - p1)
+        variance = np.zeros(len(rows))
+        for base, effect in zip(self.unexposed, self.effect, strict=True):
+            variance += ((slope1 - slope0) * base.of(rows) + slope1 * effect.of(rows)) ** 2
+        return np.asarray(np.sqrt(variance))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spread as JSON values."""
+        return {"unexposed": [score.to_dict() for score in self.unexposed], "effect": [score.to_dict() for score in self.effect]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EffectSpread:
+        """The spread that `to_dict` wrote."""
+        return cls(*(tuple(CurvedScore.from_dict(score) for score in data[name]) for name in ("unexposed", "effect")))
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftHead:
+    """tau(x) = average_effect + sum over members k of weight_k * (score_k(x) - centre_k), within [-1, 1].
+
+    Parameters
+    ----------
+    average_effect, standard_error : float
+        The average effect of the action over the training population and its standard error, as probabilities.
+    members : tuple of UpliftMember
+        Empty where the data show no difference between contacts.
+    evidence : int
+        Contacted interactions behind it.
+    contrast : ChannelContrast or None
+        What each channel adds to or takes from the effect.
+    spread : EffectSpread or None
+        How sure the differences between contacts are.
+    """
+
+    average_effect: float
+    standard_error: float
+    members: tuple[UpliftMember, ...]
+    evidence: int
+    contrast: ChannelContrast | None = None
+    spread: EffectSpread | None = None
+
+    def effect(self, rows: Encoded) -> FloatArray:
+        """The uplift in probability over the log's mix of channels, shape (n,)."""
+        return np.clip(self._unbounded(rows), -1.0, 1.0)
+
+    def effect_on(self, rows: Encoded, channel: str | None) -> FloatArray:
+        """The uplift on one channel, shape (n,); on a channel that is not known, or None, that of the mix."""
+        tau = self._unbounded(rows)
+        if channel is not None and self.contrast is not None:
+            tau += self.contrast.shift(rows, channel)
+        return np.clip(tau, -1.0, 1.0)
+
+    def standard_errors(self, rows: Encoded) -> FloatArray:
+        """The standard error of each contact's uplift, shape (n,): of the differences between contacts where these are used."""
+        used = any(member.name == EFFECTS for member in self.members)
+        if not used or self.spread is None or self.contrast is None:
+            return np.full(len(rows), self.standard_error)
+        return self.spread.standard_error(rows, self.contrast)
+
+    def with_average(self, average_effect: float) -> UpliftHead:
+        """The same head around another average effect, for partial pooling over actions."""
+        return replace(self, average_effect=float(average_effect))
+
+    def trusted(self, share: float) -> UpliftHead:
+        """The same head with the differences between contacts pressed together to a share of themselves."""
+        if share == 1.0:
+            return self
+        return replace(self, members=tuple(replace(one, weight=share * one.weight) for one in self.members) if share > 0 else ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as JSON values; the effects' score is written once, as the contrast."""
+        members = [{"name": m.name, "weight": m.weight, "centre": m.centre, "score": self._written(m)} for m in self.members]
+        return {
+            "average_effect": self.average_effect,
+            "standard_error": self.standard_error,
+            "members": members,
+            "evidence": self.evidence,
+            "contrast": None if self.contrast is None else self.contrast.to_dict(),
+            "spread": None if self.spread is None else self.spread.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> UpliftHead:
+        """The head that `to_dict` wrote."""
+        contrast = None if data.get("contrast") is None else ChannelContrast.from_dict(data["contrast"])
+        members = []
+        for one in data["members"]:
+            score: Score = contrast if one["score"] is None and contrast is not None else score_from_dict(one["score"])
+            members.append(UpliftMember(one["name"], float(one["weight"]), float(one["centre"]), score))
+        return cls(
+            average_effect=float(data["average_effect"]),
+            standard_error=float(data["standard_error"]),
+            members=tuple(members),
+            evidence=int(data["evidence"]),
+            contrast=contrast,
+            spread=None if data.get("spread") is None else EffectSpread.from_dict(data["spread"]),
+        )
+
+    def _unbounded(self, rows: Encoded) -> FloatArray:
+        tau: FloatArray = np.full(len(rows), self.average_effect)
+        for member in self.members:
+            tau += member.weight * (member.score.of(rows) - member.centre)
+        return tau
+
+    def _written(self, member: UpliftMember) -> dict[str, Any] | None:
+        return None if member.score is self.contrast else member.score.to_dict()
