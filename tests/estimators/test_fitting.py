@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from estimators.encoding import Encoded
 from estimators.heads import shift_log_odds
 from estimators.linear import fit_logistic, fit_ridge
 from estimators.nuisance import balanced_weights
-from estimators.parallel import fit_each
+from estimators.parallel import fit_each, run_stages
 from estimators.scores import ContrastScore, LinearScore, TreeScore, score_from_dict
 from estimators.trees import REGULARISED, RESPONSE, BinnedRows, effect_settings, response_settings, tree_score
 
@@ -116,3 +118,20 @@ def test_many_fits_keep_their_order_and_the_first_error_is_raised() -> None:
     assert list(fit_each({k: (lambda k=k: k * k) for k in range(20)}, workers=3).values()) == [k * k for k in range(20)]
     with pytest.raises(ZeroDivisionError):
         fit_each({"good": lambda: 1.0, "bad": lambda: 1 / 0}, workers=2)
+
+
+def test_a_fit_that_fits_others_does_not_wait_for_itself_and_the_first_error_of_a_stage_is_raised() -> None:
+    def nested(name: str) -> str:
+        return "".join(fit_each({0: lambda: name, 1: lambda: "!"}, workers=1).values())
+
+    stages = {name: (lambda name=name: fit_each({k: (lambda: nested(name)) for k in range(6)}, workers=2)) for name in "abc"}
+    found = run_stages(stages, workers=1)
+
+    assert {name: list(fits.values()) for name, fits in found.items()} == {name: [f"{name}!"] * 6 for name in "abc"}
+    with pytest.raises(ZeroDivisionError):
+        run_stages({"good": lambda: 1.0, "bad": lambda: 1 / 0}, workers=2)
+
+
+def test_fits_of_all_stages_run_on_the_workers_of_the_shared_pool() -> None:
+    threads = run_stages({k: (lambda: fit_each({j: threading.get_ident for j in range(4)}, workers=8)) for k in range(3)}, workers=2)
+    assert len({ident for stage in threads.values() for ident in stage.values()}) <= 2
