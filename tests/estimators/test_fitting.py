@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -124,8 +125,10 @@ def test_a_fit_that_fits_others_does_not_wait_for_itself_and_the_first_error_of_
     def nested(name: str) -> str:
         return "".join(fit_each({0: lambda: name, 1: lambda: "!"}, workers=1).values())
 
-    stages = {name: (lambda name=name: fit_each({k: (lambda: nested(name)) for k in range(6)}, workers=2)) for name in "abc"}
-    found = run_stages(stages, workers=1)
+    def stage(name: str) -> dict[int, str]:
+        return fit_each(dict.fromkeys(range(6), partial(nested, name)), workers=2)
+
+    found = run_stages({name: partial(stage, name) for name in "abc"}, workers=1)
 
     assert {name: list(fits.values()) for name, fits in found.items()} == {name: [f"{name}!"] * 6 for name in "abc"}
     with pytest.raises(ZeroDivisionError):
@@ -133,5 +136,5 @@ def test_a_fit_that_fits_others_does_not_wait_for_itself_and_the_first_error_of_
 
 
 def test_fits_of_all_stages_run_on_the_workers_of_the_shared_pool() -> None:
-    threads = run_stages({k: (lambda: fit_each({j: threading.get_ident for j in range(4)}, workers=8)) for k in range(3)}, workers=2)
+    threads = run_stages({k: (lambda: fit_each(dict.fromkeys(range(4), threading.get_ident), workers=8)) for k in range(3)}, workers=2)
     assert len({ident for stage in threads.values() for ident in stage.values()}) <= 2
