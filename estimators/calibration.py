@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,10 +12,16 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from estimators.arrays import FloatArray
+from estimators.arrays import FloatArray, IntArray
 
 SMALLEST = 1e-6
 """Probabilities are kept this far from 0 and 1, so that every log loss is finite."""
+
+SHIFT_PRIOR_SD = 3.0
+"""Log odds."""
+
+FOLDS = 5
+"""Of the choice of a calibrator where none are given."""
 
 
 def clip_probability(p: FloatArray) -> FloatArray:
@@ -29,7 +35,38 @@ def log_losses(y: FloatArray, p: FloatArray) -> FloatArray:
     return -(y * np.log(kept) + (1.0 - y) * np.log1p(-kept))
 
 
-def expected_calibration_error(y: FloatArray, p: FloatArray, *, bins: int = 15) -> float:
+def log_odds_shift(y: FloatArray, p: FloatArray, sample_weight: FloatArray) -> tuple[float, float]:
+    """The shift of the log odds of p that makes p right on average, drawn towards 0, and its standard error.
+
+    The posterior mode under a normal prior with standard deviation `SHIFT_PRIOR_SD`, which keeps it finite where all or none responded.
+
+    Parameters
+    ----------
+    y : array, shape (n,)
+        0 or 1.
+    p : array, shape (n,)
+        Probabilities.
+    sample_weight : array, shape (n,)
+
+    Examples
+    --------
+    >>> shift, error = log_odds_shift(np.repeat([0.0, 1.0], 500), np.full(1000, 0.2), np.ones(1000))
+    >>> round(shift, 2), round(error, 2)
+    (1.39, 0.06)
+    """
+    base, precision = logit(clip_probability(p)), SHIFT_PRIOR_SD**-2
+    shift = 0.0
+    for _ in range(50):
+        now = expit(base + shift)
+        step = (float(sample_weight @ (y - now)) - precision * shift) / (float(sample_weight @ (now * (1 - now))) + precision)
+        shift += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < 1e-10:
+            break
+    now = expit(base + shift)
+    return shift, float((float(sample_weight @ (now * (1 - now))) + precision) ** -0.5)
+
+
+def expected_calibration_error(y: FloatArray, p: FloatArray, *, bins: int = 15, sample_weight: FloatArray | None = None) -> float:
     """ECE = sum over bins b of n_b / n * |mean(y in b) - mean(p in b)|, with bins of equal size in the order of p.
 
     Parameters
@@ -39,6 +76,7 @@ def expected_calibration_error(y: FloatArray, p: FloatArray, *, bins: int = 15) 
     p : array, shape (n,)
         Predicted probabilities.
     bins : int
+    sample_weight : array, shape (n,), optional
 
     References
     ----------
@@ -51,9 +89,9 @@ def expected_calibration_error(y: FloatArray, p: FloatArray, *, bins: int = 15) 
     """
     if len(y) != len(p) or not len(y):
         raise ValueError(f"y and p must have one length above 0; got {len(y)} and {len(p)}")
-    order = np.argsort(p, kind="stable")
-    parts = np.array_split(order, min(bins, len(y)))
-    return float(sum(len(part) / len(y) * abs(float(y[part].mean()) - float(p[part].mean())) for part in parts))
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(y)))
+    return float(sum(abs(float(weight[part] @ (y[part] - p[part]))) for part in parts) / weight.sum())
 
 
 @dataclass(frozen=True)
@@ -131,8 +169,18 @@ def calibrator_from_dict(data: Mapping[str, Any] | None) -> Calibrator | None:
     raise ValueError(f"a calibrator has an unknown type; got {data.get('type')!r}; allowed: platt, isotonic")
 
 
+def t_statistic(gain: FloatArray) -> float:
+    """The mean in its standard errors; 0 with fewer than two numbers."""
+    return float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(gain)), 1e-12)) if len(gain) > 1 else 0.0
+
+
 def choose_calibrator(
-    y: FloatArray, p: FloatArray, *, sample_weight: FloatArray | None = None, cv: int = 5, random_state: int = 0
+    y: FloatArray,
+    p: FloatArray,
+    *,
+    sample_weight: FloatArray | None = None,
+    folds: Sequence[tuple[IntArray, IntArray]] | None = None,
+    random_state: int = 0,
 ) -> Calibrator | None:
     """The calibrator that lowers the cross-validated log loss most surely, or None where neither does so by more than a standard error.
 
@@ -143,22 +191,23 @@ def choose_calibrator(
     p : array, shape (n,)
         Out-of-fold probabilities of the model to calibrate.
     sample_weight : array, shape (n,), optional
-    cv : int
-        Folds.
+    folds : sequence of (rows to fit on, rows to judge on), optional
+        Default: five shuffled ones. In time, each part is judged by calibrators of the parts before it.
     random_state : int
-        Seed of the folds.
+        Seed of the shuffled folds.
     """
-    if min(float(y.sum()), float(len(y) - y.sum())) < 2 * cv:
+    if min(float(y.sum()), float(len(y) - y.sum())) < 2 * FOLDS:
         return None
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
-    folds: Any = list(StratifiedKFold(cv, shuffle=True, random_state=random_state).split(p[:, None], y))
+    given: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=random_state).split(p[:, None], y) if folds is None else folds
+    parts = [(train, test) for train, test in given if 0 < y[train].sum() < len(train)]
     best, best_t = None, 1.0
     for fit in _FITS:
-        calibrated = np.empty(len(p))
-        for train, test in folds:
-            calibrated[test] = fit(y[train], p[train], weight[train]).apply(p[test])
-        gain = weight * (log_losses(y, p) - log_losses(y, calibrated))
-        t = float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(y)), 1e-12))
+        gains = [
+            weight[test] * (log_losses(y[test], p[test]) - log_losses(y[test], fit(y[train], p[train], weight[train]).apply(p[test])))
+            for train, test in parts
+        ]
+        t = t_statistic(np.concatenate(gains)) if gains else 0.0
         if t > best_t:
             best, best_t = fit, t
     return None if best is None else best(y, p, weight)

@@ -17,7 +17,7 @@ from estimators.scores import LinearScore, TreeScore
 
 @dataclass(frozen=True, eq=False)
 class ResponseHead:
-    """P(response | contacted) = calibrate(w_0 base_rate + w_1 expit(linear) + w_2 expit(trees)).
+    """P(response | contacted) = calibrate(shifted(w_0 base_rate + w_1 expit(linear) + w_2 expit(trees))).
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ class ResponseHead:
         Labelled interactions behind it.
     responses : int
         How many of them responded.
+    shift : float
+        Log odds by which newer times differ from what the parts expect; 0 where that does not help.
     """
 
     base_rate: float
@@ -41,6 +43,7 @@ class ResponseHead:
     calibrator: Calibrator | None
     evidence: int
     responses: int
+    shift: float = 0.0
 
     def probability(self, rows: Encoded) -> FloatArray:
         """The probability of a response, shape (n,)."""
@@ -48,12 +51,13 @@ class ResponseHead:
         for weight, score in zip(self.weights[1:], (self.linear, self.trees), strict=True):
             if weight > 0 and score is not None:
                 p = p + weight * expit(score.of(rows))
-        return np.clip(p, 0.0, 1.0) if self.calibrator is None else self.calibrator.apply(p)
+        shifted = shift_log_odds(np.clip(p, 0.0, 1.0), self.shift)
+        return shifted if self.calibrator is None else self.calibrator.apply(shifted)
 
     def to_dict(self) -> dict[str, Any]:
         """The head as JSON values."""
         parts = {name: None if part is None else part.to_dict() for name, part in self._parts().items()}
-        counts = {"evidence": self.evidence, "responses": self.responses}
+        counts = {"evidence": self.evidence, "responses": self.responses, "shift": self.shift}
         return {"base_rate": self.base_rate, "weights": list(self.weights), **counts, **parts}
 
     @classmethod
@@ -68,6 +72,7 @@ class ResponseHead:
             calibrator=calibrator_from_dict(data["calibrator"]),
             evidence=int(data["evidence"]),
             responses=int(data["responses"]),
+            shift=float(data.get("shift", 0.0)),  # bundles of earlier versions have none
         )
 
     def _parts(self) -> dict[str, LinearScore | TreeScore | Calibrator | None]:

@@ -1,45 +1,51 @@
-"""P(response within the window | contacted): LightGBM and a logistic regression, weighted by what they prove out of fold."""
+"""P(response within the window | contacted): LightGBM and a logistic regression, weighted by what they prove on rows not seen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from estimators.arrays import FloatArray, IntArray
 from estimators.blending import best_blend
-from estimators.calibration import choose_calibrator, log_losses
+from estimators.calibration import Calibrator, choose_calibrator, log_losses
 from estimators.encoding import Encoded
+from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
+from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
 from estimators.linear import fit_logistic
-from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_settings, tree_score
+from estimators.response_members import PENALTIES, LabelledRows, Said, gathered
+from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, TreeSettings, response_settings, tree_score
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
 
-ITERATION_SHARES = (0.3, 0.6, 1.0)
-"""Shares of the trees that are tried out of fold: few events need fewer."""
+FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
+"""A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
 
 
-@dataclass(frozen=True, eq=False)
-class _OutOfFold:
-    """Out-of-fold probabilities: of the logistic regression at each penalty and of the trees at each number of iterations."""
+@dataclass(frozen=True)
+class _Choice:
+    """Which penalty, how many trees (as positions), the blend, the shift of its level, and the calibrator after it."""
 
-    linear: dict[float, FloatArray]
-    trees: dict[int, FloatArray]
+    penalty: int
+    rounds: int
+    weights: tuple[float, ...]
+    shift: float
+    calibrator: Calibrator | None
 
 
 class ResponseModel(ClassifierMixin, BaseEstimator):
     """A blend of the base rate, a logistic regression and LightGBM, calibrated only where calibration pays.
 
     Blend weights and the number of trees come from the out-of-fold log loss, so thin data shrinks to the mean: with fewer than 15
-    rows of either class the model is the (shrunk) mean.
+    rows of either class the model is the (shrunk) mean. Where the rows have times, forward-chained folds say what lasts: the penalty is
+    chosen by them, the blend moves towards what they prefer as far as they are sure, a calibrator has to prove itself forward, and the
+    level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
 
     Parameters
     ----------
@@ -47,10 +53,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         Positions of the category columns in the tree matrix.
     settings : TreeSettings
         Scaled down where there are few events.
-    C : tuple of float
-        Inverse strengths of the logistic regression's penalty that are tried out of fold.
     cv : int
-        Folds.
+        Folds, shuffled and forward.
+    gap : float
+        How long after its time the label of a row is known, in the unit of `time`.
     n_jobs : int
         Threads of LightGBM.
     random_state : int
@@ -78,20 +84,27 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self,
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = RESPONSE,
-        C: tuple[float, ...] = (0.01, 0.1),
         cv: int = 4,
+        gap: float = 0.0,
         n_jobs: int = 1,
         random_state: int = 0,
     ) -> None:
         self.categorical = categorical
         self.settings = settings
-        self.C = C
         self.cv = cv
+        self.gap = gap
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(
-        self, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None = None, *, X_linear: FloatArray | None = None
+        self,
+        X: FloatArray,
+        y: FloatArray,
+        sample_weight: FloatArray | None = None,
+        *,
+        X_linear: FloatArray | None = None,
+        time: FloatArray | None = None,
+        groups: Any = None,
     ) -> ResponseModel:
         """Fit on n labelled interactions.
 
@@ -102,27 +115,33 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         y : array, shape (n,)
             1 where the contact responded, else 0.
         sample_weight : array, shape (n,), optional
+            How many rows each row stands for, up to a factor: with them a log thinned by its labels gives the whole log's probabilities.
         X_linear : array, shape (n, m), optional
             The linear matrix; without it there is no logistic regression.
+        time : array, shape (n,), optional
+            When, for example in days; without it, or where it is not finite in each row, all folds are shuffled.
+        groups : sequence, length n, optional
+            Contact ids; the rows of a contact share a shuffled fold.
 
         Raises
         ------
         ValueError
-            If there is no row, the lengths differ, or y is not 0 or 1.
+            If there is no row, the lengths differ, y is not 0 or 1, or a weight is not above 0 and finite.
         """
         y = check_labels(y, len(X))
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        weight = check_weights(sample_weight, len(X))
         linear = np.empty((len(y), 0)) if X_linear is None else X_linear
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = X.shape[1]
         self._uses_linear = X_linear is not None
         events = int(min(y.sum(), len(y) - y.sum()))
-        base_rate = float((weight @ y + 0.5) / (weight.sum() + 1.0))
+        binned = BinnedRows(X, categorical=self.categorical, n_jobs=self.n_jobs, random_state=self.random_state, max_bin=RESPONSE_BINS)
+        rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight)
         if events < FEWEST_EVENTS:
-            self.head_ = ResponseHead(base_rate, (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
-            self.oof_probability_ = np.full(len(y), base_rate)
+            self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
+            self.oof_probability_ = np.full(len(y), rows.base_rate())
             return self
-        self._fit_members(Encoded(X, linear), y, weight, base_rate)
+        self._fit_members(rows, self._forward(rows, time, events), groups)
         return self
 
     def predict_proba(self, X: FloatArray, X_linear: FloatArray | None = None) -> FloatArray:
@@ -138,41 +157,49 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         """1 where the response is more likely than not, shape (n,)."""
         return np.asarray(self.predict_proba(X, X_linear)[:, 1] > 0.5, dtype=np.int64)
 
-    def _fit_members(self, rows: Encoded, y: FloatArray, weight: FloatArray, base_rate: float) -> None:
-        binned = BinnedRows(rows.trees, categorical=self.categorical, n_jobs=self.n_jobs, random_state=self.random_state)
-        settings = response_settings(self.settings, len(y), int(min(y.sum(), len(y) - y.sum())))
-        held_out = self._out_of_fold(binned, settings, rows.linear, y, weight)
-        penalty = min(held_out.linear, key=lambda C: float(weight @ log_losses(y, held_out.linear[C])))
-        rounds = min(held_out.trees, key=lambda count: float(weight @ log_losses(y, held_out.trees[count])))
-        members = [np.full(len(y), base_rate), held_out.linear[penalty], held_out.trees[rounds]]
-        weights = best_blend(y, members, sample_weight=weight)
-        blended = np.array(weights) @ np.stack(members)
-        calibrator = choose_calibrator(y, blended, sample_weight=weight, random_state=self.random_state)
-        everything = np.arange(len(y))
-        booster = binned.fit(settings, "binary", everything, y, weight) if weights[2] > 0 else None
+    def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
+        if time is None or not np.isfinite(time).all():
+            return []
+        share = float(np.clip(FORWARD_EVENTS / events, LEAST_FORWARD, MOST_FORWARD))
+        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=share, gap=self.gap)
+
+    def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
+        y, weight = rows.y, rows.weight
+        out = gathered(rows, shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups))
+        chosen = _choice(out, [rows.ask(fold) for fold in forward], forward, rows, self.random_state)
+        weights, penalty = chosen.weights, PENALTIES[chosen.penalty]
+        booster = rows.binned.fit(rows.settings, "binary", np.arange(len(y)), y, weight) if weights[2] > 0 else None
         self.head_ = ResponseHead(
-            base_rate=base_rate,
+            base_rate=rows.base_rate(),
             weights=(weights[0], weights[1], weights[2]),
             linear=fit_logistic(rows.linear, y, C=penalty, sample_weight=weight) if weights[1] > 0 else None,
-            trees=None if booster is None else tree_score(booster, rounds),
-            calibrator=calibrator,
+            trees=None if booster is None else tree_score(booster, rows.counts[chosen.rounds]),
+            calibrator=chosen.calibrator,
             evidence=len(y),
             responses=int(y.sum()),
+            shift=chosen.shift,
         )
-        self.oof_probability_ = blended if calibrator is None else calibrator.apply(blended)
+        blended = np.array(weights) @ out.members(chosen.penalty, chosen.rounds)
+        self.oof_probability_ = blended if chosen.calibrator is None else chosen.calibrator.apply(blended)
 
-    def _out_of_fold(self, binned: BinnedRows, settings: TreeSettings, linear: FloatArray, y: FloatArray, weight: FloatArray) -> _OutOfFold:
-        counts = sorted({max(1, round(share * settings.n_estimators)) for share in ITERATION_SHARES})
-        out = _OutOfFold({C: np.empty(len(y)) for C in self.C}, {count: np.empty(len(y)) for count in counts})
-        folds: Any = StratifiedKFold(self.cv, shuffle=True, random_state=self.random_state).split(linear, y)
-        for train, test in folds:
-            booster: lightgbm.Booster = binned.fit(settings, "binary", train, y, weight)
-            for count in counts:
-                out.trees[count][test] = binned.predict(booster, test, count)
-            for C in self.C:
-                score = fit_logistic(linear[train], y[train], C=C, sample_weight=weight[train])
-                out.linear[C][test] = expit(linear[test] @ score.coef + score.intercept)
-        return out
+
+def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: LabelledRows, random_state: int) -> _Choice:
+    """What to serve, by what was said out of fold of every row, and of later parts in time where there are any."""
+    y, weight = rows.y, rows.weight
+    rounds = int(np.argmin([weight @ log_losses(y, p) for p in out.trees]))
+    if not later:
+        penalty = int(np.argmin([weight @ log_losses(y, p) for p in out.linear]))
+        members = out.members(penalty, rounds)
+        weights = best_blend(y, list(members), sample_weight=weight)
+        calibrator = choose_calibrator(y, np.array(weights) @ members, sample_weight=weight, random_state=random_state)
+        return _Choice(penalty, rounds, weights, 0.0, calibrator)
+    truth = [(y[test], weight[test]) for _, test in forward]
+    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(PENALTIES))])
+    steady = best_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
+    members_of = [said.members(penalty, rounds) for said in later]
+    weights = lasting_weights(truth, members_of, steady)
+    shift, ahead = recent_shift(truth, [np.array(weights) @ members for members in members_of])
+    return _Choice(penalty, rounds, weights, shift, calibrator_in_time(truth, ahead))
 
 
 def check_labels(y: Any, rows: int) -> FloatArray:
@@ -189,3 +216,21 @@ def check_labels(y: Any, rows: int) -> FloatArray:
     if not np.isin(labels, (0.0, 1.0)).all():
         raise ValueError(f"y must be 0 or 1; got {np.unique(labels)[:5].tolist()}")
     return labels
+
+
+def check_weights(sample_weight: Any, rows: int) -> FloatArray:
+    """The weights as float64 with a mean of 1; ones where there are none.
+
+    Raises
+    ------
+    ValueError
+        If they differ from the rows in number, or one is not above 0 and finite.
+    """
+    if sample_weight is None:
+        return np.ones(rows)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (rows,):
+        raise ValueError(f"sample_weight must hold one number a row; got shape {weight.shape} for {rows} rows")
+    if not (np.isfinite(weight).all() and (weight > 0).all()):
+        raise ValueError(f"sample_weight must be finite and above 0; got {weight.min()} to {weight.max()}")
+    return np.asarray(weight / weight.mean())

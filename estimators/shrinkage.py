@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
-from estimators.calibration import clip_probability
+from estimators.calibration import log_odds_shift
 from estimators.uplift_head import UpliftHead
 
 Key = TypeVar("Key", bound=Hashable)
-
-OFFSET_PRIOR_SD = 3.0
-"""Log odds; keeps the offset of a group without any response finite."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,9 @@ def pool_average_effects(heads: Mapping[Key, UpliftHead]) -> dict[Key, UpliftHea
     return {action: head.with_average(effect) for (action, head), effect in zip(heads.items(), effects.tolist(), strict=True)}
 
 
-def log_odds_offsets(y: FloatArray, p: FloatArray, groups: Sequence[Any]) -> dict[Any, tuple[float, float]]:
+def log_odds_offsets(
+    y: FloatArray, p: FloatArray, groups: Sequence[Any], sample_weight: FloatArray | None = None
+) -> dict[Any, tuple[float, float]]:
     """For each group the shift of the log odds of p that makes p right on average there, and its standard error.
 
     Parameters
@@ -151,8 +149,10 @@ def log_odds_offsets(y: FloatArray, p: FloatArray, groups: Sequence[Any]) -> dic
         Out-of-fold probabilities that do not know the group.
     groups : sequence, length n
         For example channels; None belongs to no group.
+    sample_weight : array, shape (n,), optional
     """
-    return {group: _log_odds_offset(y[rows], p[rows]) for group, rows in _members(groups).items()}
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    return {group: log_odds_shift(y[rows], p[rows], weight[rows]) for group, rows in _members(groups).items()}
 
 
 def mean_offsets(residuals: FloatArray, weights: FloatArray, groups: Sequence[Any]) -> dict[Any, tuple[float, float]]:
@@ -174,19 +174,6 @@ def mean_offsets(residuals: FloatArray, weights: FloatArray, groups: Sequence[An
         # The spread of all rows, not of the group: a handful of equal rows is not certain.
         out[group] = (float(share @ residuals[rows]), spread * float(np.sqrt((share**2).sum())))
     return out
-
-
-def _log_odds_offset(y: FloatArray, p: FloatArray) -> tuple[float, float]:
-    base, precision = logit(clip_probability(p)), OFFSET_PRIOR_SD**-2
-    offset = 0.0
-    for _ in range(50):
-        now = expit(base + offset)
-        step = (float((y - now).sum()) - precision * offset) / (float((now * (1 - now)).sum()) + precision)
-        offset += float(np.clip(step, -1.0, 1.0))
-        if abs(step) < 1e-10:
-            break
-    now = expit(base + offset)
-    return offset, float((float((now * (1 - now)).sum()) + precision) ** -0.5)
 
 
 def _members(groups: Sequence[Any]) -> dict[Any, Any]:

@@ -36,6 +36,9 @@ RESPONSE = TreeSettings(
 )
 """Tuned for response models on tens of thousands of rows."""
 
+RESPONSE_BINS = 255
+"""Bins of a response model's columns: there is enough signal for finer ones than `_ALWAYS` has."""
+
 REGULARISED = TreeSettings(
     n_estimators=100, learning_rate=0.045, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7
 )
@@ -44,7 +47,10 @@ REGULARISED = TreeSettings(
 CLV = TreeSettings(n_estimators=200, learning_rate=0.03, num_leaves=8, min_child_samples=100, reg_lambda=20.0, feature_fraction=0.7)
 """For heavy-tailed money over a horizon."""
 
-_ALWAYS = {
+CLV_OFFSET = TreeSettings(n_estimators=120, learning_rate=0.03, num_leaves=6, min_child_samples=200, reg_lambda=20.0, feature_fraction=0.7)
+"""For what BTYD expects too much or too little of: the correction is small beside it."""
+
+_ALWAYS: dict[str, Any] = {
     "verbose": -1,
     "max_bin": 63,
     "deterministic": True,
@@ -53,6 +59,11 @@ _ALWAYS = {
     "cat_l2": 50.0,
     "max_cat_to_onehot": 4,
 }
+
+
+def tree_parameters(n_jobs: int, random_state: int) -> dict[str, Any]:
+    """LightGBM's own names of what every model here has in common."""
+    return {**_ALWAYS, "num_threads": n_jobs, "seed": random_state}
 
 
 class BinnedRows:
@@ -66,11 +77,15 @@ class BinnedRows:
     n_jobs : int
         Threads.
     random_state : int
+    max_bin : int
+        Bins of a column.
     """
 
-    def __init__(self, matrix: FloatArray, *, categorical: Sequence[int], n_jobs: int, random_state: int) -> None:
+    def __init__(
+        self, matrix: FloatArray, *, categorical: Sequence[int], n_jobs: int, random_state: int, max_bin: int = _ALWAYS["max_bin"]
+    ) -> None:
         self.matrix = matrix
-        self._parameters = {**_ALWAYS, "num_threads": n_jobs, "seed": random_state}
+        self._parameters = {**tree_parameters(n_jobs, random_state), "max_bin": max_bin}
         self._categorical = [int(position) for position in categorical]
 
     @cached_property

@@ -1,0 +1,72 @@
+"""The members of a response model on rows that they have not seen: base rate, logistic regressions, trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from estimators.arrays import FloatArray, IntArray
+from estimators.folds import Fold
+from estimators.linear import fit_logistic
+from estimators.trees import BinnedRows, TreeSettings
+
+PENALTIES = (0.01, 0.1)
+"""Inverse strengths of the logistic regression's penalty that are tried."""
+
+ITERATION_SHARES = (0.3, 0.6, 1.0)
+"""Shares of the trees that are tried: few events need fewer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What models of other rows say of m rows: the base rate, a logistic regression a penalty and trees a number of iterations."""
+
+    base_rate: FloatArray
+    linear: FloatArray
+    trees: FloatArray
+
+    def members(self, penalty: int, rounds: int) -> FloatArray:
+        """The three members of a blend, shape (3, m)."""
+        return np.stack([self.base_rate, self.linear[penalty], self.trees[rounds]])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """n labelled rows that models are fitted on subsets of."""
+
+    binned: BinnedRows
+    settings: TreeSettings
+    linear: FloatArray
+    y: FloatArray
+    weight: FloatArray
+
+    @property
+    def counts(self) -> list[int]:
+        """The numbers of iterations that are tried."""
+        return sorted({max(1, round(share * self.settings.n_estimators)) for share in ITERATION_SHARES})
+
+    def base_rate(self, rows: IntArray | slice = slice(None)) -> float:
+        """The mean of the labels, shrunk by half a response among one row more."""
+        return float((self.weight[rows] @ self.y[rows] + 0.5) / (self.weight[rows].sum() + 1.0))
+
+    def ask(self, fold: Fold) -> Said:
+        """What models of the fold's first rows say of its other rows."""
+        train, test = fold
+        booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
+        lines = [fit_logistic(self.linear[train], self.y[train], C=C, sample_weight=self.weight[train]) for C in PENALTIES]
+        return Said(
+            np.full(len(test), self.base_rate(train)),
+            np.stack([expit(self.linear[test] @ line.coef + line.intercept) for line in lines]),
+            np.stack([self.binned.predict(booster, test, count) for count in self.counts]),
+        )
+
+
+def gathered(rows: LabelledRows, folds: Sequence[Fold]) -> Said:
+    """What is said out of fold of every row."""
+    said = [rows.ask(fold) for fold in folds]
+    place = np.argsort(np.concatenate([test for _, test in folds]))
+    base, linear, trees = (np.concatenate([getattr(one, name) for one in said], axis=-1) for name in ("base_rate", "linear", "trees"))
+    return Said(base[place], linear[:, place], trees[:, place])
