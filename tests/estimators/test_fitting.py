@@ -136,5 +136,8 @@ def test_a_fit_that_fits_others_does_not_wait_for_itself_and_the_first_error_of_
 
 
 def test_fits_of_all_stages_run_on_the_workers_of_the_shared_pool() -> None:
-    threads = run_stages({k: (lambda: fit_each(dict.fromkeys(range(4), threading.get_ident), workers=8)) for k in range(3)}, workers=2)
-    assert len({ident for stage in threads.values() for ident in stage.values()}) <= 2
+    def stage() -> dict[int, int]:
+        return fit_each(dict.fromkeys(range(4), threading.get_ident), workers=8)
+
+    threads = run_stages(dict.fromkeys(range(3), stage), workers=2)
+    assert len({ident for found in threads.values() for ident in found.values()}) <= 2
