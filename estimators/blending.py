@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from estimators.arrays import FloatArray
-from estimators.calibration import log_losses
+from estimators.calibration import log_losses, t_statistic
+
+SMALLEST_WEIGHT = 0.05
+"""A member with less weight is not worth serving."""
 
 
 def simplex_grid(members: int, parts: int) -> list[tuple[float, ...]]:
@@ -38,3 +42,41 @@ def best_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: Float
     grid = sorted(simplex_grid(len(members), parts), reverse=True)
     losses = [float(sample_weight @ log_losses(y, np.array(weights) @ stacked)) for weights in grid]
     return grid[int(np.argmin(losses))]
+
+
+def sure_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: FloatArray) -> tuple[float, ...]:
+    """`best_blend`, moved back to the first member as far as its gain over that is not sure.
+
+    Parameters
+    ----------
+    y : array, shape (n,)
+        0 or 1.
+    members : list of arrays, each of shape (n,)
+        Out-of-fold probabilities, the safest first.
+    sample_weight : array, shape (n,)
+    """
+    best = best_blend(y, members, sample_weight=sample_weight)
+    gain = sample_weight * (log_losses(y, members[0]) - log_losses(y, np.array(best) @ np.stack(members)))
+    safest = (1.0, *(0.0 for _ in members[1:]))
+    return moved_weights(safest, best, t_statistic(gain))
+
+
+def moved_weights(safe: Sequence[float], better: Sequence[float], t: float) -> tuple[float, ...]:
+    """safe + max(0, 1 - 1 / t^2) * (better - safe) where t > 0, without members of little weight.
+
+    With t the gain of `better` in its standard errors this is the positive part of James and Stein's estimator: a gain within its error
+    counts for nothing, a sure one for nearly all.
+
+    References
+    ----------
+    James and Stein, "Estimation with Quadratic Loss", 1961.
+
+    Examples
+    --------
+    >>> moved_weights((1.0, 0.0), (0.0, 1.0), 2.0), moved_weights((1.0, 0.0), (0.0, 1.0), 0.9)
+    ((0.25, 0.75), (1.0, 0.0))
+    """
+    trust = max(0.0, 1.0 - 1.0 / t**2) if t > 0 else 0.0
+    mixed = np.asarray(safe) + trust * (np.asarray(better) - np.asarray(safe))
+    kept = np.where(mixed < SMALLEST_WEIGHT, 0.0, mixed)
+    return tuple((kept / kept.sum()).tolist())

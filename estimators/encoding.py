@@ -132,6 +132,15 @@ class FeatureEncoder:
         """The columns of the linear matrix, in order."""
         return (*self.numbers.linear_names(), *(name for category in self.categories for name in category.linear_names()))
 
+    @property
+    def linear_features(self) -> tuple[str, ...]:
+        """The feature that each column of the linear matrix belongs to, in order."""
+        numbers = self.numbers
+        owned = [
+            name for shown in (numbers.kept, numbers.indicated) for name, is_shown in zip(numbers.names, shown, strict=True) if is_shown
+        ]
+        return (*owned, *(category.name for category in self.categories for _ in range(category.width)))
+
     def encode(self, columns: Columns, as_of: Any) -> Encoded:
         """Both matrices at once, shapes (n, d) and (n, m)."""
         length = row_count(columns, as_of)

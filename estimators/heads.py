@@ -81,18 +81,20 @@ class ResponseHead:
 
 @dataclass(frozen=True, eq=False)
 class ValueHead:
-    """Mean money of a response, given that there is one: mean * exp(score), or the mean alone.
+    """Mean money of a response, given that there is one: back + (mean - back) * exp(score), or the mean alone.
 
     Parameters
     ----------
     mean : float
         Money, shrunk towards the mean over actions.
     score : LinearScore or None
-        Log of the ratio to the mean.
+        Log of the ratio to the mean of what was paid.
     low, high : float
         No prediction leaves the range of the (winsorised) money seen.
     responses : int
         Responses with money behind it.
+    back : float
+        Mean money that a response brings back (refunds), 0 or less, the same for everybody.
     """
 
     mean: float
@@ -100,23 +102,26 @@ class ValueHead:
     low: float
     high: float
     responses: int
+    back: float = 0.0
 
     def money(self, rows: Encoded) -> FloatArray:
         """Expected money of a response, shape (n,)."""
         if self.score is None:
             return np.full(len(rows), self.mean)
-        return np.clip(self.mean * np.exp(self.score.of(rows)), self.low, self.high)
+        return np.clip(self.back + (self.mean - self.back) * np.exp(self.score.of(rows)), self.low, self.high)
 
     def to_dict(self) -> dict[str, Any]:
         """The head as JSON values."""
         score = None if self.score is None else self.score.to_dict()
-        return {"mean": self.mean, "score": score, "low": self.low, "high": self.high, "responses": self.responses}
+        bounds = {"low": self.low, "high": self.high}
+        return {"mean": self.mean, "score": score, **bounds, "responses": self.responses, "back": self.back}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ValueHead:
         """The head that `to_dict` wrote."""
         score = None if data["score"] is None else LinearScore.from_dict(data["score"])
-        return cls(float(data["mean"]), score, float(data["low"]), float(data["high"]), int(data["responses"]))
+        numbers = (float(data["low"]), float(data["high"]), int(data["responses"]), float(data.get("back", 0.0)))
+        return cls(float(data["mean"]), score, *numbers)
 
 
 def shift_log_odds(p: FloatArray, offset: float) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
-from estimators.blending import simplex_grid
+from estimators.blending import moved_weights, simplex_grid
 from estimators.calibration import Calibrator, choose_calibrator, clip_probability, log_losses, log_odds_shift, t_statistic
 
 Part: TypeAlias = tuple[FloatArray, FloatArray]
@@ -22,9 +22,6 @@ Part: TypeAlias = tuple[FloatArray, FloatArray]
 
 GRID_PARTS = 4
 """Weights are tried in steps of 1 / 4."""
-
-SMALLEST_WEIGHT = 0.05
-"""A member with less weight is not worth serving."""
 
 
 def levelled_loss(part: Part, p: FloatArray) -> FloatArray:
@@ -43,8 +40,7 @@ def lasting_member(parts: Sequence[Part], candidates: Sequence[Sequence[FloatArr
 def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady: Sequence[float]) -> tuple[float, ...]:
     """The weights of shuffled folds, moved towards those that predict best forward as far as the forward folds are sure.
 
-    weights = steady + max(0, 1 - 1 / t^2) * (forward - steady), with t the forward gain of `forward` over `steady` in its standard errors:
-    the positive part of James and Stein's estimator.
+    See `estimators.blending.moved_weights`; t is the forward gain of the forward choice over `steady` in its standard errors.
 
     Parameters
     ----------
@@ -54,10 +50,6 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
         For each part what every member says of it beforehand, shape (members, rows of the part).
     steady : sequence of float
         The weights that shuffled folds choose.
-
-    References
-    ----------
-    James and Stein, "Estimation with Quadratic Loss", 1961.
     """
 
     def losses(weights: Sequence[float]) -> FloatArray:
@@ -66,11 +58,7 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
     grid = sorted(simplex_grid(len(steady), GRID_PARTS), reverse=True)
     tried = [losses(weights) for weights in grid]
     best = int(np.argmin([loss.sum() for loss in tried]))
-    t = t_statistic(losses(steady) - tried[best])
-    trust = max(0.0, 1.0 - 1.0 / t**2) if t > 0 else 0.0
-    mixed = np.asarray(steady) + trust * (np.asarray(grid[best]) - np.asarray(steady))
-    kept = np.where(mixed < SMALLEST_WEIGHT, 0.0, mixed)
-    return tuple((kept / kept.sum()).tolist())
+    return moved_weights(steady, grid[best], t_statistic(losses(steady) - tried[best]))
 
 
 def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> tuple[float, list[FloatArray]]:

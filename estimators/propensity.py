@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from estimators.arrays import FloatArray, IntArray
-from estimators.blending import best_blend
+from estimators.blending import sure_blend
 from estimators.calibration import Calibrator, choose_calibrator, log_losses
 from estimators.encoding import Encoded
 from estimators.folds import Fold, forward_folds, shuffled_folds
@@ -160,8 +160,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
             return []
-        share = float(np.clip(FORWARD_EVENTS / events, LEAST_FORWARD, MOST_FORWARD))
-        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=share, gap=self.gap)
+        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=forward_share(events), gap=self.gap)
 
     def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
         y, weight = rows.y, rows.weight
@@ -190,16 +189,21 @@ def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: Lab
     if not later:
         penalty = int(np.argmin([weight @ log_losses(y, p) for p in out.linear]))
         members = out.members(penalty, rounds)
-        weights = best_blend(y, list(members), sample_weight=weight)
+        weights = sure_blend(y, list(members), sample_weight=weight)
         calibrator = choose_calibrator(y, np.array(weights) @ members, sample_weight=weight, random_state=random_state)
         return _Choice(penalty, rounds, weights, 0.0, calibrator)
     truth = [(y[test], weight[test]) for _, test in forward]
     penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(PENALTIES))])
-    steady = best_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
+    steady = sure_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
     members_of = [said.members(penalty, rounds) for said in later]
     weights = lasting_weights(truth, members_of, steady)
     shift, ahead = recent_shift(truth, [np.array(weights) @ members for members in members_of])
     return _Choice(penalty, rounds, weights, shift, calibrator_in_time(truth, ahead))
+
+
+def forward_share(events: int) -> float:
+    """The share of the rows in each part in time, given the number of rows of the rarer class."""
+    return float(np.clip(FORWARD_EVENTS / max(events, 1), LEAST_FORWARD, MOST_FORWARD))
 
 
 def check_labels(y: Any, rows: int) -> FloatArray:

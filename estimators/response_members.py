@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -56,11 +56,17 @@ class LabelledRows:
         """What models of the fold's first rows say of its other rows."""
         train, test = fold
         booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
+        trees = np.stack([self.binned.predict(booster, test, count) for count in self.counts])
+        return replace(self.ask_lines(fold), trees=trees)
+
+    def ask_lines(self, fold: Fold) -> Said:
+        """The same without trees, which takes a fraction of the time."""
+        train, test = fold
         lines = [fit_logistic(self.linear[train], self.y[train], C=C, sample_weight=self.weight[train]) for C in PENALTIES]
         return Said(
             np.full(len(test), self.base_rate(train)),
             np.stack([expit(self.linear[test] @ line.coef + line.intercept) for line in lines]),
-            np.stack([self.binned.predict(booster, test, count) for count in self.counts]),
+            np.empty((0, len(test))),
         )
 
 

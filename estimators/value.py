@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import xlogy
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import PoissonRegressor
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
 from estimators.arrays import FloatArray
+from estimators.calibration import t_statistic
 from estimators.encoding import Encoded
 from estimators.heads import ValueHead
+from estimators.propensity import check_weights
 from estimators.scores import LinearScore
 
 FOLDS = 5
 """Of the comparison between the regression and the mean."""
 
+QUANTILES = (1.0, 0.999, 0.995, 0.99, 0.98, 0.95)
+"""Money may be winsorised at these; 1 leaves it as it is."""
+
+HALVES = 40
+"""Random halves by which the quantile is chosen."""
+
+PENALTIES = (0.01, 0.1, 1.0)
+"""Of the regression, per row."""
+
 
 class ValueModel(RegressorMixin, BaseEstimator):
     """The mean money, or a log-linear model of it where there are many responses and it proves better out of fold.
 
-    Money has heavy tails, so it is winsorised first; a few responses are shrunk towards `prior_mean` as if `prior_responses` responses of
-    that mean had been seen too. The log-linear model is a quasi-Poisson regression: right in the mean whatever the spread.
+    Money has heavy tails, so it is winsorised at the quantile whose mean on one half of the responses predicts the plain mean of the other
+    half best. A few responses are shrunk towards `prior_mean` as if `prior_responses` responses of that mean had been seen too. The
+    log-linear model is a quasi-Poisson regression of what was paid: right in the mean whatever the spread, zeros included. What was paid
+    back (negative money) is taken off as one mean.
 
     Parameters
     ----------
     prior_mean : float, optional
         Money; the mean over all actions. Without it nothing is shrunk.
     prior_responses : float
-    quantile : float
-        Money above this quantile counts as the quantile (and below its mirror image, where money can be negative).
+    quantile : float, optional
+        Money above this quantile counts as the quantile (and below its mirror image, where money can be negative). Default: chosen.
     fewest_for_model : int
         With fewer responses there is no regression.
-    alpha : float
-        Penalty of the regression, per row.
     random_state : int
 
     Attributes
     ----------
     head_ : ValueHead
         What is served.
+    quantile_ : float
+        The quantile used.
 
     Examples
     --------
@@ -54,19 +69,17 @@ class ValueModel(RegressorMixin, BaseEstimator):
         self,
         prior_mean: float | None = None,
         prior_responses: float = 20.0,
-        quantile: float = 0.99,
-        fewest_for_model: int = 500,
-        alpha: float = 0.03,
+        quantile: float | None = None,
+        fewest_for_model: int = 300,
         random_state: int = 0,
     ) -> None:
         self.prior_mean = prior_mean
         self.prior_responses = prior_responses
         self.quantile = quantile
         self.fewest_for_model = fewest_for_model
-        self.alpha = alpha
         self.random_state = random_state
 
-    def fit(self, X: FloatArray, y: FloatArray) -> ValueModel:
+    def fit(self, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None = None) -> ValueModel:
         """Fit on the responses that brought money.
 
         Parameters
@@ -75,22 +88,27 @@ class ValueModel(RegressorMixin, BaseEstimator):
             The linear matrix.
         y : array, shape (n,)
             Money; rows that are not finite are left out.
+        sample_weight : array, shape (n,), optional
 
         Raises
         ------
         ValueError
-            If no row is left and there is no prior mean.
+            If no row is left and there is no prior mean, or a weight is not above 0 and finite.
         """
         known = np.isfinite(y)
+        weight = check_weights(sample_weight, len(y))[known]
         X, money = X[known], np.asarray(y, dtype=np.float64)[known]
         prior = self.prior_mean
         if not len(money) and prior is None:
             raise ValueError("no response brought money, so its mean is not known. Hint: give prior_mean")
-        kept = winsorised(money, self.quantile) if len(money) else money
-        weight = 0.0 if prior is None else self.prior_responses
-        mean = float((kept.sum() + weight * (prior or 0.0)) / (len(kept) + weight))
+        self.quantile_ = best_quantile(money, random_state=self.random_state) if self.quantile is None else self.quantile
+        kept = winsorised(money, self.quantile_) if len(money) else money
+        prior_weight = 0.0 if prior is None else self.prior_responses
+        mean = float((weight @ kept + prior_weight * (prior or 0.0)) / (weight.sum() + prior_weight))
         low, high = (float(kept.min()), float(kept.max())) if len(kept) else (mean, mean)
-        self.head_ = ValueHead(mean, self._score(X, kept), min(low, mean), max(high, mean), len(kept))
+        score = self._score(X, kept, weight)
+        back = float(np.average(np.minimum(kept, 0.0), weights=weight)) if score is not None else 0.0
+        self.head_ = ValueHead(mean, score, min(low, mean), max(high, mean), len(kept), back)
         return self
 
     def predict(self, X: FloatArray) -> FloatArray:
@@ -98,21 +116,62 @@ class ValueModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "head_")
         return self.head_.money(Encoded(np.empty((len(X), 0)), X))
 
-    def _score(self, X: FloatArray, money: FloatArray) -> LinearScore | None:
-        if len(money) < self.fewest_for_model or X.shape[1] == 0 or money.min() < 0 or money.mean() <= 0:
+    def _score(self, X: FloatArray, money: FloatArray, weight: FloatArray) -> LinearScore | None:
+        """The regression of what was paid, where it beats the mean by more than a standard error of the Poisson deviance."""
+        paid = np.maximum(money, 0.0)
+        if len(paid) < self.fewest_for_model or X.shape[1] == 0 or paid.mean() <= 0:
             return None
-        gains = np.empty(len(money))
-        folds: Any = KFold(FOLDS, shuffle=True, random_state=self.random_state).split(X)
-        for train, test in folds:
-            level = float(money[train].mean())
-            predicted = level * np.exp(self._regress(X[train], money[train] / level).of(Encoded(X[test], X[test])))
-            gains[test] = (money[test] - level) ** 2 - (money[test] - predicted) ** 2
-        pays = gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains))
-        return self._regress(X, money / money.mean()) if pays else None
+        unit = float(np.average(paid, weights=weight))
+        folds: Any = list(KFold(FOLDS, shuffle=True, random_state=self.random_state).split(X))
+        plain = _deviances(
+            paid / unit, folds, lambda train, test: np.full(len(test), np.average(paid[train] / unit, weights=weight[train]))
+        )
+        gains = {}
+        for penalty in PENALTIES:
 
-    def _regress(self, X: FloatArray, ratio: FloatArray) -> LinearScore:
-        model = PoissonRegressor(alpha=self.alpha, max_iter=300).fit(X, ratio)
-        return LinearScore(float(model.intercept_), np.asarray(model.coef_, dtype=np.float64))
+            def predicted(train: Any, test: Any, penalty: float = penalty) -> FloatArray:
+                score = _regression(X[train], paid[train] / unit, weight[train], penalty)
+                return np.exp(score.of(Encoded(X[test], X[test])))
+
+            gains[penalty] = weight * (plain - _deviances(paid / unit, folds, predicted))
+        best = max(gains, key=lambda penalty: float(gains[penalty].mean()))
+        return _regression(X, paid / unit, weight, best) if t_statistic(gains[best]) > 1.0 else None
+
+
+def _regression(X: FloatArray, ratio: FloatArray, weight: FloatArray, penalty: float) -> LinearScore:
+    model = PoissonRegressor(alpha=penalty, max_iter=300).fit(X, ratio, sample_weight=weight)
+    return LinearScore(float(model.intercept_), np.asarray(model.coef_, dtype=np.float64))
+
+
+def _deviances(ratio: FloatArray, folds: Sequence[Any], predict: Any) -> FloatArray:
+    """Half the Poisson deviance of each row, less what no prediction changes."""
+    out = np.empty(len(ratio))
+    for train, test in folds:
+        said = np.maximum(predict(train, test), 1e-9)
+        out[test] = said - xlogy(ratio[test], said)
+    return out
+
+
+def best_quantile(money: FloatArray, *, random_state: int) -> float:
+    """The quantile of `QUANTILES` whose winsorised mean of one half of the money is closest to the plain mean of the other half.
+
+    On average over random halves that is the quantile with the smallest mean squared error of the mean: bias against variance.
+
+    Examples
+    --------
+    >>> best_quantile(np.array([50.0] * 499 + [1e6]), random_state=0) < 1.0
+    True
+    """
+    if len(money) < 2 or np.ptp(money) == 0:
+        return 1.0
+    rng = np.random.default_rng(random_state)
+    errors = np.zeros(len(QUANTILES))
+    for _ in range(HALVES):
+        order = rng.permutation(len(money))
+        halves = money[order[: len(order) // 2]], money[order[len(order) // 2 :]]
+        for one, other in (halves, halves[::-1]):
+            errors += [(float(winsorised(one, quantile).mean()) - float(other.mean())) ** 2 for quantile in QUANTILES]
+    return QUANTILES[int(np.argmin(errors))]
 
 
 def winsorised(money: FloatArray, quantile: float) -> FloatArray:

@@ -113,6 +113,13 @@ def read_labelled(data_dir: Path, windows: Mapping[str, float], as_of: np.dateti
     return rows, _labels(rows, windows, as_of, found)
 
 
+def days_of(rows: LoggedRows) -> FloatArray | None:
+    """When each row happened, in days since 1970, shape (n,); None where a row has no time."""
+    if not len(rows) or np.isnat(rows.occurred_at).any():
+        return None
+    return np.asarray(rows.occurred_at.astype("datetime64[us]").astype(np.int64) / _MICROSECONDS_A_DAY, dtype=np.float64)
+
+
 def window_end(occurred_at: TimeArray, window_days: float) -> TimeArray:
     """When the window of each row closes; NaT (a one-shot experiment) is never later than anything, so such windows count as closed."""
     return occurred_at + np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")

@@ -78,6 +78,71 @@ def test_weights_move_the_population() -> None:
     assert heavier.predict_proba(x, x)[:, 1].mean() > 1.5 * y.mean()
 
 
+def test_a_log_thinned_by_its_labels_gives_the_whole_log_s_probabilities() -> None:
+    x, y, truth = world(40_000, 12)
+    kept = (y == 1) | (np.random.default_rng(13).random(len(y)) < 0.1)
+    weight = np.where(y == 1, 1.0, 10.0)
+    fresh, _, expected = world(8_000, 14)
+
+    p = ResponseModel().fit(x[kept], y[kept], weight[kept], X_linear=x[kept]).predict_proba(fresh, fresh)[:, 1]
+
+    assert p.mean() == pytest.approx(truth.mean(), rel=0.05)
+    assert regret(p, expected) < 0.15 * regret(np.full(len(expected), y.mean()), expected)
+
+
+@pytest.mark.parametrize("weight", [np.zeros(50), np.full(50, np.inf), np.ones(49)])
+def test_weights_that_are_none_are_refused(weight: FloatArray) -> None:
+    with pytest.raises(ValueError, match="sample_weight must"):
+        ResponseModel().fit(np.zeros((50, 2)), np.zeros(50), weight)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(300, 0.1), (300, 0.5), (6_000, 0.005)])
+def test_few_rows_and_rare_responses_are_never_worse_than_the_base_rate_beyond_noise(n: int, rate: float) -> None:
+    excess = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x, fresh = rng.normal(size=(n, 12)), rng.normal(size=(4_000, 12))
+        truth = expit(np.log(rate / (1 - rate)) + 0.3 * fresh[:, 0])
+        y = (rng.random(n) < expit(np.log(rate / (1 - rate)) + 0.3 * x[:, 0])).astype(float)
+        p = ResponseModel().fit(x, y, X_linear=x, time=np.arange(float(n))).predict_proba(fresh, fresh)[:, 1]
+        constant = np.full(len(truth), (y.sum() + 0.5) / (n + 1.0))
+        excess.append(regret(p, truth) - regret(constant, truth))
+    assert np.mean(excess) < 0.01 * rate + 0.1 * rate * (n < 1_000)
+
+
+def test_thousands_of_levels_of_a_category_are_learned_where_they_are_frequent_and_forgotten_where_not() -> None:
+    rng = np.random.default_rng(15)
+    names = np.array([f"city {i}" for i in range(3_000)], dtype=object)
+    chance = 1.0 / (np.arange(3_000) + 5.0)
+    effect = rng.normal(0.0, 1.0, 3_000)
+    where = rng.choice(3_000, 24_000, p=chance / chance.sum())
+    p = expit(-1.5 + effect[where])
+    y = (rng.random(24_000) < p).astype(float)
+    columns, half = {"city": names[where]}, slice(12_000)
+    encoder = FeatureEncoder.fit({"city": names[where][half]}, {"city": "string"}, NOW)
+    rows = encoder.encode(columns, NOW)
+
+    model = ResponseModel(categorical=encoder.categorical_indices).fit(rows.trees[half], y[half], X_linear=rows.linear[half])
+    said = model.predict_proba(rows.trees[12_000:], rows.linear[12_000:])[:, 1]
+
+    constant = np.full(12_000, y[half].mean())
+    assert regret(said, p[12_000:]) < 0.8 * regret(constant, p[12_000:])
+
+
+def test_sixty_correlated_columns_cost_little_beside_the_few_that_matter() -> None:
+    rng = np.random.default_rng(16)
+    causes, noise = rng.normal(size=(8_000, 4)), rng.normal(size=(8_000, 60))
+    x = causes @ rng.normal(size=(4, 60)) + 0.3 * noise
+    p = expit(-3.0 + causes @ np.array([0.8, -0.5, 0.3, 0.0]))
+    y = (rng.random(8_000) < p).astype(float)
+    scaled = x / x.std(axis=0)
+
+    model = ResponseModel().fit(x[:5_000], y[:5_000], X_linear=scaled[:5_000])
+
+    said = model.predict_proba(x[5_000:], scaled[5_000:])[:, 1]
+    assert regret(said, p[5_000:]) < 0.35 * regret(np.full(3_000, y[:5_000].mean()), p[5_000:])
+
+
 def test_categories_dates_and_nulls_are_learned() -> None:
     columns = mixed_columns(6_000)
     encoder = FeatureEncoder.fit(columns, DTYPES, NOW)

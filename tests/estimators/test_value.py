@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estimators.heads import ValueHead
-from estimators.value import ValueModel, winsorised
+from estimators.value import ValueModel, best_quantile, winsorised
 
 
 def test_money_that_depends_on_the_contact_is_learned() -> None:
@@ -48,6 +48,47 @@ def test_refunds_are_winsorised_on_both_sides() -> None:
     kept = winsorised(money, 0.99)
     assert -2 < kept.min() < 0 < kept.max() < 2
     assert ValueModel().fit(np.ones((201, 1)), money).head_.mean == pytest.approx(0.0, abs=0.05)
+
+
+def test_heavy_tails_are_winsorised_so_that_the_mean_is_nearer_the_truth() -> None:
+    rng = np.random.default_rng(4)
+    draws = [5.0 * (1.0 + rng.pareto(1.6, 400)) for _ in range(40)]
+    truth = 5.0 * 1.6 / 0.6
+
+    chosen = np.array([ValueModel().fit(np.empty((400, 0)), money).head_.mean for money in draws])
+    plain = np.array([money.mean() for money in draws])
+
+    assert ((chosen - truth) ** 2).mean() < 0.8 * ((plain - truth) ** 2).mean()
+
+
+def test_money_without_a_tail_is_hardly_touched() -> None:
+    money = np.random.default_rng(5).normal(100.0, 10.0, 500)
+
+    assert ValueModel().fit(np.empty((500, 0)), money).head_.mean == pytest.approx(money.mean(), abs=0.3)
+    assert best_quantile(np.full(500, 7.0), random_state=0) == 1.0
+
+
+def test_responses_that_bring_nothing_and_refunds_count_while_what_is_paid_is_learned() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(6_000, 3))
+    paid = 80.0 * np.exp(0.7 * x[:, 0]) * rng.gamma(2.0, 0.5, 6_000)
+    kind = rng.random(6_000)
+    money = np.where(kind < 0.2, 0.0, np.where(kind < 0.3, -30.0, paid))
+    truth = 0.7 * 80.0 * np.exp(0.7 * x[:, 0]) - 3.0
+
+    model = ValueModel(quantile=1.0).fit(x, money)
+
+    assert model.head_.score is not None
+    assert model.head_.back == pytest.approx(-3.0, abs=0.5)
+    assert model.predict(x).mean() == pytest.approx(money.mean(), rel=0.02)
+    assert np.abs(model.predict(x) - truth).mean() < 0.15 * truth.mean()
+    assert ValueHead.from_dict(model.head_.to_dict()).to_dict() == model.head_.to_dict()
+
+
+def test_a_row_that_stands_for_many_counts_as_many() -> None:
+    money, weight = np.array([10.0] * 50 + [30.0] * 50), np.array([3.0] * 50 + [1.0] * 50)
+
+    assert ValueModel(quantile=1.0).fit(np.empty((100, 0)), money, weight).head_.mean == pytest.approx(15.0)
 
 
 def test_a_prediction_stays_within_the_money_seen() -> None:
