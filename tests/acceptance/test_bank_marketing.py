@@ -68,3 +68,23 @@ def test_without_a_control_arm_every_output_says_that_uplift_is_not_known(tmp_pa
     decision = run("decide", chosen["contact_id"].iloc[0], "-w", folder)
     assert decision["actions"][0]["traffic"] == "propensity"
     assert any("not incremental" in reason for reason in decision["actions"][0]["reasons"])
+
+
+def test_the_example_looks_forward_in_time_and_names_the_economy_that_drifts(tmp_path: Path, data_dir: Path) -> None:
+    folder = tmp_path / "bank"
+    run("init", folder, "--example", "bank_marketing", "--set", f"data={data_dir / 'bank_marketing.csv'}")
+    config = yaml.safe_load((folder / "nudge.yaml").read_text())
+    (folder / "nudge.yaml").write_text(yaml.safe_dump({**config, "stores": {"tracking": f"sqlite:///{folder}/mlflow.db"}}))
+    run("ingest", "-w", folder)
+    called = pq.read_table(folder / "data" / "interactions.parquet").to_pandas()["occurred_at"]
+    assert (str(called.min())[:7], str(called.max())[:7]) == ("2008-05", "2010-11")
+
+    trained = run("train", "-w", folder)
+
+    drift = next(warning for warning in trained["warnings"] if "features that drift in time" in warning)
+    economy = ("employment_variation_rate", "consumer_price_index", "consumer_confidence_index", "euribor_3m", "people_employed")
+    assert all(name in drift for name in (*economy, "call_month"))
+    assert any("without all of these, later rows are predicted" in warning for warning in trained["warnings"])
+    metrics = trained["models"][0]["metrics"]
+    assert metrics["drift.two_sample_auc"] > 0.9
+    assert metrics["auc"] > 0.65
