@@ -11,12 +11,13 @@ from scipy.special import expit
 
 from estimators.arrays import BoolArray, FloatArray, IntArray
 from estimators.effect_rows import LoggedActions
+from estimators.effect_system import SingleArray
 from estimators.effects import Coefficients, EffectModel, fit_effects
 from estimators.encoding import Encoded
 from estimators.linear import fit_ridge
-from estimators.nuisance import FEWEST_EVENTS, balanced_weights, out_of_fold_trees, pseudo_outcomes
+from estimators.nuisance import FEWEST_EVENTS, Arm, balanced_weights, pseudo_outcomes, with_trees
 from estimators.parallel import fit_each
-from estimators.scores import ChannelContrast, Score
+from estimators.scores import Score
 from estimators.served_effects import channel_contrast, effect_spread
 from estimators.shrinkage import shrink_to_pool
 from estimators.stacking import Stack, fit_stack
@@ -68,9 +69,12 @@ class ActionUplift:
     pseudo_outcome, weight : arrays, shape (p,)
         psi, and the balancing weights.
     tau, exposed_mean : arrays, shape (n,)
-        The uplift, and the expectation with the contact, of every row by models that have not seen it.
+        The uplift, and the expectation with the contact, by models that have not seen the row; NaN on rows that are neither of the pair
+        nor judged.
     modelled_effect : float
         The average effect as the effect model has it.
+    by_channel : mapping of int to float
+        The average effect on each channel that the action was logged on.
     """
 
     head: UpliftHead
@@ -81,11 +85,13 @@ class ActionUplift:
     tau: FloatArray
     exposed_mean: FloatArray
     modelled_effect: float
+    by_channel: Mapping[int, float]
 
     def around(self, average_effect: float) -> ActionUplift:
         """The same differences between contacts around another average effect."""
         shift = average_effect - self.head.average_effect
-        return replace(self, head=self.head.with_average(average_effect), tau=self.tau + shift)
+        by_channel = {channel: effect + shift for channel, effect in self.by_channel.items()}
+        return replace(self, head=self.head.with_average(average_effect), tau=self.tau + shift, by_channel=by_channel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +104,12 @@ class ActionUplifts:
 
 
 def fit_action_uplifts(
-    rows: Encoded, logged: LoggedActions, assignment_weight: FloatArray, folds: IntArray, settings: UpliftSettings
+    rows: Encoded,
+    logged: LoggedActions,
+    assignment_weight: FloatArray,
+    folds: IntArray,
+    settings: UpliftSettings,
+    judged: BoolArray | None = None,
 ) -> ActionUplifts:
     """Fit all actions that have rows of both arms.
 
@@ -118,10 +129,13 @@ def fit_action_uplifts(
     folds : array of int, shape (n,)
         0, 1, ...; all rows of a contact in one.
     settings : UpliftSettings
+    judged : array of bool, shape (n,), optional
+        Rows on which all actions will be compared; default all.
     """
-    effects = fit_effects(rows.linear, logged, folds)
+    effects = fit_effects(rows.linear, logged, folds, workers=settings.workers)
     binned = BinnedRows(rows.trees, categorical=settings.categorical, n_jobs=settings.n_jobs, random_state=settings.random_state)
-    work = _Work(rows, logged, assignment_weight, folds, settings, effects, binned, effects.curves.design(rows.linear))
+    compared = np.ones(len(folds), dtype=np.bool_) if judged is None else judged
+    work = _Work(rows, logged, assignment_weight, folds, settings, effects, binned, effects.curves.design(rows.linear), compared)
     goals: dict[int, Callable[[], FloatArray]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
     unexposed = np.stack(list(fit_each(goals, workers=settings.workers).values()), axis=1)
     wanted = [k for k in range(len(logged.places)) if logged.contacted(k).any() and logged.controls(k).any()]
@@ -150,61 +164,87 @@ class _Work:
     settings: UpliftSettings
     effects: EffectModel
     binned: BinnedRows
-    design: FloatArray
+    design: SingleArray
+    judged: BoolArray
 
     def unexposed(self, goal: int) -> FloatArray:
         """The expectation without contact of every row, out of fold: the mean of the effect model's baseline and LightGBM."""
         logged = self.logged
         actions = np.flatnonzero(logged.goal_of == goal)
         arm = np.any([logged.controls(k) for k in actions.tolist()], axis=0)
+        pairs = np.any([logged.contacted(k) for k in actions.tolist()], axis=0) | arm
         baseline = self._out_of_fold(lambda at: self.effects.unexposed(goal, at))
-        return self._with_trees(baseline, arm, logged.labels[:, goal])
+        return self._with_trees(baseline, arm, logged.labels[:, goal], pairs | self.judged)
 
     def action(self, action: int, unexposed: FloatArray) -> ActionUplift:
         """Nuisances, pseudo-outcomes, members, stack and head of one action."""
-        logged, y = self.logged, self.logged.labels[:, self.logged.goal_of[action]]
-        contacted = logged.contacted(action)
+        logged, goal = self.logged, int(self.logged.goal_of[action])
+        y, contacted = logged.labels[:, goal], logged.contacted(action)
         at = np.flatnonzero(contacted | logged.controls(action))
+        needed = self.judged.copy()
+        needed[at] = True
         modelled = self._modelled_exposed(action)
-        exposed_mean = self._with_trees(modelled, contacted, y)
+        exposed_mean = self._with_trees(modelled, contacted, y, needed)
         weight = balanced_weights(contacted[at], self.assignment_weight[at], MAX_WEIGHT_RATIO)
         psi = pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at])
         pair = _Pair(at, psi, weight, self.rows.take(at))
-        goal = int(logged.goal_of[action])
-        members = np.zeros((len(y), len(MEMBERS)))
+        members = np.full((len(y), len(MEMBERS)), np.nan)
+        members[needed] = 0.0
         members[:, 0] = modelled - self._out_of_fold(lambda c: self.effects.unexposed(goal, c))
         if _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS:
             stack = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1)
         else:
-            self._learn(members, pair)
+            self._learn(members, pair, needed)
             stack = fit_stack(psi, members[at], weight)
         tau = stack.average + (members - weight @ members[at] / weight.sum()) @ stack.weights
-        contrast = channel_contrast(self.effects, logged, action)
-        modelled_effect = float(weight @ contrast.of(pair.rows) / weight.sum())
-        return ActionUplift(self._head(action, stack, contrast, pair), stack, at, psi, weight, tau, exposed_mean, modelled_effect)
+        by_channel = self._average_by_channel(action, pair)
+        shares = logged.channel_shares(action)
+        modelled_effect = sum(share * by_channel[channel] for channel, share in shares.items())
+        return ActionUplift(
+            head=self._head(action, stack, modelled_effect, pair),
+            stack=stack,
+            pair=at,
+            pseudo_outcome=psi,
+            weight=weight,
+            tau=tau,
+            exposed_mean=exposed_mean,
+            modelled_effect=modelled_effect,
+            by_channel={channel: effect - modelled_effect + stack.average for channel, effect in by_channel.items()},
+        )
+
+    def _average_by_channel(self, action: int, pair: _Pair) -> dict[int, float]:
+        """What the effect model says an action changes on each of its channels, on average over the pair."""
+        channels = list(self.logged.channel_shares(action))
+        goal = int(self.logged.goal_of[action])
+        coef = [self.effects.unexposed(goal), *(self.effects.exposed(action, channel) for channel in channels)]
+        expected = expit((self.design[pair.at] @ np.column_stack(coef).astype(np.float32)).astype(np.float64))
+        means = pair.weight @ expected / pair.weight.sum()
+        return {channel: float(mean - means[0]) for channel, mean in zip(channels, means[1:], strict=True)}
 
     def _modelled_exposed(self, action: int) -> FloatArray:
         """The effect model's expectation with the contact, over the log's mix of channels, out of fold."""
-        modelled = np.zeros(len(self.folds))
-        for channel, share in self.logged.channel_shares(action).items():
-            modelled += share * self._out_of_fold(partial(self.effects.exposed, action, channel))
-        return modelled
+        shares = self.logged.channel_shares(action)
+        found = self._out_of_fold(lambda at: np.column_stack([self.effects.exposed(action, channel, at) for channel in shares]))
+        return np.asarray(found @ np.array(list(shares.values())))
 
     def _out_of_fold(self, coefficients: Callable[[Coefficients], FloatArray]) -> FloatArray:
-        out = np.empty(len(self.folds))
+        """The expectations of one or more sets of log odds, shape (n,) or (n, sets)."""
+        parts = []
         for fold, at in enumerate(self.effects.without_fold):
-            rows = self.folds == fold
-            out[rows] = expit(self.design[rows] @ coefficients(at))
+            log_odds = self.design[self.folds == fold] @ coefficients(at).astype(np.float32)
+            parts.append((self.folds == fold, expit(log_odds.astype(np.float64))))
+        out = np.empty((len(self.folds), *parts[0][1].shape[1:]))
+        for rows, expected in parts:
+            out[rows] = expected
         return out
 
-    def _with_trees(self, modelled: FloatArray, arm: BoolArray, y: FloatArray) -> FloatArray:
-        trees = out_of_fold_trees(self.binned, self.settings.trees, np.flatnonzero(arm), y, self.folds)
-        return modelled if trees is None else (modelled + trees) / 2.0
+    def _with_trees(self, modelled: FloatArray, arm: BoolArray, y: FloatArray, needed: BoolArray) -> FloatArray:
+        return with_trees(self.binned, self.settings.trees, Arm(np.flatnonzero(arm), y, modelled), self.folds, needed)
 
-    def _learn(self, members: FloatArray, pair: _Pair) -> None:
+    def _learn(self, members: FloatArray, pair: _Pair, needed: BoolArray) -> None:
         """Fill in the out-of-fold uplifts of the learners that read the pseudo-outcomes."""
         for fold in range(int(self.folds.max()) + 1):
-            train, test = np.flatnonzero(self.folds[pair.at] != fold), np.flatnonzero(self.folds == fold)
+            train, test = np.flatnonzero(self.folds[pair.at] != fold), np.flatnonzero((self.folds == fold) & needed)
             rows = self.rows.take(test)
             for name in (RIDGE, TREES):
                 members[test, MEMBERS.index(name)] = self._fit(name, pair, train).of(rows)
@@ -217,12 +257,14 @@ class _Work:
         settings = effect_settings(self.settings.trees, len(train))
         return tree_score(self.binned.fit(settings, "regression", pair.at[train], target, heft))
 
-    def _head(self, action: int, stack: Stack, contrast: ChannelContrast, pair: _Pair) -> UpliftHead:
-        members, share = [], pair.weight / pair.weight.sum()
+    def _head(self, action: int, stack: Stack, modelled_effect: float, pair: _Pair) -> UpliftHead:
+        contrast, members = channel_contrast(self.effects, self.logged, action), []
         for name, portion in zip(MEMBERS, stack.weights.tolist(), strict=True):
-            if portion > 0:
-                score: Score = contrast if name == EFFECTS else self._fit(name, pair, np.arange(len(pair.at)))
-                members.append(UpliftMember(name, portion, float(share @ score.of(pair.rows)), score))
+            if portion > 0 and name == EFFECTS:
+                members.append(UpliftMember(name, portion, modelled_effect, contrast))
+            elif portion > 0:
+                score = self._fit(name, pair, np.arange(len(pair.at)))
+                members.append(UpliftMember(name, portion, float(pair.weight @ score.of(pair.rows) / pair.weight.sum()), score))
         return UpliftHead(
             average_effect=stack.average,
             standard_error=stack.standard_error,

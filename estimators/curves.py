@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from estimators.arrays import FloatArray, IntArray
 
@@ -39,9 +40,9 @@ class Curves:
         bent = [j for j in range(linear.shape[1]) if _takes_more_than_two_values(linear[:, j])]
         return cls(linear.shape[1], np.array(bent, dtype=np.int64))
 
-    def design(self, linear: FloatArray) -> FloatArray:
-        """1, the linear columns and the squares, shape (n, 1 + width + bent)."""
-        out = np.empty((len(linear), 1 + self.width + len(self.bent)))
+    def design(self, linear: FloatArray) -> npt.NDArray[np.float32]:
+        """1, the linear columns and the squares, in single precision, shape (n, 1 + width + bent)."""
+        out = np.empty((len(linear), 1 + self.width + len(self.bent)), dtype=np.float32)
         out[:, 0] = 1.0
         out[:, 1 : 1 + self.width] = linear
         out[:, 1 + self.width :] = squares(linear[:, self.bent])

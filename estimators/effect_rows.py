@@ -56,6 +56,10 @@ class LoggedActions:
     def __len__(self) -> int:
         return len(self.action)
 
+    def channel_name(self, channel: int) -> str | None:
+        """The name of a channel by its index; None for `NOTHING`."""
+        return None if channel == NOTHING else self.channels[channel]
+
     def contacted(self, action: int) -> BoolArray:
         """The rows that got an action, whom it is for and whose outcome is known, shape (n,)."""
         return np.asarray((self.action == action) & self.open[:, action] & self.known(action))

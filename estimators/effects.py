@@ -2,12 +2,14 @@ r"""What every action changes in the odds of its goal, learned for all actions a
 
 For contact x, action a with goal g, channel c:
 
-    log odds(no_action) = theta_g . d(x),   log odds(a on c) = theta_g . d(x) + sum over levels l of phi_l . z(x)
+    log odds(no_action) = theta_g . d(x)
+    log odds(a on c)    = theta_g . d(x) + s_c * (sum over levels l of phi_l) . z(x) + phi_c . z(x)
 
 with d(x) the linear columns and their squares, z(x) = d(x) itself or its leading directions, and the levels those of `EffectLevels`: all
-actions, the action's issue, group, itself, and the channel. Every coefficient has a Gaussian prior of mean 0; the variances (one for each
-level, apart for intercepts, slopes and squares) are those under which the data are most likely. So where contacts do not differ, or
-actions do not, the data themselves shrink the coefficients to nothing. Newton's method; each goal's baseline is eliminated first.
+actions, the action's issue, group and itself. A channel is stronger or weaker (s_c) and adds something of its own (phi_c). Every
+coefficient has a Gaussian prior of mean 0; the variances (one for each level, apart for intercepts, slopes and squares) are those under
+which the data are most likely. So where contacts do not differ, or actions do not, the data themselves shrink the coefficients to
+nothing. Newton's method; each goal's baseline is eliminated first.
 
 References
 ----------
@@ -18,7 +20,8 @@ Models", 2006 (the levels). Beirami et al., "On Optimal Generalization in Parame
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy.special import logit
@@ -27,26 +30,44 @@ from estimators.arrays import FloatArray, IntArray
 from estimators.curves import Curves
 from estimators.effect_levels import EffectLevels
 from estimators.effect_rows import NOTHING, Cell, LoggedActions
-from estimators.effect_system import CellMoments, Moments, Priors, Solution, directions, moments_of, solve
+from estimators.effect_system import CellMoments, Moments, Priors, SingleArray, Solution, directions, moments_of, solve
+from estimators.parallel import fit_each
 
-MOST_ROUNDS = 40
-CONVERGED = 1e-3
-"""The largest change of a coefficient at which Newton's method stops."""
+MOST_ROUNDS, FIRST_ROUNDS = 20, 12
+CONVERGED = 0.02
+"""Newton's method stops after a step in which no coefficient changes by more: the next would be far smaller still."""
 
 LARGEST_STEP = 2.0
+SMALL_STEP = 0.5
+"""Only where the next step is so small are variances and strengths judged: far from the optimum they would run away."""
+
+THIN_ABOVE = 60_000
+"""With more rows (counted once for each goal) the first rounds read every fourth only: they need no more to find the way."""
+
+STRENGTH_SD, LEAST_STRENGTH, MOST_STRENGTH = 0.7, 0.1, 8.0
+"""A channel's strength is 1 give or take this beforehand, and never outside the bounds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """theta, shape (G, M), on the design; phi, shape (L, R), on its directions."""
+    """theta, shape (G, M), on the design; phi, shape (L, R), on its directions; strength of each channel, shape (C,)."""
 
     theta: FloatArray
     phi: FloatArray
+    strength: FloatArray
 
     def moved(self, solution: Solution) -> Coefficients:
         """A step further, no coefficient by more than `LARGEST_STEP`."""
         theta, phi = (np.clip(step, -LARGEST_STEP, LARGEST_STEP) for step in (solution.theta_step, solution.phi_step))
-        return Coefficients(self.theta + theta, self.phi + phi)
+        return replace(self, theta=self.theta + theta, phi=self.phi + phi)
+
+    def halfway(self, other: Coefficients) -> Coefficients:
+        """Between the two."""
+        return Coefficients(*((getattr(self, name) + getattr(other, name)) / 2.0 for name in ("theta", "phi", "strength")))
+
+    def strength_of(self, channel: int) -> float:
+        """Of a channel by its index; 1 for `NOTHING`."""
+        return 1.0 if channel == NOTHING else float(self.strength[channel])
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,25 +105,23 @@ class EffectModel:
     def exposed(self, action: int, channel: int, at: Coefficients | None = None) -> FloatArray:
         """Coefficients of the log odds with an action on a channel on the design, shape (M,)."""
         now = at or self.at
-        blocks = list(self._blocks(action, channel))
-        return np.asarray(now.theta[self.goal_of[action]] + self.projection @ now.phi[blocks].sum(axis=0))
+        effect = _effect(self._blocks(action, channel), now.phi)
+        return np.asarray(now.theta[self.goal_of[action]] + self.projection @ effect)
 
     def joint_covariance(self, action: int, shares: Mapping[int, float]) -> FloatArray:
         """Covariance of (theta of the action's goal, its effect over a mix of channels), shape (M + R, M + R)."""
         mix = np.zeros(len(self.levels.kinds))
         for channel, share in shares.items():
-            mix[list(self._blocks(action, channel))] += share
+            for block, scale in self._blocks(action, channel).items():
+                mix[block] += share * scale
         return self.solution.joint_covariance(int(self.goal_of[action]), mix)
 
-    def channel_name(self, channel: int) -> str | None:
-        """The name of a channel by its index; None for `NOTHING`."""
-        return None if channel == NOTHING else self.channels[channel]
-
-    def _blocks(self, action: int, channel: int) -> tuple[int, ...]:
-        return self.levels.blocks(action, self.channel_name(channel))
+    def _blocks(self, action: int, channel: int) -> dict[int, float]:
+        name = None if channel == NOTHING else self.channels[channel]
+        return self.levels.blocks(action, name, self.at.strength_of(channel))
 
 
-def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | None = None) -> EffectModel:
+def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | None = None, *, workers: int = 1) -> EffectModel:
     """Fit the model; with folds (0, 1, ... for each row) also the coefficients without each.
 
     Parameters
@@ -111,57 +130,116 @@ def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | Non
         Standardised columns.
     logged : LoggedActions
     folds : array of int, shape (n,), optional
+    workers : int
+        Cells read side by side.
     """
     curves = Curves.of(linear)
-    work = _Work.of(curves.design(linear), logged, curves)
-    priors = Priors.start(work.levels.kinds, curves, work.groups)
-    at = _start(logged, work)
-    for number in range(MOST_ROUNDS):
-        solution = solve(work.moments(at), at.theta, at.phi, priors, work.projection)
-        at = at.moved(solution)
-        fresh = priors.updated(at.theta, at.phi, solution)
-        settled = fresh.close_to(priors) or 2 * number > MOST_ROUNDS
-        priors = fresh
-        if solution.largest_step < CONVERGED and settled:
-            break
+    work = _Work.of(curves.design(linear), logged, curves, workers)
+    at, priors = _start(logged, work), Priors.start(work.levels.kinds, curves, work.groups)
+    if work.size > THIN_ABOVE:
+        at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
+    at, priors, solution = _climb(work, at, priors, MOST_ROUNDS)
     without = () if folds is None else tuple(_without_each(work, at, priors, folds))
     return EffectModel(curves, work.projection, work.levels, logged.goal_of, logged.channels, at, priors, solution, without)
+
+
+def _climb(work: _Work, at: Coefficients, priors: Priors, rounds: int) -> tuple[Coefficients, Priors, Solution]:
+    """Newton's method with variances and strengths learned on the way; a step that makes things worse is halved."""
+    before, likelihood_before = at, -np.inf
+    for number in range(rounds):
+        moments = work.moments(at)
+        likelihood = sum(cell.moments.likelihood for cell in moments)
+        worse = likelihood + priors.log_density(at.theta, at.phi) < likelihood_before + priors.log_density(before.theta, before.phi) - 1e-3
+        if worse and number < rounds - 1:
+            at = at.halfway(before)
+            continue
+        solution = solve(moments, at.theta, at.phi, priors, work.projection)
+        before, likelihood_before = at, likelihood
+        at = at.moved(solution)
+        if solution.largest_step < SMALL_STEP:
+            at = replace(at, strength=work.strengths(moments, before, at))
+            fresh = priors.updated(at.theta, at.phi, solution)
+            settled = fresh.close_to(priors) and np.abs(at.strength - before.strength).max(initial=0.0) < 0.05
+            priors = fresh
+            if settled and solution.largest_step < CONVERGED:
+                break
+    return at, priors, solution
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
     """The rows as Newton's method reads them, again in each round."""
 
-    design: FloatArray
+    design: SingleArray
     logged: LoggedActions
     levels: EffectLevels
     projection: FloatArray
     groups: IntArray
-    cells: tuple[tuple[Cell, tuple[int, ...]], ...]
+    cells: tuple[Cell, ...]
+    workers: int
 
     @classmethod
-    def of(cls, design: FloatArray, logged: LoggedActions, curves: Curves) -> _Work:
-        levels = EffectLevels.of(logged.places, logged.channels)
+    def of(cls, design: SingleArray, logged: LoggedActions, curves: Curves, workers: int) -> _Work:
+        cells = tuple(logged.cells())
+        arms = [(cell.action, logged.channel_name(cell.channel)) for cell in cells if cell.action != NOTHING]
+        levels = EffectLevels.of(logged.places, arms)
         projection, groups = directions(design, curves, len(levels.kinds))
-        cells = []
-        for cell in logged.cells():
-            channel = None if cell.channel == NOTHING else logged.channels[cell.channel]
-            blocks = () if cell.action == NOTHING else levels.blocks(cell.action, channel)
-            cells.append((cell, blocks))
-        return cls(design, logged, levels, projection, groups, tuple(cells))
+        return cls(design, logged, levels, projection, groups, cells, workers)
+
+    @property
+    def size(self) -> int:
+        """Rows, counted once for each goal they are judged by."""
+        return sum(len(cell.rows) for cell in self.cells)
+
+    def thinned(self, every: int) -> _Work:
+        """The same with some of the rows of each cell."""
+        return replace(self, cells=tuple(cell._replace(rows=cell.rows[::every]) for cell in self.cells))
+
+    def of_fold(self, folds: IntArray, fold: int) -> _Work:
+        """The same with the rows of one fold."""
+        return replace(self, cells=tuple(cell._replace(rows=cell.rows[folds[cell.rows] == fold]) for cell in self.cells))
 
     def moments(self, at: Coefficients) -> list[CellMoments]:
-        return [CellMoments(cell.goal, blocks, self._of(cell.goal, blocks, cell.rows, at)) for cell, blocks in self.cells]
+        """The moments of every cell."""
+        found = fit_each({k: partial(self._of, cell, at) for k, cell in enumerate(self.cells)}, workers=self.workers)
+        return [CellMoments(cell.goal, self._blocks(cell, at), found[k]) for k, cell in enumerate(self.cells)]
 
-    def moments_of_fold(self, at: Coefficients, folds: IntArray, fold: int) -> list[CellMoments]:
-        return [
-            CellMoments(cell.goal, blocks, self._of(cell.goal, blocks, cell.rows[folds[cell.rows] == fold], at))
-            for cell, blocks in self.cells
-        ]
+    def strengths(self, moments: list[CellMoments], before: Coefficients, now: Coefficients) -> FloatArray:
+        """Each channel's strength, by one Newton step from where the likelihood's second order says the rows stand now."""
+        if not self.levels.by_channel:
+            return now.strength
+        slope, curvature = np.zeros(len(now.strength)), np.full(len(now.strength), STRENGTH_SD**-2)
+        slope -= (now.strength - 1.0) * STRENGTH_SD**-2
+        for cell, found in zip(self.cells, moments, strict=True):
+            if cell.channel == NOTHING:
+                continue
+            information = found.moments.information
+            score = found.moments.score - information @ (self._log_odds(cell, now) - self._log_odds(cell, before))
+            direction = self.projection @ now.phi[list(self.levels.own(cell.action))].sum(axis=0)
+            slope[cell.channel] += float(score @ direction)
+            curvature[cell.channel] += float(direction @ information @ direction)
+        moved = now.strength + np.clip(slope / curvature, -SMALL_STEP, SMALL_STEP)
+        return np.asarray(np.clip(moved, LEAST_STRENGTH, MOST_STRENGTH))
 
-    def _of(self, goal: int, blocks: tuple[int, ...], rows: IntArray, at: Coefficients) -> Moments:
-        coef = at.theta[goal] + self.projection @ at.phi[list(blocks)].sum(axis=0)
-        return moments_of(self.design, rows, self.logged.labels[:, goal], self.logged.weight, coef)
+    def _blocks(self, cell: Cell, at: Coefficients) -> Mapping[int, float]:
+        if cell.action == NOTHING:
+            return {}
+        return self.levels.blocks(cell.action, self.logged.channel_name(cell.channel), at.strength_of(cell.channel))
+
+    def _log_odds(self, cell: Cell, at: Coefficients) -> FloatArray:
+        return np.asarray(at.theta[cell.goal] + self.projection @ _effect(self._blocks(cell, at), at.phi))
+
+    def _of(self, cell: Cell, at: Coefficients) -> Moments:
+        labels = self.logged.labels[:, cell.goal]
+        return moments_of(self.design, cell.rows, labels, self.logged.weight, self._log_odds(cell, at))
+
+
+def _effect(blocks: Mapping[int, float], phi: FloatArray) -> FloatArray:
+    """The weighted sum of some blocks of phi, shape (R,)."""
+    total = np.zeros(phi.shape[1])
+    for block, scale in blocks.items():
+        total += scale * phi[block]
+    return total
 
 
 def _start(logged: LoggedActions, work: _Work) -> Coefficients:
@@ -169,12 +247,12 @@ def _start(logged: LoggedActions, work: _Work) -> Coefficients:
     for goal in range(len(theta)):
         known = ~np.isnan(logged.labels[:, goal])
         theta[goal, 0] = logit((np.sum(logged.labels[known, goal]) + 0.5) / (known.sum() + 1.0))
-    return Coefficients(theta, np.zeros((len(work.levels.kinds), work.projection.shape[1])))
+    return Coefficients(theta, np.zeros((len(work.levels.kinds), work.projection.shape[1])), np.ones(len(logged.channels)))
 
 
 def _without_each(work: _Work, at: Coefficients, priors: Priors, folds: IntArray) -> list[Coefficients]:
     """One Newton step from the optimum with the fold's moments taken away."""
-    parts = [work.moments_of_fold(at, folds, fold) for fold in range(int(folds.max()) + 1)]
+    parts = [work.of_fold(folds, fold).moments(at) for fold in range(int(folds.max()) + 1)]
     everything = parts[0]
     for part in parts[1:]:
         everything = [cell._replace(moments=cell.moments.plus(more.moments)) for cell, more in zip(everything, part, strict=True)]

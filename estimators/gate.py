@@ -19,7 +19,7 @@ import numpy as np
 from estimators.arrays import BoolArray, FloatArray, IntArray
 
 NOTHING = -1
-STEPS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.0)
+STEPS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.0)
 """How far differences are pressed together, tried in turn."""
 
 HARDLY = 0.002

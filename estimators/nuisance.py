@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.calibration import log_losses
 from estimators.trees import BinnedRows, TreeSettings, nuisance_settings
 
 FEWEST_EVENTS = 20
 """With fewer rows of either outcome in an arm LightGBM learns nothing about it."""
 
 
-def out_of_fold_trees(binned: BinnedRows, settings: TreeSettings, arm: IntArray, y: FloatArray, folds: IntArray) -> FloatArray | None:
-    """P(y = 1) in one arm for every row, shape (n,), each by LightGBM fitted on the arm's rows of the other folds; None for too few events.
+class Arm(NamedTuple):
+    """One arm: its rows whose y is known, y of all rows, and a model's out-of-fold expectation of all rows."""
+
+    rows: IntArray
+    y: FloatArray
+    modelled: FloatArray
+
+
+def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: IntArray, needed: BoolArray) -> FloatArray:
+    """P(y = 1) in one arm, shape (n,): the mean of a model's out-of-fold expectation and LightGBM's on the rows that are needed.
+
+    The model alone where the arm has too few events, or where the mean proves no better on the first fold.
 
     Parameters
     ----------
     binned : BinnedRows
         Of n rows.
     settings : TreeSettings
-    arm : array of int
-        The rows of the arm whose y is known.
-    y : array, shape (n,)
+    arm : Arm
     folds : array of int, shape (n,)
+    needed : array of bool, shape (n,)
+        The arm's own rows among them.
     """
-    out = np.empty(len(folds))
+    rows, y, modelled = arm
+    out = modelled.copy()
     for fold in range(int(folds.max()) + 1):
-        train = arm[folds[arm] != fold]
+        train, test = rows[folds[rows] != fold], np.flatnonzero((folds == fold) & needed)
         events = float(y[train].sum())
         if min(events, len(train) - events) < FEWEST_EVENTS:
-            return None
-        test = np.flatnonzero(folds == fold)
+            return modelled
         booster = binned.fit(nuisance_settings(settings, len(train)), "binary", train, y)
-        out[test] = binned.predict(booster, test)
+        out[test] = (modelled[test] + binned.predict(booster, test)) / 2.0
+        seen = rows[folds[rows] == fold]
+        if fold == 0 and log_losses(y[seen], out[seen]).mean() >= log_losses(y[seen], modelled[seen]).mean():
+            return modelled
     return out
 
 

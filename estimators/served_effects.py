@@ -22,10 +22,10 @@ def channel_contrast(effects: EffectModel, logged: LoggedActions, action: int) -
     logged : LoggedActions
     action : int
     """
-    shares = {effects.channel_name(channel): share for channel, share in logged.channel_shares(action).items()}
+    shares = {logged.channel_name(channel): share for channel, share in logged.channel_shares(action).items()}
     exposed: dict[str | None, CurvedScore] = {}
     for channel in (NOTHING, *range(len(logged.channels))):
-        name = effects.channel_name(channel)
+        name = logged.channel_name(channel)
         if name is not None or None in shares:
             exposed[name] = CurvedScore.of_design(effects.exposed(action, channel), effects.curves)
     goal = int(logged.goal_of[action])

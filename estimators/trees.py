@@ -39,9 +39,7 @@ RESPONSE = TreeSettings(
 RESPONSE_BINS = 255
 """Bins of a response model's columns: there is enough signal for finer ones than `_ALWAYS` has."""
 
-REGULARISED = TreeSettings(
-    n_estimators=100, learning_rate=0.045, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7
-)
+REGULARISED = TreeSettings(n_estimators=60, learning_rate=0.07, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7)
 """For uplift, where the signal is small: library defaults lose money there."""
 
 CLV = TreeSettings(n_estimators=200, learning_rate=0.03, num_leaves=8, min_child_samples=100, reg_lambda=20.0, feature_fraction=0.7)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from decisioning.catalog import Action, Catalog
-from decisioning.vocabulary import NO_ACTION, FloatArray, IntArray
-from estimators.action_uplifts import ActionUplift, ActionUplifts, UpliftSettings, fit_action_uplifts
+from decisioning.vocabulary import NO_ACTION, IntArray
+from estimators.action_uplifts import ActionUplifts, UpliftSettings, fit_action_uplifts
 from estimators.bundle import Arm, PropensityBundle, UpliftBundle
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
@@ -21,6 +21,8 @@ from training.uplift_gate import Verdict, pass_the_gate
 WORKERS = 2
 SERVED_CV = 4
 """Folds inside a model that is served."""
+MOST_JUDGED = 50_000
+"""The gate compares policies on so many rows."""
 FEWEST_ROWS = 30
 """With fewer rows of either arm there is nothing to compare."""
 
@@ -82,15 +84,18 @@ def fit_uplift(
     folds = (contact_share(prepared.data.rows.contact_id, salt=f"{seed}:uplift") * cv).astype(np.int64)
     settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed)
     weight = prepared.data.rows.sample_weight / prepared.selection.prob
-    fitted = fit_action_uplifts(prepared.encoded, logged, weight, folds, settings)
+    judged = contact_share(prepared.data.rows.contact_id, salt=f"{seed}:gate") < MOST_JUDGED / len(prepared)
+    fitted = fit_action_uplifts(prepared.encoded, logged, weight, folds, settings, judged)
     names, money = tuple(action.id for action in actions), Money.of(actions, prepared, catalog, propensity)
-    verdict = pass_the_gate(fitted, logged, names, money, prepared, errors=gate_errors)
-    heads = {action.id: fitted.by_action[k].head.trusted(verdict.trust[k]) for k, action in enumerate(actions) if k in fitted.by_action}
+    verdict = pass_the_gate(fitted, logged, money, prepared, np.flatnonzero(judged), errors=gate_errors)
+    heads = {
+        action.id: fitted.by_action[k].head.trusted(float(verdict.trust[k])) for k, action in enumerate(actions) if k in fitted.by_action
+    }
     bundle = UpliftBundle(
         contract_hash=prepared.contract_hash,
         encoder=prepared.encoder,
         heads=heads,
-        average_effects=_average_effects(prepared, logged, actions, fitted),
+        average_effects=_average_effects(logged, names, fitted),
         reason=reason,
     )
     return FittedUplift(bundle, verdict, refused)
@@ -139,22 +144,13 @@ def _refusal(prepared: Prepared, action: Action, rows: IntArray) -> str | None:
     return None
 
 
-def _average_effects(
-    prepared: Prepared, logged: LoggedActions, actions: tuple[Action, ...], fitted: ActionUplifts
-) -> dict[Arm, tuple[float, float]]:
+def _average_effects(logged: LoggedActions, names: tuple[str, ...], fitted: ActionUplifts) -> dict[Arm, tuple[float, float]]:
     """(effect, standard error) of each action, and of each of its channels over the same contacts."""
     found: dict[Arm, tuple[float, float]] = {}
-    for k, action in enumerate(actions):
-        one = fitted.by_action[k]
-        found[action.id, None] = (one.head.average_effect, one.head.standard_error)
+    for k, one in fitted.by_action.items():
+        found[names[k], None] = (one.stack.average, one.stack.standard_error)
         for channel, share in logged.channel_shares(k).items():
             if channel != NOTHING:
-                name = logged.channels[channel]
                 # A channel has its share of the contacts, and the error that comes with them.
-                found[action.id, name] = (_mean_on(one, name, prepared), one.head.standard_error / float(np.sqrt(share)))
+                found[names[k], logged.channels[channel]] = (one.by_channel[channel], one.stack.standard_error / float(np.sqrt(share)))
     return found
-
-
-def _mean_on(one: ActionUplift, channel: str, prepared: Prepared) -> float:
-    effect: FloatArray = one.head.effect_on(prepared.encoded.take(one.pair), channel)
-    return float(one.weight @ effect / one.weight.sum())

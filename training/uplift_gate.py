@@ -14,8 +14,6 @@ from training.money import Money
 from training.prepared import Prepared
 
 NORMAL_95 = 1.96
-MOST_ROWS = 200_000
-"""Policies are judged on so many rows at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ class Verdict:
 
 
 def pass_the_gate(
-    fitted: ActionUplifts, logged: LoggedActions, names: tuple[str, ...], money: Money, prepared: Prepared, *, errors: float
+    fitted: ActionUplifts, logged: LoggedActions, money: Money, prepared: Prepared, sample: IntArray, *, errors: float
 ) -> Verdict:
     """Judge the personal differences of every action whose value is known, on the rows whose outcomes are all known.
 
@@ -47,18 +45,20 @@ def pass_the_gate(
     ----------
     fitted : ActionUplifts
     logged : LoggedActions
-    names : tuple of str, length K
     money : Money
     prepared : Prepared
+    sample : array of int
+        The rows to judge on.
     errors : float
         Standard errors by which personal differences must gain.
     """
+    names = tuple(place.action for place in logged.places)
     trust = np.ones(len(names))
     judged = np.array([k for k in fitted.by_action if np.isfinite(money.value[logged.open[:, k], k]).any()], dtype=np.int64)
     if not len(judged):
         return Verdict(trust, {}, (), True)
     known = ~np.isnan(logged.labels[:, logged.goal_of[judged]]).any(axis=1)
-    rows = np.flatnonzero(known & np.isin(logged.action, [NOTHING, *judged.tolist()]))[:MOST_ROWS]
+    rows = sample[(known & np.isin(logged.action, [NOTHING, *judged.tolist()]))[sample]]
     if not len(rows):
         return Verdict(trust, {}, (), True)
     at = np.ix_(rows, judged)
