@@ -22,17 +22,22 @@ What is learned
     `stacking.py`               the weights of several learners, the average effect among them
     `gate.py`                   are the differences between contacts sure enough to act on?
     `shrinkage.py`              partial pooling: actions towards each other, channels towards their action
-    `clv.py`                    customer lifetime value: buy-till-you-die, and a LightGBM model beside it
-    `clv_bg_nbd.py`             how often a buyer will buy again, and whether he still does: BG/NBD and MBG/NBD
-    `clv_pareto_nbd.py`         the same by Pareto/NBD
+    `clv.py`                    customer lifetime value: buy-till-you-die, or LightGBM alone where that is not identified
+    `clv_transactions.py`       how often a buyer will buy again, and whether he still does, by one of:
+    `clv_pareto_nbd.py`         Pareto/NBD
+    `clv_bg_nbd.py`             BG/NBD and MBG/NBD
     `clv_likelihood.py`         their maximum likelihood, on grouped histories
     `clv_gamma_gamma.py`        how much he spends
     `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
     `parallel.py`               many small fits side by side
 
+    `clv_correction.py`         LightGBM on what these expect too much or too little of, and the weights of a blend
+    `clv_intervals.py`          how far off the money may be
+    `tuning.py`                 better settings of the trees by successive halving
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
-    `heads.py`, `clv_heads.py`  a fitted model per action, made of such parts
+    `heads.py`                  a fitted model per action, made of such parts
+    `clv_heads.py`, `clv_blend.py`  the same for CLV: one model of the contacts, or a blend
     `uplift_head.py`            the uplift of an action, by channel and with its error
     `served_effects.py`         the effect model's part in it
     `bundle.py`                 `load_bundle` and the three bundles:

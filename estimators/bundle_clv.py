@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,24 +11,28 @@ import numpy as np
 
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle_files import write_bundle
-from estimators.clv_heads import BtydClvHead, BuyingHistory, ClvHead, clv_head_from_dict
+from estimators.clv_blend import BlendedClvHead, ClvHead, clv_head_from_dict
+from estimators.clv_heads import BtydClvHead, BuyingHistory, TreeClvHead
+from estimators.clv_intervals import RatioIntervals
 from estimators.encoding import Encoded, FeatureEncoder
 
 
 @dataclass(frozen=True, eq=False)
 class ClvBundle:
-    """Discounted expected margin over horizon_days, by the one model that training chose.
+    """Discounted expected margin over horizon_days, by the model that training chose, and what goes with it.
 
     Parameters
     ----------
     contract_hash : str
         Of the feature contract it was trained on.
     encoder : FeatureEncoder
-        Read by the LightGBM head only; the BTYD head reads the purchase columns themselves.
-    head : BtydClvHead or TreeClvHead
+        Read by LightGBM; a BTYD head reads the purchase columns themselves.
+    head : ClvHead
     horizon_days : float
     evidence : int
         Contacts it was trained on.
+    intervals : RatioIntervals, optional
+        Learned by a back-test; None where there were too few contacts for one.
     """
 
     kind: ClassVar[str] = "clv"
@@ -38,6 +42,7 @@ class ClvBundle:
     head: ClvHead
     horizon_days: float
     evidence: int
+    intervals: RatioIntervals | None = None
 
     @property
     def feature_dtypes(self) -> dict[str, str]:
@@ -46,30 +51,78 @@ class ClvBundle:
 
     @property
     def method(self) -> str:
-        """The name of the model: "bg_nbd x gamma_gamma" or "lightgbm"."""
-        return "bg_nbd x gamma_gamma" if isinstance(self.head, BtydClvHead) else "lightgbm"
+        """The name of the model, for example "pareto_nbd x gamma_gamma, corrected by lightgbm"."""
+        return self.head.method
 
     def encode(self, columns: Columns, as_of: Any) -> Encoded:
-        """The contacts' matrices, as the LightGBM head reads them."""
+        """The contacts' matrices, as LightGBM reads them."""
         return self.encoder.encode(columns, as_of)
 
     def clv(self, columns: Columns, as_of: Any, *, encoded: Encoded | None = None) -> FloatArray:
         """Discounted expected margin of each contact over the horizon, money, shape (n,); finite for every contact."""
         if isinstance(self.head, BtydClvHead):
             value = self.head.clv(BuyingHistory.of(columns, as_of), self.horizon_days)
+        elif isinstance(self.head, BlendedClvHead):
+            value = self.head.clv(BuyingHistory.of(columns, as_of), self._rows(columns, as_of, encoded), self.horizon_days)
         else:
-            value = self.head.clv(self.encode(columns, as_of) if encoded is None else encoded)
+            value = self.head.clv(self._rows(columns, as_of, encoded))
         return np.nan_to_num(value)
+
+    def expected_transactions(
+        self, columns: Columns, as_of: Any, *, days: float | None = None, encoded: Encoded | None = None
+    ) -> FloatArray:
+        """Expected purchase days over `days` (default: the horizon), not discounted, shape (n,).
+
+        NaN for a contact who has bought nothing, and where LightGBM alone is served: it knows of money only.
+        """
+        over = self.horizon_days if days is None else days
+        history = BuyingHistory.of(columns, as_of)
+        if isinstance(self.head, BtydClvHead):
+            return replace(self.head, annual_discount_rate=0.0).outlook(history, over, over).count
+        if isinstance(self.head, BlendedClvHead):
+            return self.head.transactions(history, self._rows(columns, as_of, encoded), over)
+        return np.full(len(history), np.nan)
+
+    def probability_alive(self, columns: Columns, as_of: Any) -> FloatArray:
+        """P(still a buyer), shape (n,); NaN for a contact who has bought nothing, and where LightGBM alone is served."""
+        history = BuyingHistory.of(columns, as_of)
+        btyd = self.head.btyd if isinstance(self.head, BlendedClvHead) else self.head
+        if not isinstance(btyd, BtydClvHead):
+            return np.full(len(history), np.nan)
+        return btyd.outlook(history, self.horizon_days, self.horizon_days).alive
+
+    def interval(
+        self, columns: Columns, as_of: Any, *, coverage: float = 0.9, encoded: Encoded | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Between which bounds the margin over the horizon will fall, for a share `coverage` of contacts, money, shape (n,) each.
+
+        NaN where the bundle has no intervals.
+
+        Raises
+        ------
+        ValueError
+            If the coverage is not one of `estimators.clv_intervals.COVERAGES`.
+        """
+        value = self.clv(columns, as_of, encoded=encoded)
+        if self.intervals is None:
+            return np.full(len(value), np.nan), np.full(len(value), np.nan)
+        expected = self.expected_transactions(columns, as_of, encoded=encoded)
+        return self.intervals.of(value if isinstance(self.head, TreeClvHead) else expected, value, coverage)
+
+    def _rows(self, columns: Columns, as_of: Any, encoded: Encoded | None) -> Encoded:
+        return self.encode(columns, as_of) if encoded is None else encoded
 
     def save(self, directory: Path) -> None:
         """Write the bundle as JSON and LightGBM text; `load_bundle` gives back one with identical predictions."""
         numbers = {"horizon_days": self.horizon_days, "evidence": self.evidence}
-        body = {"contract_hash": self.contract_hash, "encoder": self.encoder.to_dict(), "head": self.head.to_dict(), **numbers}
-        write_bundle(directory, self.kind, body)
+        intervals = None if self.intervals is None else self.intervals.to_dict()
+        parts = {"encoder": self.encoder.to_dict(), "head": self.head.to_dict(), "intervals": intervals}
+        write_bundle(directory, self.kind, {"contract_hash": self.contract_hash, **parts, **numbers})
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> ClvBundle:
         """The bundle whose body `save` wrote."""
         head = clv_head_from_dict(body["head"])
         encoder = FeatureEncoder.from_dict(body["encoder"])
-        return cls(body["contract_hash"], encoder, head, float(body["horizon_days"]), int(body["evidence"]))
+        intervals = None if body["intervals"] is None else RatioIntervals.from_dict(body["intervals"])
+        return cls(body["contract_hash"], encoder, head, float(body["horizon_days"]), int(body["evidence"]), intervals)

@@ -1,7 +1,8 @@
-"""Customer lifetime value, learned: BG/NBD with Gamma-Gamma, and LightGBM on the features; training serves the one that proves better."""
+"""Customer lifetime value, learned: buy-till-you-die on the purchases, and LightGBM alone where those do not identify it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,9 +10,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from estimators.arrays import BoolArray, FloatArray
-from estimators.clv_bg_nbd import BetaGeo
-from estimators.clv_gamma_gamma import GammaGamma
+from estimators.clv_gamma_gamma import GammaGamma, MeanMoney, MoneyParams
 from estimators.clv_heads import DAYS_A_YEAR, BtydClvHead, BuyingHistory, TreeClvHead
+from estimators.clv_transactions import TRANSACTION_MODELS, fit_transactions
 from estimators.encoding import Encoded
 from estimators.trees import CLV, BinnedRows, TreeSettings, tree_score
 
@@ -49,8 +50,10 @@ class Horizon:
         return float(self.margin * days / window_days)
 
 
-def fit_btyd(history: BuyingHistory, horizon: Horizon, *, value_without_purchase: float) -> BtydClvHead:
-    """BG/NBD x Gamma-Gamma by maximum likelihood on the contacts who bought.
+def fit_btyd(
+    history: BuyingHistory, horizon: Horizon, *, value_without_purchase: float, kinds: Sequence[str] = TRANSACTION_MODELS
+) -> BtydClvHead:
+    """The first of `kinds` that the purchases identify, x Gamma-Gamma, by maximum likelihood on the contacts who bought.
 
     Parameters
     ----------
@@ -59,16 +62,36 @@ def fit_btyd(history: BuyingHistory, horizon: Horizon, *, value_without_purchase
     horizon : Horizon
     value_without_purchase : float
         Discounted margin over the horizon of a contact who has bought nothing yet; see `value_of_non_buyers`.
+    kinds : sequence of str
+        Models of transactions, the preferred one first.
 
     Raises
     ------
     ValueError
-        If the purchases do not identify one of the models.
+        If the purchases identify none of the models of transactions, or nobody paid twice. Where the money identifies no Gamma-Gamma its
+        mean stands in.
     """
-    bought = history.is_buyer
-    transactions = BetaGeo().fit(history.repeat[bought], history.last_gap[bought], history.age[bought]).params_
-    money = GammaGamma().fit(history.repeat[bought], history.mean_money[bought]).params_
-    return BtydClvHead(transactions, money, horizon.margin, horizon.annual_discount_rate, value_without_purchase)
+    bought = history.take(history.is_buyer)
+    reasons = []
+    for kind in kinds:
+        try:
+            transactions = fit_transactions(kind, bought.repeat, bought.last_gap, bought.age)
+            break
+        except ValueError as error:
+            reasons.append(str(error))
+    else:
+        raise ValueError("; ".join(dict.fromkeys(reasons)))
+    return BtydClvHead(transactions, _money(bought), horizon.margin, horizon.annual_discount_rate, value_without_purchase)
+
+
+def _money(bought: BuyingHistory) -> MoneyParams:
+    paid = (bought.repeat > 0) & (bought.mean_money > 0)
+    if not paid.any():
+        raise ValueError("money: nobody paid for a second purchase, so no price is known")
+    try:
+        return GammaGamma().fit(bought.repeat, bought.mean_money).params_
+    except ValueError:
+        return MeanMoney(float(np.average(bought.mean_money[paid], weights=bought.repeat[paid])))
 
 
 def btyd_money(head: BtydClvHead, history: BuyingHistory, window_days: float) -> FloatArray:
@@ -76,7 +99,7 @@ def btyd_money(head: BtydClvHead, history: BuyingHistory, window_days: float) ->
 
     Contacts without a purchase get 0.
     """
-    return replace(head, margin=1.0, annual_discount_rate=0.0, value_without_purchase=0.0).clv(history, window_days)
+    return np.nan_to_num(head.outlook(history, window_days, window_days).money)
 
 
 def value_of_non_buyers(future_money: FloatArray, is_buyer: BoolArray, factor: float) -> float:

@@ -64,7 +64,11 @@ class BetaGeoParams:
         return np.asarray(alive if self.modified else np.where(x > 0, alive, 1.0), dtype=np.float64)
 
     def expected_transactions(self, horizon: FloatArray | float, repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -> FloatArray:
-        """E[purchase days in the next `horizon` | x, t_x, T], broadcast over all arguments.
+        """E[purchase days in the next `horizon` | x, t_x, T], broadcast over all arguments."""
+        return self.probability_alive(repeat, last_gap, age) * self.expected_if_alive(horizon, repeat, age)
+
+    def expected_if_alive(self, horizon: FloatArray | float, repeat: FloatArray, age: FloatArray) -> FloatArray:
+        """E[purchase days in the next `horizon` | x, T, still a buyer].
 
         The published formula holds a Gauss hypergeometric function that overflows for busy buyers; Euler's transformation
         2F1(A, B; C; z) = (1 - z)^(C - A - B) 2F1(C - A, C - B; C; z) leaves small parameters and no power of the purchase count.
@@ -75,8 +79,7 @@ class BetaGeoParams:
         both = both if abs(both) > _HAIR else _HAIR  # nor at x = 0 and a + b = 1
         z = horizon / (self.alpha + age + horizon)
         tail = (1.0 - z) ** (a - 1.0) * hyp2f1(both - self.r, a - 1.0, both + x, z)
-        expected = np.maximum((both + x) / (a - 1.0) * (1.0 - tail), 0.0)
-        return np.asarray(expected * self.probability_alive(repeat, last_gap, age), dtype=np.float64)
+        return np.asarray(np.maximum((both + x) / (a - 1.0) * (1.0 - tail), 0.0), dtype=np.float64)
 
     def to_dict(self) -> dict[str, float]:
         """The parameters as JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import minimize
@@ -49,6 +49,36 @@ class GammaGammaParams:
     def from_dict(cls, data: Mapping[str, Any]) -> GammaGammaParams:
         """The parameters that `to_dict` wrote."""
         return cls(*(float(data[name]) for name in ("p", "q", "v")))
+
+
+@dataclass(frozen=True)
+class MeanMoney:
+    """One price for everybody: what stands in where the money does not identify Gamma-Gamma.
+
+    Parameters
+    ----------
+    mean : float
+        Mean money of a purchase day.
+    """
+
+    mean: float
+
+    def expected_money(self, repeat: FloatArray, mean_money: FloatArray) -> FloatArray:
+        """The mean, shape (n,)."""
+        del mean_money
+        return np.full(len(np.atleast_1d(repeat)), self.mean)
+
+    def to_dict(self) -> dict[str, float]:
+        """The price as JSON values."""
+        return {"mean": self.mean}
+
+
+MoneyParams: TypeAlias = GammaGammaParams | MeanMoney
+
+
+def money_from_dict(data: Mapping[str, Any]) -> MoneyParams:
+    """What a `to_dict` of the two wrote."""
+    return MeanMoney(float(data["mean"])) if "mean" in data else GammaGammaParams.from_dict(data)
 
 
 class GammaGamma(BaseEstimator):

@@ -21,7 +21,8 @@ fit_propensity.py   responses, opt-outs and observed values per action -> Propen
 fit_uplift.py       each action against no_action -> UpliftBundle
 uplift_gate.py      whether differences between contacts are worth acting on, in money and in words
 money.py            what a response is worth and what a contact costs, on logged rows
-fit_clv.py          BG/NBD x Gamma-Gamma against LightGBM on a split in time -> ClvBundle
+fit_clv.py          buy-till-you-die, corrected by LightGBM where the past says that it pays -> ClvBundle
+backtest.py         CLV tested at earlier moments: which model, which weights, which level
 spending.py         money that contacts spent: what CLV learns from and is judged by
 
 evaluation.py       metrics on the test rows: calibration, ranking, Qini, errors in money

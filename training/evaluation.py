@@ -97,16 +97,14 @@ def evaluate_uplift(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, s
 
 
 def clv_metrics(fitted: FittedClv) -> dict[str, float]:
-    """Mean absolute error, root mean squared error, bias, rank correlation and normalised Gini of each model on the test window."""
-    metrics = {"window_days": fitted.window_days, "mean_money": float(fitted.money.mean())}
+    """Errors, bias, rank correlation and normalised Gini of each method's money and purchases on the test window; coverage of intervals."""
+    metrics = {"window_days": fitted.window_days, "mean_money": float(fitted.money.mean()), "mean_purchases": float(fitted.count.mean())}
     for method, predicted in fitted.predicted.items():
-        name = "btyd" if method.startswith("bg_nbd") else method
-        error = predicted - fitted.money
-        metrics[f"mae.{name}"] = float(np.abs(error).mean())
-        metrics[f"rmse.{name}"] = float(np.sqrt((error**2).mean()))
-        metrics[f"bias.{name}"] = float(error.mean() / fitted.money.mean()) if fitted.money.mean() > 0 else float("nan")
-        metrics[f"rank_correlation.{name}"] = float(spearmanr(predicted, fitted.money).statistic)
-        metrics[f"gini.{name}"] = normalised_gini(fitted.money, predicted)
+        metrics |= {f"{name}.{method}": value for name, value in _errors(fitted.money, predicted).items()}
+    for method, predicted in fitted.predicted_count.items():
+        metrics |= {f"{name}_purchases.{method}": value for name, value in _errors(fitted.count, predicted).items()}
+    for nominal, measured in fitted.coverage.items():
+        metrics[f"coverage_{round(100 * nominal)}"] = measured
     return metrics
 
 
@@ -115,6 +113,17 @@ def normalised_gini(money: FloatArray, predicted: FloatArray) -> float:
 
     Examples
     --------
+def _errors(came: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    error = predicted - came
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "bias": float(error.mean() / came.mean()) if came.mean() > 0 else float("nan"),
+        "rank_correlation": float(spearmanr(predicted, came).statistic) if np.ptp(predicted) > 0 and np.ptp(came) > 0 else float("nan"),
+        "gini": normalised_gini(came, predicted),
+    }
+
+
     >>> normalised_gini(np.array([0.0, 1.0, 5.0]), np.array([0.1, 0.2, 0.3]))
     1.0
     """

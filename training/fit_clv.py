@@ -1,90 +1,97 @@
-"""BG/NBD x Gamma-Gamma against LightGBM, on a split in time -> the served ClvBundle.
+"""Buy-till-you-die on the purchases, corrected by LightGBM where a back-test says that it pays -> the served ClvBundle.
 
-Three moments, `window_days` apart: LightGBM learns from the features at the first and the money until the second; both models are judged at
-the second by the money until the third, as_of. What proves better is refitted as late as it can be and served.
+Where the purchases identify no buy-till-you-die model LightGBM alone learns the money of a window, and is served if it can be learned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from decisioning.catalog import Catalog
-from decisioning.vocabulary import Columns, Dtype, FloatArray
+from decisioning.vocabulary import BoolArray, Columns, FloatArray
 from estimators.bundle import ClvBundle
-from estimators.clv import Horizon, TweedieClv, btyd_money, fit_btyd, value_of_non_buyers
-from estimators.clv_heads import BtydClvHead, BuyingHistory, ClvHead
+from estimators.clv import Horizon, TweedieClv, fit_btyd, value_of_non_buyers
+from estimators.clv_blend import BlendedClvHead, ClvHead, blend_matrix
+from estimators.clv_correction import correction_columns, needed
+from estimators.clv_heads import BtydClvHead
+from estimators.clv_intervals import COVERAGES, RatioIntervals
 from estimators.encoding import FeatureEncoder
 from features.store import FeatureDoor
+from training.backtest import Backtest, Past, PastReader, Population, moments_before, run_backtest
 from training.dataset import model_dtypes
-from training.spending import money_between, purchase_span
+from training.spending import purchase_span
 
 FEWEST_PURCHASES = 50
 LONGEST_WINDOW_SHARE = 1 / 3
 SHORTEST_WINDOW_DAYS = 7.0
-MOST_CONTACTS = 50_000
-"""The models are judged, and LightGBM is fitted, on so many contacts at most."""
 
-BTYD, TREES = "bg_nbd x gamma_gamma", "lightgbm"
+BTYD, BLEND, TREES = "btyd", "blend", "lightgbm"
 
 
 @dataclass(frozen=True, eq=False)
 class FittedClv:
-    """The bundle, and the predictions on the test window that chose its model.
+    """The bundle, and the predictions at the newest tested moment.
 
     Attributes
     ----------
-    money : float array, shape (n,)
-        What the contacts spent in the test window.
-    predicted : mapping of method to float array, shape (n,)
+    money, count : float arrays, shape (n,)
+        What the contacts spent in the test window, and on how many days.
+    predicted, predicted_count : mapping of method to float array, shape (n,)
+        `count` only of methods that know of purchases.
+    served : str
+        Which of the methods the bundle holds.
     window_days : float
         Length of the test window.
     features : Columns
         Of the contacts at as_of.
+    coverage : mapping of float to float
+        Nominal -> measured coverage of the intervals: learned on one half of the contacts, measured on the other.
+    facts : mapping
+        What was chosen, for the model card.
     notes : tuple of str
-        Why a model was not in the race.
+        What limits the model.
     """
 
     bundle: ClvBundle
     money: FloatArray
+    count: FloatArray
     predicted: dict[str, FloatArray]
+    predicted_count: dict[str, FloatArray]
+    served: str
     window_days: float
     features: Columns
+    coverage: dict[float, float] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class _Moment:
-    """The contacts known at a moment, and their features then."""
-
-    at: np.datetime64
-    contact_ids: npt.NDArray[np.object_]
-    columns: Columns
-
-
 def fit_clv(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64, *, seed: int) -> FittedClv | str:
-    """The better CLV model, or the reason why there is none."""
+    """The CLV model, or the reason why there is none."""
     span = purchase_span(data_dir, as_of)
     if span.purchases < FEWEST_PURCHASES:
         return f"{span.purchases} purchases (events with value > 0); {FEWEST_PURCHASES} are needed"
-    window_days = min(catalog.horizon_days, np.floor(span.history_days * LONGEST_WINDOW_SHARE))
+    window_days = float(min(catalog.horizon_days, np.floor(span.history_days * LONGEST_WINDOW_SHARE)))
     if window_days < SHORTEST_WINDOW_DAYS:
         return f"{span.history_days:.0f} days of purchases; {3 * SHORTEST_WINDOW_DAYS:.0f} are needed"
-    window = np.timedelta64(round(window_days * 86_400_000_000), "us")
-    rng = np.random.default_rng([seed, 0xC14])
-    early, middle = (_moment(door, as_of - k * window, rng) for k in (2, 1))
-    return _Race(data_dir, catalog, door, as_of, window_days, seed).run(early, middle, _moment(door, as_of, rng))
+    now = Population.read(door, as_of, np.random.default_rng([seed, 0xC14]), most=None)
+    encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
+    columns = correction_columns(encoder.feature_names, list(encoder.dtypes.values()))
+    reader = PastReader(data_dir, door, encoder, columns, window_days, seed)
+    pasts = [reader.read(at) for at in moments_before(as_of, window_days, span.history_days)]
+    return _Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed).run()
 
 
 @dataclass(frozen=True, eq=False)
-class _Race:
-    data_dir: Path
+class _Fit:
     catalog: Catalog
-    door: FeatureDoor
-    as_of: np.datetime64
+    contract_hash: str
+    now: Population
+    encoder: FeatureEncoder
+    columns: tuple[int, ...]
+    pasts: list[Past]
     window_days: float
     seed: int
 
@@ -93,63 +100,111 @@ class _Race:
         settings = self.catalog.clv
         return Horizon(self.catalog.horizon_days, settings.margin, settings.annual_discount_rate)
 
-    def run(self, early: _Moment, middle: _Moment, now: _Moment) -> FittedClv | str:
-        money_early = money_between(self.data_dir, early.contact_ids, early.at, middle.at)
-        money_middle = money_between(self.data_dir, middle.contact_ids, middle.at, self.as_of)
-        predicted: dict[str, FloatArray] = {}
-        notes: list[str] = []
-        history = BuyingHistory.of(middle.columns, middle.at)
-        try:
-            head = fit_btyd(history, self.horizon, value_without_purchase=0.0)
-            predicted[BTYD] = btyd_money(head, history, self.window_days)
-        except ValueError as error:
-            notes.append(f"{BTYD}: {error}")
-        try:
-            encoder, model = self._trees(early, money_early)
-            predicted[TREES] = model.predict(encoder.trees(middle.columns, middle.at))
-        except ValueError as error:
-            notes.append(f"{TREES}: {error}")
-        if not predicted:
-            return "; ".join(notes)
-        method = _better(predicted, money_middle)
-        bundle = self._bundle(method, middle, money_middle, now)
-        return FittedClv(bundle, money_middle, predicted, self.window_days, now.columns, tuple(notes))
-
-    def _trees(self, at: _Moment, money: FloatArray) -> tuple[FeatureEncoder, TweedieClv]:
-        encoder = FeatureEncoder.fit(at.columns, self._dtypes, at.at)
-        model = TweedieClv(categorical=encoder.categorical_indices, n_jobs=2, random_state=self.seed)
-        return encoder, model.fit(encoder.trees(at.columns, at.at), money)
-
     @property
-    def _dtypes(self) -> dict[str, Dtype]:
-        return model_dtypes(self.door.contract)
+    def categorical(self) -> tuple[int, ...]:
+        """Positions of categories among the chosen columns."""
+        return tuple(k for k, column in enumerate(self.columns) if column in self.encoder.categorical_indices)
 
-    def _bundle(self, method: str, middle: _Moment, money: FloatArray, now: _Moment) -> ClvBundle:
-        factor = self.horizon.factor(self.window_days)
-        head: ClvHead
-        if method == BTYD:
-            new = value_of_non_buyers(money, BuyingHistory.of(middle.columns, middle.at).is_buyer, factor)
-            encoder = FeatureEncoder.fit(now.columns, self._dtypes, now.at)
-            head = fit_btyd(BuyingHistory.of(now.columns, now.at), self.horizon, value_without_purchase=new)
-        else:
-            encoder, model = self._trees(middle, money)
-            head = model.head(factor)
-        evidence = len(now.contact_ids) if isinstance(head, BtydClvHead) else len(middle.contact_ids)
-        return ClvBundle(self.door.contract.hash, encoder, head, self.catalog.horizon_days, evidence)
+    def run(self) -> FittedClv | str:
+        try:
+            test = run_backtest(self.pasts, self.window_days, self.categorical, self.seed)
+            btyd = fit_btyd(self.now.history, self.horizon, value_without_purchase=self._newcomers(), kinds=test.kinds)
+        except ValueError as error:
+            return self._trees(str(error))
+        expected = test.kinds[0]
+        notes = (
+            [] if btyd.transactions.kind == expected else [f"{btyd.transactions.kind} stands in: {expected} is not identified as of now"]
+        )
+        head, notes = self._blended(test, btyd, notes)
+        return self._fitted(test, head, notes)
+
+    def _newcomers(self) -> float:
+        """What a contact without a purchase turned out to be worth after the newest moment."""
+        newest = self.pasts[0]
+        return value_of_non_buyers(newest.money, newest.history.is_buyer, self.horizon.factor(self.window_days))
+
+    def _blended(self, test: Backtest, btyd: BtydClvHead, notes: list[str]) -> tuple[BtydClvHead | BlendedClvHead, list[str]]:
+        """BTYD with the corrections that proved themselves, refitted as late as they can be, at BTYD's level as of now."""
+        names = needed(test.verdicts["count"].weights, test.verdicts["money"].weights)
+        if not names:
+            why = "does not lower the error of a later window" if test.folds else "cannot be tested: the history is too short"
+            return btyd, [*notes, f"a correction by LightGBM {why}"]
+        corrections = test.corrections().only(names)
+        buyers = self.now.history.is_buyer
+        outlook = btyd.outlook(self.now.history, self.window_days, self.window_days).take(buyers)
+        matrix = blend_matrix(self.encoder.trees(self.now.columns, self.now.at)[buyers][:, list(self.columns)], outlook)
+        weights = [test.weights("count", corrections.counts(matrix, outlook)), test.weights("money", corrections.moneys(matrix, outlook))]
+        return BlendedClvHead(btyd, self.window_days, self.columns, corrections, *weights), notes
+
+    def _fitted(self, test: Backtest, head: BtydClvHead | BlendedClvHead, notes: list[str]) -> FittedClv:
+        past, moment = test.moments[0]
+        newcomers = self._earlier_newcomers(test)
+        predicted = {BTYD: self._of_all(past, moment.outlook.money, newcomers)}
+        counts = {BTYD: self._of_all(past, moment.outlook.count, 0.0)}
+        if test.folds and test.folds[0].past is past:
+            for name, found in (("money", predicted), ("count", counts)):
+                found[BLEND] = self._of_all(past, test.predicted(name), newcomers if name == "money" else 0.0)
+        served = BLEND if isinstance(head, BlendedClvHead) else BTYD
+        expected = np.where(past.history.is_buyer, counts[served], np.nan)
+        intervals, coverage = _intervals(expected, predicted[served], past.money)
+        bundle = ClvBundle(self.contract_hash, self.encoder, head, self.catalog.horizon_days, len(self.now.contact_ids), intervals)
+        facts: dict[str, object] = {"moments": ", ".join(str(one.at)[:10] for one, _ in test.moments), "transaction_model": head_kind(head)}
+        for name, verdict in test.verdicts.items():
+            facts[f"weights_{name}"] = ", ".join(f"{weight:.2f}" for weight in verdict.weights)
+            facts[f"deviance_gain_{name}"] = f"{verdict.gain:.5g} +- {verdict.standard_error:.2g}"
+            facts[f"level_{name}"] = "own" if test.own_level[name] else "of BTYD"
+        return FittedClv(
+            bundle, past.money, past.count, predicted, counts, served, self.window_days, self.now.columns, coverage, facts, tuple(notes)
+        )
+
+    def _earlier_newcomers(self, test: Backtest) -> float:
+        """Money over the window of contacts without a purchase, as it was known at the newest moment."""
+        window = np.timedelta64(round(self.window_days * 86_400_000_000), "us")
+        closed = [past for past in self.pasts if past.at + window <= test.moments[0][0].at]
+        return value_of_non_buyers(closed[0].money, closed[0].history.is_buyer, 1.0) if closed else 0.0
+
+    def _of_all(self, past: Past, of_buyers: FloatArray, of_others: float) -> FloatArray:
+        predicted = np.full(len(past.money), of_others)
+        predicted[past.history.is_buyer] = of_buyers
+        return predicted
+
+    def _trees(self, why: str) -> FittedClv | str:
+        """LightGBM alone: the purchases identify no BTYD model."""
+        newest = self.pasts[0]
+        closed = [past for past in self.pasts if past.at + np.timedelta64(round(self.window_days * 86_400_000_000), "us") <= newest.at]
+        predicted: dict[str, FloatArray] = {}
+        try:
+            if closed:
+                predicted[TREES] = self._tweedie().fit(closed[0].trees, closed[0].money).predict(newest.trees)
+            head = self._tweedie().fit(newest.trees, newest.money).head(self.horizon.factor(self.window_days))
+        except ValueError as error:
+            return f"{why}; {error}"
+        head = replace(head, columns=self.columns)
+        intervals, coverage = _intervals(predicted[TREES], predicted[TREES], newest.money) if predicted else (None, {})
+        bundle = ClvBundle(self.contract_hash, self.encoder, head, self.catalog.horizon_days, len(newest.money), intervals)
+        notes = (f"LightGBM alone: {why}",)
+        return FittedClv(bundle, newest.money, newest.count, predicted, {}, TREES, self.window_days, self.now.columns, coverage, {}, notes)
+
+    def _tweedie(self) -> TweedieClv:
+        return TweedieClv(categorical=self.categorical, n_jobs=2, random_state=self.seed)
 
 
-def _moment(door: FeatureDoor, at: np.datetime64, rng: np.random.Generator) -> _Moment:
-    contact_ids, columns = door.population(at)
-    if len(contact_ids) > MOST_CONTACTS:
-        rows = np.sort(rng.permutation(len(contact_ids))[:MOST_CONTACTS])
-        contact_ids, columns = contact_ids[rows], {name: column[rows] for name, column in columns.items()}
-    return _Moment(at, contact_ids, columns)
+def head_kind(head: ClvHead) -> str:
+    """The model of transactions, or lightgbm."""
+    btyd = head.btyd if isinstance(head, BlendedClvHead) else head
+    return btyd.transactions.kind if isinstance(btyd, BtydClvHead) else TREES
 
 
-def _better(predicted: dict[str, FloatArray], money: FloatArray) -> str:
-    """BG/NBD x Gamma-Gamma, unless LightGBM's squared error is lower by more than a standard error of the difference."""
-    if len(predicted) == 1:
-        return next(iter(predicted))
-    gain = (predicted[BTYD] - money) ** 2 - (predicted[TREES] - money) ** 2
-    standard_error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    return TREES if float(gain.mean()) > standard_error else BTYD
+def _intervals(key: FloatArray, expected: FloatArray, came: FloatArray) -> tuple[RatioIntervals | None, dict[float, float]]:
+    """Intervals from all contacts, and their coverage: learned on every other contact, measured on the rest."""
+    even: BoolArray = np.arange(len(came)) % 2 == 0
+    try:
+        intervals = RatioIntervals.fit(key, expected, came)
+        half = RatioIntervals.fit(key[even], expected[even], came[even])
+    except ValueError:
+        return None, {}
+    coverage = {}
+    for nominal in COVERAGES:
+        low, high = half.of(key[~even], expected[~even], nominal)
+        coverage[nominal] = float(((came[~even] >= low - 1e-9) & (came[~even] <= high + 1e-9)).mean())
+    return intervals, coverage

@@ -19,8 +19,9 @@ METHOD = {
     "calibrated only where that pays; channels shift the log odds, drawn towards no shift where rows are few.",
     "uplift": "Cross-fitted doubly robust pseudo-outcomes, weighted by 1 / selection_prob; a non-negative stack of regularised learners "
     "with the average effect in the library; channels shift the effect. Rows for whom the action is not eligible are left out.",
-    "clv": "BG/NBD with Gamma-Gamma against LightGBM (Tweedie) on a split in time; LightGBM is served only if its squared error is lower "
-    "by more than a standard error.",
+    "clv": "A buy-till-you-die model of the purchases (Pareto/NBD, BG/NBD or MBG/NBD) with Gamma-Gamma for money, corrected by LightGBM "
+    "(Poisson, Tweedie) with weights that a later window chose; LightGBM alone where the purchases identify no such model. Intervals are "
+    "conformal, from how far off the predictions of that window were.",
 }
 
 

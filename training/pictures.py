@@ -41,7 +41,7 @@ def uplift_plots(bundle: UpliftBundle, scored: Scored, gains: Mapping[str, Polic
 def clv_plots(fitted: FittedClv) -> dict[str, bytes]:
     """Predicted and actual money in the test window, by group of the prediction."""
     return {
-        f"money_{'btyd' if name.startswith('bg_nbd') else name}.png": groups_plot(
+        f"money_{name}.png": groups_plot(
             predicted, {"actual": fitted.money}, title=f"{name}: money in {fitted.window_days:g} days", axis="money a contact"
         )
         for name, predicted in fitted.predicted.items()

@@ -183,3 +183,4 @@ def check_sensitive(context: TrainingContext) -> None:
 
 def _silent(stage: str) -> None:
     """Progress that nobody follows."""
+            **fitted.facts,

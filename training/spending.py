@@ -38,13 +38,28 @@ def purchase_span(data_dir: Path, as_of: np.datetime64) -> PurchaseSpan:
     return PurchaseSpan(int(row[0]), float((as_of - np.datetime64(row[1], "us")) / np.timedelta64(1, "D")))
 
 
-def money_between(data_dir: Path, contact_ids: npt.NDArray[np.object_], start: np.datetime64, end: np.datetime64) -> FloatArray:
-    """Money that each contact spent in [start, end), shape (n,), in the order of the ids."""
+@dataclass(frozen=True, eq=False)
+class Spending:
+    """What each contact bought in a span of time: days with a purchase, and money; shape (n,) each."""
+
+    count: FloatArray
+    money: FloatArray
+
+
+def spending_between(data_dir: Path, contact_ids: npt.NDArray[np.object_], start: np.datetime64, end: np.datetime64) -> Spending:
+    """Purchase days (UTC) and money of each contact in [start, end), in the order of the ids."""
     with duckdb.connect() as db:
         found = db.execute(
-            """SELECT contact_id, sum(value) AS money FROM read_parquet(?)
+            """SELECT contact_id, count(DISTINCT CAST(occurred_at AS DATE)) AS days, sum(value) AS money FROM read_parquet(?)
             WHERE value > 0 AND occurred_at >= ?::TIMESTAMP AND occurred_at < ?::TIMESTAMP GROUP BY contact_id""",
             [str(data_dir / "events.parquet"), str(start), str(end)],
-        ).fetchall()
-    money = dict(found)
-    return np.array([float(money.get(contact, 0.0)) for contact in contact_ids], dtype=np.float64)
+        ).fetchnumpy()
+    place = {contact: k for k, contact in enumerate(found["contact_id"].tolist())}
+    rows = np.array([place.get(contact, -1) for contact in contact_ids], dtype=np.int64)
+    count, money = (np.append(np.asarray(found[name], dtype=np.float64), 0.0)[rows] for name in ("days", "money"))
+    return Spending(count, money)
+
+
+def money_between(data_dir: Path, contact_ids: npt.NDArray[np.object_], start: np.datetime64, end: np.datetime64) -> FloatArray:
+    """Money that each contact spent in [start, end), shape (n,), in the order of the ids."""
+    return spending_between(data_dir, contact_ids, start, end).money

@@ -7,7 +7,7 @@ import pytest
 
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, a_catalog, write_business
-from training.fit_clv import BTYD, FittedClv, _better, fit_clv
+from training.fit_clv import BTYD, FittedClv, fit_clv
 from training.spending import money_between, purchase_span
 
 DAY = np.timedelta64(1, "D")
@@ -47,17 +47,6 @@ def test_a_short_history_is_refused_in_words(business: tuple[Path, FeatureDoor],
     workspace, door = business
 
     assert fit_clv(workspace / "data", a_catalog(), door, END - days * DAY, seed=7) == reason
-
-
-def test_lightgbm_must_be_better_beyond_chance() -> None:
-    rng = np.random.default_rng(7)
-    money = rng.gamma(1.0, 10.0, 500)
-    near, far = money + rng.normal(0, 1.0, 500), money + rng.normal(0, 5.0, 500)
-
-    assert _better({BTYD: far, "lightgbm": near}, money) == "lightgbm"
-    assert _better({BTYD: near, "lightgbm": far}, money) == BTYD
-    assert _better({BTYD: near, "lightgbm": near}, money) == BTYD
-    assert _better({"lightgbm": far}, money) == "lightgbm"
 
 
 def test_money_is_counted_from_the_start_inclusive_to_the_end_exclusive(business: tuple[Path, FeatureDoor]) -> None:

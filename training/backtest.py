@@ -1,0 +1,281 @@
+"""CLV tested on the past: moments before as_of, what was known at each, and what came in the window after it.
+
+The newest moment is one window before as_of, the next ones lie half a window apart. A moment is tested by what could have been trained
+then: corrections from moments whose windows had closed. What is chosen so, the model of transactions, the weights of the blend, its level,
+is what is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from decisioning.vocabulary import Columns, FloatArray
+from estimators.arrays import as_numbers
+from estimators.clv import Horizon, fit_btyd
+from estimators.clv_blend import Corrections, blended
+from estimators.clv_correction import (
+    FEWEST_BUYERS,
+    POISSON,
+    TWEEDIE,
+    BlendVerdict,
+    Moment,
+    choose_weights,
+    deviances,
+    fit_corrections,
+    level_factors,
+)
+from estimators.clv_heads import BtydClvHead, BuyingHistory
+from estimators.clv_transactions import TRANSACTION_MODELS
+from estimators.encoding import FeatureEncoder
+from features.store import FeatureDoor
+from training.spending import spending_between
+
+MOST_CONTACTS = 50_000
+"""A moment is tested, and learned from, on so many contacts at most."""
+
+MOST_MOMENTS = 5
+MOMENTS_LEARNED = 2
+"""Corrections are learned from the newest so many moments: older ones tell of a younger business."""
+
+MATERIAL = 0.02
+"""Another model of transactions than the preferred one must lower the deviance by so large a share, and by two standard errors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The contacts known at a moment, and their features then."""
+
+    at: np.datetime64
+    contact_ids: np.ndarray
+    columns: Columns
+
+    @classmethod
+    def read(cls, door: FeatureDoor, at: np.datetime64, rng: np.random.Generator, most: int | None = MOST_CONTACTS) -> Population:
+        """Everybody, or a random `most` of them."""
+        contact_ids, columns = door.population(at)
+        if most is not None and len(contact_ids) > most:
+            rows = np.sort(rng.permutation(len(contact_ids))[:most])
+            contact_ids, columns = contact_ids[rows], {name: column[rows] for name, column in columns.items()}
+        return cls(at, contact_ids, columns)
+
+    @property
+    def history(self) -> BuyingHistory:
+        """What they had bought."""
+        return BuyingHistory.of(self.columns, self.at)
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """A moment before as_of: who was there, what they bought, and what came in the window after it; one row a contact.
+
+    Attributes
+    ----------
+    trees : array, shape (n, d)
+        The columns of the tree matrix that corrections read.
+    """
+
+    at: np.datetime64
+    history: BuyingHistory
+    trees: FloatArray
+    count: FloatArray
+    money: FloatArray
+
+    def moment(self, head: BtydClvHead, window_days: float) -> Moment:
+        """The buyers, with what BTYD expected of them then."""
+        buyers = self.history.is_buyer
+        outlook = head.outlook(self.history.take(buyers), window_days, window_days)
+        return Moment(self.trees[buyers], outlook, self.count[buyers], self.money[buyers])
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A tested moment: the members' predictions beside what came to the buyers."""
+
+    past: Past
+    moment: Moment
+    members: dict[str, FloatArray]
+
+    def levelled(self, name: str) -> FloatArray:
+        """The members of the `count` or the `money`, each at BTYD's total."""
+        return self.members[name] * level_factors(self.members[name])
+
+    def came(self, name: str) -> FloatArray:
+        """The buyers' purchase days or money."""
+        return self.moment.count if name == "count" else self.moment.money
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What the past says of CLV.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Models of transactions in the order in which they are to be tried.
+    moments : list of (Past, Moment)
+        Newest first, those at which BTYD could be fitted.
+    folds : list of Fold
+        Newest first; empty where the history is too short for one.
+    verdicts : mapping of "count" and "money" to BlendVerdict
+    own_level : mapping of "count" and "money" to bool
+        Whether the blend keeps its own total; else that of BTYD stands.
+    """
+
+    kinds: tuple[str, ...]
+    moments: list[tuple[Past, Moment]]
+    folds: list[Fold]
+    verdicts: dict[str, BlendVerdict]
+    own_level: dict[str, bool]
+    categorical: tuple[int, ...]
+    seed: int
+
+    def weights(self, name: str, members: FloatArray) -> FloatArray:
+        """Factors on the members' predictions of `count` or `money`: their weight, and what brings each to its level."""
+        weights = self.verdicts[name].weights
+        return weights if self.own_level[name] else weights * level_factors(members)
+
+    def predicted(self, name: str) -> FloatArray:
+        """What would have been served at the newest tested moment, for its buyers."""
+        fold = self.folds[0]
+        return blended(fold.members[name], self.weights(name, fold.members[name]))
+
+    def corrections(self) -> Corrections:
+        """Learned from the newest moments.
+
+        Raises
+        ------
+        ValueError
+            If there are too few buyers.
+        """
+        newest = [moment for _, moment in self.moments[:MOMENTS_LEARNED]]
+        return fit_corrections(newest, self.categorical, n_jobs=2, seed=self.seed)
+
+
+def moments_before(as_of: np.datetime64, window_days: float, history_days: float) -> list[np.datetime64]:
+    """The moments to test at, newest first; none has less than a window of history before it.
+
+    Examples
+    --------
+    >>> [str(at)[:10] for at in moments_before(np.datetime64("2026-12-31T00:00", "us"), 60, 200)]
+    ['2026-11-01', '2026-10-02', '2026-09-02']
+    """
+    steps = [1.0 + k / 2 for k in range(MOST_MOMENTS) if (2.0 + k / 2) * window_days <= history_days]
+    return [as_of - np.timedelta64(round(step * window_days * 86_400_000_000), "us") for step in steps]
+
+
+@dataclass(frozen=True, eq=False)
+class PastReader:
+    """Reads moments: which contacts, which columns, which window."""
+
+    data_dir: Path
+    door: FeatureDoor
+    encoder: FeatureEncoder
+    columns: tuple[int, ...]
+    window_days: float
+    seed: int
+
+    def read(self, at: np.datetime64) -> Past:
+        """The contacts known at a moment and what they bought in the window after it."""
+        people = Population.read(self.door, at, np.random.default_rng([self.seed, 0xC14, int(at.astype(np.int64)) % 2**31]))
+        end = at + np.timedelta64(round(self.window_days * 86_400_000_000), "us")
+        came = spending_between(self.data_dir, people.contact_ids, at, end)
+        history, trees = people.history, self.encoder.trees(people.columns, at)[:, list(self.columns)]
+        # Where contacts have no valid_from, one without a trace cannot be told from one who came later.
+        seen = history.is_buyer | np.isfinite(as_numbers(people.columns.get("tenure_days"), len(history)))
+        return Past(at, history.take(seen), trees[seen], came.count[seen], came.money[seen])
+
+
+def run_backtest(pasts: Sequence[Past], window_days: float, categorical: tuple[int, ...], seed: int) -> Backtest:
+    """Choose the model of transactions at the newest moment, and the weights of the blend over the moments that can be tested.
+
+    Raises
+    ------
+    ValueError
+        If no model of transactions is identified at the newest moment, or nobody had bought by then.
+    """
+    horizon = Horizon(window_days, 1.0, 0.0)
+    kinds = choose_kinds(pasts[0], horizon)
+    moments = []
+    for past in pasts:
+        try:
+            head = fit_btyd(past.history, horizon, value_without_purchase=0.0, kinds=kinds)
+        except ValueError:
+            continue  # too early a moment: there were too few repeat purchases yet
+        moments.append((past, past.moment(head, window_days)))
+    folds = _folds(moments, window_days, categorical, seed)
+    verdicts = {name: _verdict(folds, name) for name in ("count", "money")}
+    own_level = {name: _own_level(folds, name, verdict.weights) for name, verdict in verdicts.items()}
+    return Backtest(kinds, moments, folds, verdicts, own_level, categorical, seed)
+
+
+def choose_kinds(past: Past, horizon: Horizon) -> tuple[str, ...]:
+    """The models of transactions, the one to serve first.
+
+    The order of preference stands unless another model lowers the deviance of the window by a material share and two standard errors: short
+    windows cannot see how a model behaves over a long horizon, where one that lets buyers leave at any moment holds its level better.
+
+    Raises
+    ------
+    ValueError
+        If none is identified.
+    """
+    buyers = past.history.take(past.history.is_buyer)
+    count = past.count[past.history.is_buyer]
+    lost: dict[str, FloatArray] = {}
+    reasons = []
+    for kind in TRANSACTION_MODELS:
+        try:
+            head = fit_btyd(buyers, horizon, value_without_purchase=0.0, kinds=(kind,))
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        lost[kind] = deviances(count, head.outlook(buyers, horizon.horizon_days, horizon.horizon_days).count, POISSON)
+    if not lost:
+        raise ValueError("; ".join(dict.fromkeys(reasons)))
+    best = next(iter(lost))
+    for kind, of_kind in lost.items():
+        gain = lost[best] - of_kind
+        spread = float(gain.std(ddof=1)) / np.sqrt(len(gain))
+        if float(gain.mean()) > max(MATERIAL * float(lost[best].mean()), 2.0 * spread):
+            best = kind
+    return (best, *(kind for kind in TRANSACTION_MODELS if kind != best))
+
+
+def _folds(moments: list[tuple[Past, Moment]], window_days: float, categorical: tuple[int, ...], seed: int) -> list[Fold]:
+    window = np.timedelta64(round(window_days * 86_400_000_000), "us")
+    folds = []
+    for past, moment in moments:
+        closed = [earlier for other, earlier in moments if other.at + window <= past.at][:MOMENTS_LEARNED]
+        if not closed or len(moment.count) < FEWEST_BUYERS:
+            continue
+        try:
+            corrections = fit_corrections(closed, categorical, n_jobs=2, seed=seed)
+        except ValueError:
+            continue  # too few bought again before this moment
+        matrix, outlook = moment.matrix, moment.outlook
+        folds.append(Fold(past, moment, {"count": corrections.counts(matrix, outlook), "money": corrections.moneys(matrix, outlook)}))
+    return folds
+
+
+def _verdict(folds: list[Fold], name: str) -> BlendVerdict:
+    """Weights over all folds together."""
+    if not folds:
+        return BlendVerdict(np.eye(3 if name == "count" else 4)[0], 0.0, 0.0)
+    members, came = (np.concatenate(parts) for parts in ([f.levelled(name) for f in folds], [f.came(name) for f in folds]))
+    return choose_weights(members, came, POISSON if name == "count" else TWEEDIE)
+
+
+def _own_level(folds: list[Fold], name: str, weights: FloatArray) -> bool:
+    """Whether the members' own totals came nearer to what came than BTYD's, at each of two moments or more."""
+    if len(folds) < 2:
+        return False
+    nearer = []
+    for fold in folds:
+        came = float(fold.came(name).sum())
+        own, btyd = (float((members @ weights).sum()) for members in (fold.members[name], fold.levelled(name)))
+        nearer.append(came > 0 and own > 0 and btyd > 0 and abs(np.log(own / came)) < abs(np.log(btyd / came)))
+    return all(nearer)
