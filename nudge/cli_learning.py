@@ -107,6 +107,7 @@ def train(
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
     only: Annotated[str | None, typer.Option("--only", help="One of propensity, uplift, clv.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit also the models that nothing has changed for.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -117,11 +118,11 @@ def train(
     if only == "lead":
         raise NotSupportedYet("not supported yet", field="--only lead")
     with terminal.working("training") as say:
-        document = train_workspace(open_workspace(workspace), as_of=moment(as_of), only=only, say=say)
-    for warning in document["warnings"]:
-        terminal.warn(warning)
+        document = train_workspace(open_workspace(workspace), as_of=moment(as_of), only=only, refit=refit, say=say)
     if not terminal.result(document):
         show_training.trained(terminal, document)
+    for warning in document["warnings"]:
+        terminal.warn(warning)
 
 
 def promote(

@@ -6,15 +6,24 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe: rich would assume 80."""
 
 _SMALL = 10
+
+
+class Telling(Protocol):
+    """How long work says what it does, and how many of how many steps are behind it."""
+
+    def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None:
+        """Say it."""
 
 
 class Figure(str):
@@ -40,16 +49,22 @@ class Terminal:
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def working(self, text: str) -> Iterator[Any]:
-        """A spinner with `text` while the block runs; yields a function that changes the text."""
+    def working(self, text: str) -> Iterator[Telling]:
+        """A spinner with `text` while the block runs; yields a function that changes the text, and shows a bar where it is given counts."""
         if self.quiet:
-            yield lambda message: None
+            yield _silent
         elif self.err.is_terminal:
-            with self.err.status(text) as status:
-                yield lambda message: status.update(f"{text}: {message}")
+            columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _CountColumn(), TimeElapsedColumn())
+            with Progress(*columns, console=self.err, transient=True) as bar:
+                task = bar.add_task(text, total=None)
+
+                def tell(message: str, done: int = 0, total: int = 0, /) -> None:
+                    bar.update(task, description=f"{text}: {message}", completed=done, total=total or None)
+
+                yield tell
         else:
             self.err.print(text, markup=False)
-            yield lambda message: None
+            yield _silent
 
     def say(self, text: str) -> None:
         """A remark for people, on stderr."""
@@ -81,6 +96,26 @@ class Terminal:
     def print(self, text: str) -> None:
         """A line of the result on stdout."""
         self.out.print(text, markup=False)
+
+
+class _CountColumn(ProgressColumn):
+    """A bar with its count, for work that says how many steps it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar = BarColumn(bar_width=20)
+
+    def render(self, task: Task) -> Table | Text:
+        """Nothing where there is nothing to count."""
+        if task.total is None:
+            return Text("")
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(self._bar.render(task), Text(f"{task.completed:.0f}/{task.total:.0f}"))
+        return grid
+
+
+def _silent(message: str, done: int = 0, total: int = 0, /) -> None:
+    """Progress that nobody sees."""
 
 
 def _column(cells: Sequence[object]) -> list[str]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decisioning.errors import RequestError, nearest
-from nudge.features_ready import Say, ensure_built, to_datetime64
+from nudge.features_ready import ensure_built, to_datetime64
+from nudge.terminal import Telling
 from nudge.workspace import Workspace
 
+if TYPE_CHECKING:
+    from training.context import ModelName, TrainedModel
 
-def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str | None, say: Say) -> dict[str, Any]:
-    """Train the models of a workspace: {models: [{name, version, run_id, metrics, alias}], warnings}.
+
+def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str | None, say: Telling, refit: bool = False) -> dict[str, Any]:
+    """Train the models of a workspace.
+
+    Returns
+    -------
+    dict
+        {models: [{name, version, run_id, metrics, alias, cached, seconds, headline, warnings}], warnings}; `headline` is None, or
+        {metric, value, low, high, against, against_value}
 
     Raises
     ------
@@ -21,7 +32,8 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
     from training.context import MODELS, TrainingContext, TrainingSettings
     from training.run import train
 
-    if only is not None and only not in MODELS:
+    wanted: ModelName | None = next((model for model in MODELS if model == only), None)
+    if only is not None and wanted is None:
         raise RequestError("unknown model", field="--only", got=only, allowed=", ".join(MODELS), hint=nearest(only, MODELS))
     ensure_built(workspace, say)
     context = TrainingContext(
@@ -34,9 +46,19 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
         tracker=workspace.tracker,
         settings=TrainingSettings(**workspace.config.training.model_dump()),
     )
-    report = train(context, as_of=None if as_of is None else to_datetime64(as_of), only=only, progress=say)
-    models = [
-        {"name": one.name, "version": one.version, "run_id": one.run_id, "metrics": dict(one.metrics), "alias": one.alias}
-        for one in report.models
-    ]
-    return {"models": models, "warnings": list(report.warnings)}
+    report = train(context, as_of=None if as_of is None else to_datetime64(as_of), only=wanted, refit=refit, progress=say)
+    return {"models": [_document(one) for one in report.models], "warnings": list(report.warnings)}
+
+
+def _document(model: TrainedModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "run_id": model.run_id,
+        "metrics": dict(model.metrics),
+        "alias": model.alias,
+        "cached": model.cached,
+        "seconds": round(model.seconds, 1),
+        "headline": None if model.headline is None else asdict(model.headline),
+        "warnings": list(model.warnings),
+    }

@@ -8,6 +8,9 @@ file                holds
 =================== ==============================================================================================
 run.py              all of it, in order: `train`
 context.py          what a training run needs (`TrainingContext`) and what it returns (`TrainingReport`)
+steps.py            how far it is
+model_key.py        what a model is made of, as one hash
+reuse.py            the version of an earlier run, where a run would only repeat that one
 
 labels.py           outcomes -> labels within each outcome's window, in DuckDB
 dataset.py          logged interactions with their labels and point-in-time features
@@ -15,9 +18,13 @@ selection.py        the probability with which the log chose each action, estima
 prepared.py         the dataset as matrices, encoded once
 splits.py           train and test rows: by time where there is time, else by contact
 interactions.py     all of these together: the rows whole and split, and what limits them
+labelled_rows.py    which logged rows a response or an opt-out is learned from
 eligible_rows.py    which logged rows an action's eligibility condition holds for
 
 fit_propensity.py   responses, opt-outs and observed values per action -> PropensityBundle
+drift.py            which features drift in time, and which of them are not served
+feature_shift.py    how far a distribution moved: stability index, classifier
+tree_settings.py    the search for better settings of the trees, where it is granted minutes
 fit_uplift.py       each action against no_action -> UpliftBundle
 uplift_gate.py      whether differences between contacts are worth acting on, in money and in words
 money.py            what a response is worth and what a contact costs, on logged rows
@@ -27,6 +34,7 @@ spending.py         money that contacts spent: what CLV learns from and is judge
 
 evaluation.py       metrics on the test rows: calibration, ranking, Qini, errors in money
 policies.py         what the best constant action, ranking by propensity and by uplift would earn
+headline.py         the one figure of a model that a person reads first
 plots.py            pictures as PNG
 pictures.py         which picture goes with which model
 model_card.py       what a person must know before relying on a model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, get_args
 
 from decisioning.catalog import Catalog
 from features.store import FeatureDoor
@@ -13,7 +13,13 @@ from training.tracking import Tracker
 
 ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
-Progress: TypeAlias = Callable[[str], None]
+
+
+class Progress(Protocol):
+    """Told what begins, and how many of how many steps are behind; it may be told from several threads."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0, /) -> None:
+        """Say it."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,42 @@ class TrainingContext:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The one figure of a model that a person reads first.
+
+    `low` and `high` are None where there is no interval, `against_value` where nothing was measured to compare with."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    against: str
+    against_value: float | None
+
+
+@dataclass(frozen=True)
 class TrainedModel:
-    """A model that was published: `alias` is champion or challenger."""
+    """A registered model: `alias` is champion or challenger.
+
+    Attributes
+    ----------
+    warnings : tuple of str
+        What limits it.
+    cached : bool
+        True where an earlier run's version was given back, since nothing that it is made of has changed.
+    seconds : float
+        From its first fit to its last; other models are fitted beside it.
+    """
 
     name: str
     version: int
     run_id: str
     metrics: Mapping[str, float]
     alias: str
+    warnings: tuple[str, ...] = ()
+    cached: bool = False
+    seconds: float = 0.0
+    headline: Headline | None = None
 
 
 @dataclass(frozen=True)

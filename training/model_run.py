@@ -46,6 +46,10 @@ class ModelRun:
         PNG bytes by file name.
     as_of : numpy.datetime64
         The cut in time of what was learned, exclusive.
+    warnings : sequence of str
+        What limits the model, as it is told again where the version is given back.
+    key : str
+        Hash of what the model is made of.
     """
 
     model: str
@@ -58,6 +62,8 @@ class ModelRun:
     plots: Mapping[str, bytes]
     data_hashes: Mapping[str, str]
     model_card: str
+    warnings: Sequence[str] = ()
+    key: str = ""
 
 
 class Published(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import Columns
 from training.context import ModelName, TrainedModel, TrainingContext
+from training.headline import headline
 from training.model_card import CardFacts, model_card
 from training.model_run import Arm, Bundle, ModelRun
 
@@ -42,8 +43,8 @@ class Judged:
     warnings: Sequence[str] = ()
 
 
-def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str]) -> TrainedModel:
-    """Log and register a model; `metrics` that are not finite are left out."""
+def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str], *, key: str = "") -> TrainedModel:
+    """Log and register a model under the key of what it is made of; `metrics` that are not finite are left out."""
     metrics = {name: float(value) for name, value in judged.metrics.items() if np.isfinite(value)}
     facts = CardFacts(context.tracker.registered_name(judged.model), judged.model, judged.facts, metrics, judged.warnings)
     run = ModelRun(
@@ -57,9 +58,19 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str])
         plots=judged.plots,
         data_hashes=hashes,
         model_card=model_card(facts),
+        warnings=tuple(judged.warnings),
+        key=key,
     )
     published = context.tracker.publish(run)
-    return TrainedModel(published.name, published.version, published.run_id, metrics, published.alias)
+    return TrainedModel(
+        published.name,
+        published.version,
+        published.run_id,
+        metrics,
+        published.alias,
+        tuple(judged.warnings),
+        headline=headline(judged.model, metrics),
+    )
 
 
 def served_arms(bundle: Bundle, catalog: Catalog) -> list[Arm]:

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from decisioning.errors import ConfigError, Conflict, NotFound, nearest
 from estimators.bundle import PropensityBundle
-from training.context import ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
+from estimators.parallel import run_stages
+from training.context import MODELS, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
 from training.fit_clv import fit_clv
-from training.fit_propensity import TESTED_CV, fit_propensity
+from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
 from training.fit_uplift import NO_CONTROL, fit_uplift
 from training.interactions import Interactions
+from training.model_key import model_key
 from training.pictures import clv_plots, propensity_plots, uplift_plots
 from training.policies import policy_gains
 from training.publishing import Judged, publish
+from training.reuse import reusable
+from training.steps import Steps
+
+WORKERS = 2
+"""Threads that fit, for all models together."""
 
 
 def train(
-    context: TrainingContext, *, as_of: np.datetime64 | None = None, only: ModelName | None = None, progress: Progress | None = None
+    context: TrainingContext,
+    *,
+    as_of: np.datetime64 | None = None,
+    only: ModelName | None = None,
+    refit: bool = False,
+    progress: Progress | None = None,
 ) -> TrainingReport:
-    """Train, judge and publish the models of a workspace.
+    """Train, judge and publish the models of a workspace; a model that is made of the same as an earlier version is that version.
 
     Parameters
     ----------
@@ -32,6 +47,8 @@ def train(
         Exclusive: nothing from then on is read. Default: just after the newest ingested row.
     only : str, optional
         One of propensity, uplift, clv; default all.
+    refit : bool
+        Fit also what is unchanged.
     progress : callable, optional
         Told what is being done.
 
@@ -49,36 +66,71 @@ def train(
     check_sensitive(context)
     data_dir = context.workspace_dir / "data"
     moment = default_as_of(data_dir) if as_of is None else as_of.astype("datetime64[us]")
-    # On matrices of this size BLAS threads wait for each other longer than they compute.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return _Training(context, moment, progress or _silent, []).run(only)
+    wanted: tuple[ModelName, ...] = MODELS if only is None else (only,)
+    hashes = data_hashes(data_dir)
+    keys = {model: model_key(context, model, moment, hashes) for model in wanted}
+    kept: dict[ModelName, TrainedModel] = {}
+    for model in () if refit else wanted:
+        found = reusable(context, model, keys[model])
+        if found is not None:
+            kept[model] = found
+    fit = [model for model in wanted if model not in kept]
+    steps = Steps(progress, fit)
+    # BLAS and OpenMP with one thread: on matrices of this size threads wait longer than they compute, and the last bits depend on them.
+    with threadpool_limits(limits=1):
+        fitted = _Training(context, moment, steps, []).run(fit)
+    warnings = [warning for model in kept.values() for warning in model.warnings] + list(fitted.warnings)
+    if not kept and not fitted.judged:
+        raise Conflict("no model could be trained", got="; ".join(warnings))
+    if fitted.judged:
+        steps("publishing to MLflow")
+    made = {
+        model: replace(publish(context, one, hashes, key=keys[model]), seconds=fitted.seconds[model])
+        for model, one in fitted.judged.items()
+    }
+    models = {**kept, **made}
+    return TrainingReport(tuple(models[model] for model in wanted if model in models), tuple(dict.fromkeys(warnings)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """The judged models by name, the seconds of each, and what a person should know, also of models that are not there."""
+
+    judged: Mapping[ModelName, Judged]
+    seconds: Mapping[ModelName, float]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """One training run; `warnings` fills up on the way."""
+    """The fits of one training run; `warnings` fills up on the way."""
 
     context: TrainingContext
     as_of: np.datetime64
-    tell: Progress
+    tell: Steps
     warnings: list[str]
 
-    def run(self, only: ModelName | None) -> TrainingReport:
-        judged: list[Judged] = []
-        if only != "clv":
-            judged += self._of_interactions(only)
-        if only in (None, "clv"):
-            judged += self._clv()
-        if not judged:
-            raise Conflict("no model could be trained", got="; ".join(self.warnings))
-        self.tell("publishing to MLflow")
-        hashes = data_hashes(self.context.workspace_dir / "data")
-        models: list[TrainedModel] = [publish(self.context, one, hashes) for one in judged]
-        return TrainingReport(tuple(models), tuple(dict.fromkeys(self.warnings)))
+    def run(self, models: Sequence[ModelName]) -> _Fitted:
+        """Fit and judge these models side by side."""
+        stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
+        if "propensity" in models or "uplift" in models:
+            stages |= self._stages_of_interactions(models)
+        if "clv" in models:
+            stages["clv"] = _Training._clv
+        done = run_stages({model: partial(self._apart, stage) for model, stage in stages.items()}, workers=WORKERS)
+        judged = {model: one for model, (found, _, _) in done.items() for one in found}
+        warnings = [*self.warnings, *(warning for _, said, _ in done.values() for warning in said)]
+        return _Fitted(judged, {model: seconds for model, (_, _, seconds) in done.items()}, warnings)
+
+    def _apart(self, stage: Callable[[_Training], list[Judged]]) -> tuple[list[Judged], list[str], float]:
+        """A stage with warnings of its own, so that their order does not depend on which thread is first."""
+        own, began = replace(self, warnings=[]), time.monotonic()
+        judged = stage(own)
+        return judged, own.warnings, time.monotonic() - began
 
     # --- propensity and uplift ----------------------------------------------------------------------------------------------------
 
-    def _of_interactions(self, only: ModelName | None) -> list[Judged]:
+    def _stages_of_interactions(self, models: Sequence[ModelName]) -> dict[ModelName, Callable[[_Training], list[Judged]]]:
         self.tell("labels and features")
         try:
             part = Interactions.read(self.context, self.as_of)
@@ -86,31 +138,35 @@ class _Training:
             if error.hint == "run nudge features build":
                 raise
             self.warnings.append(f"propensity and uplift are not trained: {error}")
-            return []
+            return {}
         self.warnings.extend(part.notes)
         self.tell("propensity: fitting and judging")
-        propensity = fit_propensity(part.train, self.context.catalog, seed=self.context.seed, cv=TESTED_CV)
-        judged = []
-        if only in (None, "propensity"):
-            judged += self._propensity(part, propensity)
-        if only in (None, "uplift"):
-            judged += self._uplift(part, propensity)
-        return judged
+        tested = learn_propensity(
+            part.train, self.context.catalog, seed=self.context.seed, cv=TESTED_CV, tuning_minutes=self.context.settings.tuning_minutes
+        )
+        stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
+        if "propensity" in models:
+            stages["propensity"] = lambda training: training._propensity(part, tested)
+        if "uplift" in models:
+            stages["uplift"] = lambda training: training._uplift(part, tested.bundle)
+        return stages
 
-    def _propensity(self, part: Interactions, tested: PropensityBundle) -> list[Judged]:
-        scored = evaluate_propensity(tested, part.test, self.context.catalog)
+    def _propensity(self, part: Interactions, tested: LearnedPropensity) -> list[Judged]:
+        scored = evaluate_propensity(tested.bundle, part.test, self.context.catalog)
         self.tell("propensity: fitting on all rows")
-        served = fit_propensity(part.all, self.context.catalog, seed=self.context.seed)
+        learned = learn_propensity(part.all, self.context.catalog, seed=self.context.seed, settings=tested.settings)
+        served = learned.bundle
         if not served.heads:
             self.warnings.append("propensity is not trained: no interaction of a catalogue's action has a known outcome yet")
             return []
         new = [action.id for action in self.context.catalog.actions if action.goal is not None and action.id not in served.heads]
-        notes = [*part.notes, *scored.warnings]
+        notes = [*part.notes, *scored.warnings, *learned.warnings]
         notes += [f"{action_id}: no interaction with a known outcome; its cold start stands in" for action_id in new]
         self.warnings.extend(notes)
         facts = {**part.facts, "labelled_interactions": sum(head.evidence for head in served.heads.values())}
         plots = propensity_plots(scored)
-        return [Judged("propensity", served, part.served_as_of, part.all.data.features, facts, scored.metrics, plots, notes)]
+        metrics = {**scored.metrics, **learned.metrics}
+        return [Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)]
 
     def _uplift(self, part: Interactions, propensity: PropensityBundle) -> list[Judged]:
         if not part.all.controls.any():
@@ -152,6 +208,7 @@ class _Training:
         facts = {
             "as_of": str(self.as_of),
             "method": fitted.bundle.method,
+            **fitted.facts,
             "contacts": fitted.bundle.evidence,
             "horizon_days": context.catalog.horizon_days,
             "test_window_days": fitted.window_days,
@@ -179,8 +236,3 @@ def check_sensitive(context: TrainingContext) -> None:
                 allowed="a feature, such as a column of contacts",
                 hint=nearest(name, known),
             )
-
-
-def _silent(stage: str) -> None:
-    """Progress that nobody follows."""
-            **fitted.facts,

@@ -7,6 +7,7 @@ pickle is written or read.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -24,6 +25,8 @@ from training.packaging import LOADER_MODULE, answers, example_frame, staged
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 WORKSPACE_TAG = "nudge.workspace_id"
+KEY_TAG = "nudge.model_key"
+REPORT_FILE = "report.json"
 BUNDLE_FOLDER = "data/bundle"
 REQUIREMENTS = ["lightgbm", "numpy", "pandas", "scikit-learn", "scipy"]
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -73,6 +76,7 @@ class Tracker:
             mlflow.log_params({f"data_sha256.{table}": digest for table, digest in run.data_hashes.items()})
             mlflow.log_metrics({_key(name): float(value) for name, value in run.metrics.items()})
             mlflow.log_text(run.model_card, "model_card.md")
+            mlflow.log_dict({"metrics": dict(run.metrics), "warnings": list(run.warnings)}, REPORT_FILE)
             with tempfile.TemporaryDirectory(prefix="nudge-") as folder:
                 for name, png in run.plots.items():
                     Path(folder, name).write_bytes(png)
@@ -153,6 +157,46 @@ class Tracker:
             run_id = self._client.get_model_version(self.registered_name(model), str(version)).run_id
             return dict(self._client.get_run(run_id).data.metrics)
 
+    def versions_of_key(self, model: str, key: str) -> list[int]:
+        """This workspace's versions that are made of the same, newest first."""
+        ours = {WORKSPACE_TAG: self.workspace_id, KEY_TAG: key}
+        return [one.version for one in self.versions(model) if ours.items() <= one.tags.items()]
+
+    def report(self, model: str, version: int) -> dict[str, Any]:
+        """What the run behind a version found: {metrics, warnings}, names as they were.
+
+        Raises
+        ------
+        NotFound
+            The run was deleted, or its report is gone or damaged.
+        """
+        gone = NotFound(f"the run of '{self.registered_name(model)}' version {version} is gone", hint="run nudge train again")
+        with _plain_errors(self.tracking_uri):
+            from mlflow.exceptions import MlflowException
+
+            run = self._client.get_run(self._client.get_model_version(self.registered_name(model), str(version)).run_id)
+            if run.info.lifecycle_stage != "active":
+                raise gone
+            with tempfile.TemporaryDirectory(prefix="nudge-") as folder:
+                try:
+                    path = self._client.download_artifacts(run.info.run_id, REPORT_FILE, folder)
+                    found = json.loads(Path(path).read_text(encoding="utf-8"))
+                except (MlflowException, OSError, ValueError):
+                    raise gone from None
+        if not isinstance(found, dict) or not {"metrics", "warnings"} <= set(found):
+            raise gone
+        return found
+
+    def give_alias(self, model: str, version: int) -> str:
+        """The alias that a version has, or that it gets as if it were new: champion where there is none of ours, else challenger."""
+        champion = self._by_alias(model, CHAMPION)
+        ours = champion is not None and champion.tags.get(WORKSPACE_TAG) == self.workspace_id
+        if champion is not None and ours and int(champion.version) == version:
+            return CHAMPION
+        alias = CHALLENGER if ours else CHAMPION
+        self.move_alias(model, alias, version)
+        return alias
+
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
         """Point `alias` at `version`; None takes it away."""
         name = self.registered_name(model)
@@ -204,20 +248,17 @@ class Tracker:
             "nudge.model": run.model,
             "nudge.as_of": str(run.as_of),
             "nudge.contract_hash": run.bundle.contract_hash,
+            KEY_TAG: run.key,
         }
 
     def _register(self, run: ModelRun, run_id: str, model_id: str) -> Published:
         name = self.registered_name(run.model)
-        champion = self._by_alias(run.model, CHAMPION)
         if name not in self.names():
             with _plain_errors(self.tracking_uri):
                 self._client.create_registered_model(name, description=f"Nudge's {run.model} model of workspace {self.project_name}")
         with self._fluent():  # MLflow resolves the source `models:/...` in the process's own store
             made = self._client.create_model_version(name, f"models:/{model_id}", run_id, tags=self._tags(run), model_id=model_id)
-        ours = champion is not None and champion.tags.get(WORKSPACE_TAG) == self.workspace_id
-        alias = CHALLENGER if ours else CHAMPION
-        self.move_alias(run.model, alias, int(made.version))
-        return Published(name, int(made.version), run_id, alias)
+        return Published(name, int(made.version), run_id, self.give_alias(run.model, int(made.version)))
 
     @contextmanager
     def _fluent(self) -> Iterator[ModuleType]:

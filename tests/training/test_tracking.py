@@ -69,7 +69,7 @@ def test_the_run_shows_parameters_metrics_plots_hashes_and_card(tracker: Tracker
 
     assert {"seed": "7", "weird _name_": "1", "data_sha256.interactions": "ab12"}.items() <= run.data.params.items()
     assert tracker.metrics("uplift", published.version) == {"auc": 0.7, "qini.loan": 0.04}
-    assert files == {"model_card.md", "plots"}
+    assert files == {"model_card.md", "plots", "report.json"}
     assert [one.path for one in tracker._client.list_artifacts(published.run_id, "plots")] == ["plots/calibration.png"]
 
 
