@@ -117,7 +117,7 @@ def fit_action_uplifts(
     2. Doubly robust pseudo-outcomes of each pair {action, no_action}. They need only the logged probability of what was chosen: weighting
        each row by its inverse makes both arms the whole population. Unbiased if either the nuisances or the probabilities are right.
     3. A stack of the effect model, ridge and LightGBM on the pseudo-outcomes, with the average effect in the library.
-    4. The average effects are drawn towards what the effect model says of them, as far as their errors explain the differences.
+    4. The average effects are shrunk: towards what the effect model says of them and towards none, as far as their errors explain it.
 
     Parameters
     ----------
@@ -293,11 +293,15 @@ def _fewest_events(y: FloatArray, exposed: BoolArray) -> int:
 
 
 def _pooled(found: Mapping[int, ActionUplift]) -> dict[int, ActionUplift]:
-    """The same with average effects drawn towards what the effect model says of each."""
-    if len(found) < 2:
-        return dict(found)
-    modelled = np.array([one.modelled_effect for one in found.values()])
+    """The same with average effects shrunk: towards what the effect model says of each, then all of them towards no effect.
+
+    Both as far as the errors explain the distance; an action alone with an effect of t standard errors keeps 1 - 1 / t^2 of it, and nothing
+    below one. So without evidence the answer is that the contact changes nothing.
+    """
     measured = np.array([one.head.average_effect for one in found.values()])
     errors = np.array([one.head.standard_error for one in found.values()])
-    drawn = modelled + shrink_to_pool(measured - modelled, errors, mean=0.0)
+    if len(found) > 1:
+        modelled = np.array([one.modelled_effect for one in found.values()])
+        measured = modelled + shrink_to_pool(measured - modelled, errors, mean=0.0)
+    drawn = shrink_to_pool(measured, errors, mean=0.0)
     return {k: one.around(float(effect)) for (k, one), effect in zip(found.items(), drawn, strict=True)}

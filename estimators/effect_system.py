@@ -172,6 +172,22 @@ class Priors:
                 fresh[key] = _next_variance(self.variances[key], value, variance)
         return replace(self, variances=fresh)
 
+    def widened(self, solution: Solution) -> Priors:
+        """Variances one standard error above what was learned: a variance learned from few coefficients may have come out too small.
+
+        A variance v learned from k coefficients that the data know with error variance e has itself the standard error
+        sqrt(2 / k) (v + e).
+        """
+        wider, kinds = dict(self.variances), np.array(self.kinds)
+        for key, now in self.variances.items():
+            if _is_flat(key) or key[0] == MAIN:
+                continue
+            posterior = solution.effect_variances[np.ix_(kinds == key[0], self.groups == key[1])]
+            if posterior.size:
+                known = np.mean(np.maximum(1.0 / posterior - 1.0 / now, 1e-6))
+                wider[key] = float(np.clip(now + np.sqrt(2.0 / posterior.size) * (now + 1.0 / known), SMALLEST, LARGEST))
+        return replace(self, variances=wider)
+
     def close_to(self, other: Priors) -> bool:
         """No standard deviation differs by more than a few thousandths of log odds, or by more than a tenth of itself."""
         moved = [(np.sqrt(value), np.sqrt(other.variances[key])) for key, value in self.variances.items()]

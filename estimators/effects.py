@@ -83,7 +83,7 @@ class EffectModel:
     at : Coefficients
     priors : Priors
     solution : Solution
-        Of the last round: the posterior's covariance.
+        The posterior's covariance, under variances that are as large as they may well be.
     without_fold : tuple of Coefficients
         Those of the model that has not seen fold 0, 1, ..., by one Newton step.
     """
@@ -140,6 +140,7 @@ def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | Non
         at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
     at, priors, solution = _climb(work, at, priors, MOST_ROUNDS)
     without = () if folds is None else tuple(_without_each(work, at, priors, folds))
+    solution = solve(work.moments(at), at.theta, at.phi, priors.widened(solution), work.projection)
     return EffectModel(curves, work.projection, work.levels, logged.goal_of, logged.channels, at, priors, solution, without)
 
 

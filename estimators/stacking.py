@@ -15,6 +15,9 @@ from estimators.arrays import FloatArray
 LEAST_WEIGHT = 0.01
 """Smaller weights are dropped."""
 
+CAUTION = 2.0
+"""Learners fitted on other folds of the same rows are not independent of each other: their evidence counts half."""
+
 _FIRMNESS = 1e3  # how hard the weights' sum is held at 1, relative to the members' own scale
 
 
@@ -51,7 +54,7 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     The doubly robust loss is noisy: free weights chase the noise, and a library of many learners does worse than one good learner. So the
     free weights are heard as far as they are sure. With L the weighted squared distance to the pseudo-outcomes, Q = (L of the first member
     alone - L of the free weights) in units of its own noise is about chi-squared with one degree of freedom a member when the first
-    member is right; the step from it towards the free weights is shortened to 1 - K / Q of itself, and to 0 where Q < K. A weight under
+    member is right; the step from it towards the free weights is shortened to 1 - 2 K / Q of itself, and to 0 where Q < 2 K. A weight under
     LEAST_WEIGHT is dropped: its member would cost more to serve than it adds.
 
     Parameters
@@ -75,7 +78,7 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     free = _simplex_least_squares(centred, residual, share)
     gained = _loss(centred @ trusted, residual, share) - _loss(centred @ free, residual, share)
     sureness = gained / max(_noise(centred @ free, residual, share), 1e-300)
-    step = max(0.0, 1.0 - members.shape[1] / sureness) if sureness > 0 else 0.0
+    step = max(0.0, 1.0 - CAUTION * members.shape[1] / sureness) if sureness > 0 else 0.0
     weights = trusted + step * (free - trusted)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
     return Stack(average, standard_error, weights, _t_statistic(centred @ weights, residual, share))

@@ -112,6 +112,26 @@ class BinnedRows:
         return np.asarray(predicted, dtype=np.float64)
 
 
+def class_probabilities(matrix: FloatArray, train: IntArray, code: IntArray, test: IntArray) -> FloatArray:
+    """P(class) of some rows by LightGBM fitted on others, shape (len(test), classes); for what is not served.
+
+    Parameters
+    ----------
+    matrix : array, shape (n, d)
+        Categories as codes; they are read as numbers.
+    train, test : arrays of int
+        Rows.
+    code : array of int, shape (len(train),)
+        The class of each training row, 0, 1, ...
+    """
+    classes = int(code.max()) + 1
+    settings = replace(REGULARISED, n_estimators=40, learning_rate=0.1, num_leaves=8, min_child_samples=50)
+    parameters = {**tree_parameters(1, 0), **settings.parameters(), "objective": "multiclass", "num_class": classes}
+    rounds = parameters.pop("n_estimators")
+    booster = lightgbm.train(parameters, lightgbm.Dataset(matrix[train], code, params=parameters), num_boost_round=rounds)
+    return np.asarray(booster.predict(matrix[test], num_threads=1), dtype=np.float64)
+
+
 def tree_score(booster: lightgbm.Booster, num_iteration: int | None = None) -> TreeScore:
     """The served form of a fitted model."""
     return TreeScore(booster.model_to_string(num_iteration=num_iteration or -1))

@@ -37,6 +37,7 @@ class DoublyRobustUplift(BaseEstimator):
     head_ : UpliftHead
         What is served.
     average_effect_, average_effect_se_ : float
+        As measured; the head's is shrunk.
     stack_weights_ : dict of str to float
         Of the members; "constant" has the rest.
     evidence_ : float
@@ -110,7 +111,7 @@ class DoublyRobustUplift(BaseEstimator):
 
     def _keep(self, found: ActionUplift) -> DoublyRobustUplift:
         self.head_ = found.head
-        self.average_effect_, self.average_effect_se_ = found.head.average_effect, found.head.standard_error
+        self.average_effect_, self.average_effect_se_ = found.stack.average, found.stack.standard_error
         weights = dict(zip(MEMBERS, found.stack.weights.tolist(), strict=True))
         self.stack_weights_ = {"constant": 1.0 - sum(weights.values()), **weights}
         self.evidence_ = found.stack.evidence

@@ -72,7 +72,7 @@ class EffectSpread:
 
 @dataclass(frozen=True, eq=False)
 class UpliftHead:
-    """tau(x) = average_effect + sum over members k of weight_k * (score_k(x) - centre_k), within [-1, 1].
+    """tau(x) = average_effect + trust * sum over members k of weight_k * (score_k(x) - centre_k), within [-1, 1].
 
     Parameters
     ----------
@@ -85,7 +85,9 @@ class UpliftHead:
     contrast : ChannelContrast or None
         What each channel adds to or takes from the effect.
     spread : EffectSpread or None
-        How sure the differences between contacts are.
+        How sure the effect of each contact is.
+    trust : float
+        How far the differences between contacts are believed, 0 to 1: what the gate leaves of them.
     """
 
     average_effect: float
@@ -94,24 +96,25 @@ class UpliftHead:
     evidence: int
     contrast: ChannelContrast | None = None
     spread: EffectSpread | None = None
+    trust: float = 1.0
 
     def effect(self, rows: Encoded) -> FloatArray:
         """The uplift in probability over the log's mix of channels, shape (n,)."""
-        return np.clip(self._unbounded(rows), -1.0, 1.0)
+        return np.clip(self.average_effect + self.trust * self._differences(rows), -1.0, 1.0)
 
     def effect_on(self, rows: Encoded, channel: str | None) -> FloatArray:
         """The uplift on one channel, shape (n,); on a channel that is not known, or None, that of the mix."""
-        tau = self._unbounded(rows)
+        tau = self.average_effect + self.trust * self._differences(rows)
         if channel is not None and self.contrast is not None:
             tau += self.contrast.shift(rows, channel)
         return np.clip(tau, -1.0, 1.0)
 
     def standard_errors(self, rows: Encoded) -> FloatArray:
-        """The standard error of each contact's uplift, shape (n,): of the differences between contacts where these are used."""
-        used = any(member.name == EFFECTS for member in self.members)
-        if not used or self.spread is None or self.contrast is None:
+        """The standard error of each contact's uplift, shape (n,); differences that are not believed are counted as error."""
+        if self.spread is None or self.contrast is None:
             return np.full(len(rows), self.standard_error)
-        return self.spread.standard_error(rows, self.contrast)
+        known = self.spread.standard_error(rows, self.contrast)
+        return np.hypot(known, (1.0 - self.trust) * self._differences(rows))
 
     def with_average(self, average_effect: float) -> UpliftHead:
         """The same head around another average effect, for partial pooling over actions."""
@@ -119,9 +122,7 @@ class UpliftHead:
 
     def trusted(self, share: float) -> UpliftHead:
         """The same head with the differences between contacts pressed together to a share of themselves."""
-        if share == 1.0:
-            return self
-        return replace(self, members=tuple(replace(one, weight=share * one.weight) for one in self.members) if share > 0 else ())
+        return replace(self, trust=share)
 
     def to_dict(self) -> dict[str, Any]:
         """The head as JSON values; the effects' score is written once, as the contrast."""
@@ -131,6 +132,7 @@ class UpliftHead:
             "standard_error": self.standard_error,
             "members": members,
             "evidence": self.evidence,
+            "trust": self.trust,
             "contrast": None if self.contrast is None else self.contrast.to_dict(),
             "spread": None if self.spread is None else self.spread.to_dict(),
         }
@@ -148,15 +150,16 @@ class UpliftHead:
             standard_error=float(data["standard_error"]),
             members=tuple(members),
             evidence=int(data["evidence"]),
+            trust=float(data.get("trust", 1.0)),
             contrast=contrast,
             spread=None if data.get("spread") is None else EffectSpread.from_dict(data["spread"]),
         )
 
-    def _unbounded(self, rows: Encoded) -> FloatArray:
-        tau: FloatArray = np.full(len(rows), self.average_effect)
+    def _differences(self, rows: Encoded) -> FloatArray:
+        total: FloatArray = np.zeros(len(rows))
         for member in self.members:
-            tau += member.weight * (member.score.of(rows) - member.centre)
-        return tau
+            total += member.weight * (member.score.of(rows) - member.centre)
+        return total
 
     def _written(self, member: UpliftMember) -> dict[str, Any] | None:
         return None if member.score is self.contrast else member.score.to_dict()

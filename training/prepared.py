@@ -67,5 +67,5 @@ def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[st
     encoder = FeatureEncoder.fit(data.features, model_dtypes, data.rows.features_at)
     encoded = encoder.encode(data.features, data.rows.features_at)
     rows = data.rows
-    selection = selection_probabilities(rows.selection_prob, rows.action_id, rows.contact_id, encoded.linear, seed=seed)
+    selection = selection_probabilities(rows.selection_prob, rows.action_id, rows.contact_id, encoded, seed=seed)
     return Prepared(data, encoder, encoded, selection, dtypes, contract_hash)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from decisioning.vocabulary import BoolArray, FloatArray
+from estimators.encoding import Encoded
+from estimators.trees import class_probabilities
 from training.splits import contact_share
 
 SMALLEST = 0.01
@@ -46,9 +48,9 @@ class Selection:
 
 
 def selection_probabilities(
-    logged: FloatArray, action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], linear: FloatArray, *, seed: int
+    logged: FloatArray, action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], rows: Encoded, *, seed: int
 ) -> Selection:
-    """The logged probabilities, with the missing ones from a cross-fitted multinomial logistic regression.
+    """The logged probabilities, with the missing ones from a cross-fitted multinomial model: logistic regression and LightGBM.
 
     Contacts, not rows, are spread over the folds, so no model has seen the contact whom it judges. Clipped to [0.01, 1].
 
@@ -57,18 +59,18 @@ def selection_probabilities(
     logged : float array, shape (n,)
         NaN where the log did not keep the probability.
     action_id, contact_id : object arrays, shape (n,)
-    linear : float array, shape (n, m)
-        The standardised features.
+    rows : Encoded
+        The features of n rows.
     seed : int
     """
     missing = np.isnan(logged)
     prob = np.array(logged, dtype=np.float64)
     if missing.any():
-        prob[missing] = _estimated(action_id, contact_id, linear, seed)[missing]
+        prob[missing] = _estimated(action_id, contact_id, rows, seed)[missing]
     return Selection(np.clip(prob, SMALLEST, 1.0), missing)
 
 
-def _estimated(action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], linear: FloatArray, seed: int) -> FloatArray:
+def _estimated(action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], rows: Encoded, seed: int) -> FloatArray:
     names, action = np.unique(action_id.astype(str), return_inverse=True)
     if len(names) == 1:
         return np.ones(len(action))
@@ -80,16 +82,18 @@ def _estimated(action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.ob
         if len(here) == 0:
             continue
         chosen = rng.permutation(others)[:MOST_ROWS] if len(others) > 0 else here
-        prob[here] = _fold(action, linear, chosen, here)
+        prob[here] = _fold(action, rows, chosen, here)
     return prob
 
 
-def _fold(action: npt.NDArray[np.int64], linear: FloatArray, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> FloatArray:
+def _fold(action: npt.NDArray[np.int64], rows: Encoded, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> FloatArray:
+    """The mean of a multinomial logistic regression and LightGBM: whom a policy chose seldom follows a straight line."""
     seen = np.unique(action[train])
     if len(seen) == 1:
         return (action[test] == seen[0]).astype(np.float64)
-    model = LogisticRegression(C=0.1, max_iter=200, tol=1e-3).fit(linear[train], action[train])
-    column = np.searchsorted(model.classes_, action[test])
-    known = (column < len(seen)) & (model.classes_[np.minimum(column, len(seen) - 1)] == action[test])
-    probabilities = model.predict_proba(linear[test])
+    code = np.searchsorted(seen, action[train])
+    linear = LogisticRegression(C=0.1, max_iter=200, tol=1e-3).fit(rows.linear[train], code).predict_proba(rows.linear[test])
+    probabilities = (linear + class_probabilities(rows.trees, train, code, test)) / 2.0
+    column = np.searchsorted(seen, action[test])
+    known = (column < len(seen)) & (seen[np.minimum(column, len(seen) - 1)] == action[test])
     return np.where(known, probabilities[np.arange(len(test)), np.minimum(column, len(seen) - 1)], 0.0)

@@ -1,0 +1,132 @@
+"""Does the uplift that `nudge train` serves decide as well as the best learner in hindsight, in twenty worlds that nobody tuned for?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.results import Figure
+from benchmarks.uplift_learners import LEARNERS, Pair
+from benchmarks.uplift_worlds import NOW, Kind, People, World
+from estimators.encoding import Encoded
+from training.fit_uplift import FittedUplift, fit_uplift
+from training.prepared import Prepared
+
+Array = npt.NDArray[np.float64]
+
+WORLDS, OTHERS = 20, 20_000
+Z = 1.959964
+CONSTANT = "average effect"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One world: true money a contact of each policy, and how often the 95 % intervals held the truth."""
+
+    kind: Kind
+    silence: float
+    oracle: float
+    nudge: float
+    learners: dict[str, float]
+    averages: list[bool] = field(default_factory=list)
+    contacts: float = 0.0
+    error: float = 0.0
+
+    @property
+    def best(self) -> str:
+        """The learner that did best in hindsight."""
+        return max(self.learners, key=lambda name: self.learners[name])
+
+
+def tell(number: int) -> Told:
+    """Learn from one world's log and decide for other contacts."""
+    kind = Kind.numbered(number)
+    rng = np.random.default_rng([number, 0x7E11])
+    world = World.drawn(kind, rng)
+    seen, others = world.people(kind.rows, rng), world.people(OTHERS, rng)
+    log, catalog = world.log(seen, rng), world.catalog()
+    fitted = fit_uplift(log, catalog, seed=number)
+    rows = log.encoder.encode(others.features, NOW)
+    tau = fitted.bundle.uplift({}, NOW, [(action.id, None) for action in catalog.actions], encoded=rows)
+    errors = fitted.bundle.standard_errors({}, NOW, [action.id for action in catalog.actions], encoded=rows)
+    learners = {name: np.column_stack([_learned(name, log, k, world, rows) for k in range(kind.actions)]) for name in LEARNERS}
+    silence = world.silence(others)
+    return Told(
+        kind=kind,
+        silence=silence,
+        oracle=silence + _earned(world, others, others.uplift),
+        nudge=silence + _earned(world, others, tau),
+        learners={name: silence + _earned(world, others, of_learner) for name, of_learner in learners.items()},
+        averages=_averages_held(fitted, seen),
+        contacts=float(np.mean(np.abs(tau - others.uplift) <= Z * errors)),
+        error=float(np.sqrt(np.mean((tau - others.uplift) ** 2))),
+    )
+
+
+def measure() -> Sequence[Figure]:
+    """Against the best learner and the best constant policy of each world, and the coverage of intervals."""
+    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        told = list(pool.map(tell, range(WORLDS)))
+    return [*_against_the_best(told), *_coverage(told)]
+
+
+def _against_the_best(told: Sequence[Told]) -> list[Figure]:
+    ratio = np.array([one.nudge / one.learners[one.best] for one in told])
+    constant = np.array([one.nudge / max(one.silence, one.learners[CONSTANT]) for one in told])
+    gain = {name: float(np.mean([one.learners[name] - one.silence for one in told])) for name in LEARNERS}
+    nudge = float(np.mean([one.nudge - one.silence for one in told]))
+    oracle = float(np.mean([one.oracle - one.silence for one in told]))
+    hindsight = float(np.mean([one.learners[one.best] - one.silence for one in told]))
+    name = "uplift_policies"
+    return [
+        Figure(f"{name}.worst world: value beside the best learner in hindsight", float(ratio.min()), "of its value", goal=">= 0.95"),
+        Figure(f"{name}.mean of the same", float(ratio.mean()), f"of its value (SE {ratio.std(ddof=1) / np.sqrt(len(ratio)):.4f})"),
+        Figure(f"{name}.worst world: value beside the best constant policy", float(constant.min()), "of its value", goal=">= 0.99"),
+        Figure(f"{name}.Nudge beyond silence", nudge, "money a contact", peer="oracle", peer_value=oracle),
+        Figure(f"{name}.the best learner of each world beyond silence", hindsight, "money a contact", peer="oracle", peer_value=oracle),
+        *[
+            Figure(f"{name}.{learner} beyond silence", value, "money a contact", peer="oracle", peer_value=oracle)
+            for learner, value in gain.items()
+        ],
+    ]
+
+
+def _coverage(told: Sequence[Told]) -> list[Figure]:
+    held = [one for world in told for one in world.averages]
+    contacts = np.array([one.contacts for one in told])
+    averages = float(np.mean(held))
+    return [
+        Figure("uplift_policies.95 % intervals of average effects hold the truth", averages, f"of {len(held)} intervals"),
+        Figure(
+            "uplift_policies.95 % intervals of a contact's uplift hold the truth", float(contacts.mean()), "of contacts, mean over worlds"
+        ),
+    ]
+
+
+def _learned(name: str, log: Prepared, action: int, world: World, rows: Encoded) -> Array:
+    goal = "goal0" if world.kind.one_goal else f"goal{action}"
+    at = np.flatnonzero(log.of_action(f"a{action}") | log.controls)
+    y, w = log.data.labels.happened[goal][at], log.of_action(f"a{action}")[at]
+    pair = Pair(log.encoded.take(at), y, w, 1.0 / log.selection.prob[at], log.encoder.categorical_indices)
+    return LEARNERS[name](pair, rows)
+
+
+def _earned(world: World, people: People, tau: Array) -> float:
+    expected, gain = tau * world.value - world.cost, world.gain(people)
+    best = expected.argmax(axis=1)
+    at = np.arange(len(best))
+    return float(np.where(expected[at, best] > 0, gain[at, best], 0.0).mean())
+
+
+def _averages_held(fitted: FittedUplift, seen: People) -> list[bool]:
+    held = []
+    for k in range(seen.uplift.shape[1]):
+        effect, error = fitted.bundle.average_effects[f"a{k}", None]
+        held.append(bool(abs(effect - seen.uplift[:, k].mean()) <= Z * error))
+    return held
