@@ -100,7 +100,7 @@ def _learn(seen: Contacts, log: Log, others: Contacts) -> Learned:
     for action in range(N_ACTIONS):
         touched = log.action == action
         response = log.responses[:, action]
-        model = ResponseModel(n_jobs=1).fit(seen.traits[touched], response[touched], X_linear=seen.traits[touched])
+        model = ResponseModel().fit(seen.traits[touched], response[touched], X_linear=seen.traits[touched])
         propensity[:, action] = model.predict_proba(others.traits, others.traits)[:, 1]
         pair = touched | untouched
         learner = DoublyRobustUplift(n_jobs=1).fit(seen.traits[pair], seen.traits[pair], response[pair], touched[pair].astype(float))

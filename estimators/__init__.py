@@ -8,6 +8,9 @@ What a model reads
 
 What is learned
     `propensity.py`             ResponseModel: P(response | contacted)
+    `response_members.py`       its members on rows that they have not seen
+    `folds.py`                  which rows a model is chosen on: forward in time, whole contacts, or rows
+    `lasting.py`                what forward folds say: the blend that lasts, the shift of the level
     `blending.py`               the weights of its members, by out-of-fold log loss
     `calibration.py`            calibration error, two calibrators, the choice between them and none
     `value.py`                  ValueModel: money of a response, given that there is one
@@ -28,12 +31,12 @@ What is learned
     `clv_bg_nbd.py`             BG/NBD and MBG/NBD
     `clv_likelihood.py`         their maximum likelihood, on grouped histories
     `clv_gamma_gamma.py`        how much he spends
-    `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
-    `parallel.py`               many small fits side by side
-
     `clv_correction.py`         LightGBM on what these expect too much or too little of, and the weights of a blend
     `clv_intervals.py`          how far off the money may be
     `tuning.py`                 better settings of the trees by successive halving
+    `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
+    `parallel.py`               many small fits side by side
+
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
     `heads.py`                  a fitted model per action, made of such parts

@@ -31,10 +31,27 @@ def levelled_loss(part: Part, p: FloatArray) -> FloatArray:
     return weight * log_losses(y, _shifted(p, shift))
 
 
-def lasting_member(parts: Sequence[Part], candidates: Sequence[Sequence[FloatArray]]) -> int:
-    """Which candidate predicts best forward, its level put right: candidates[c][k] are its probabilities of part k."""
-    losses = [sum(float(levelled_loss(part, p).sum()) for part, p in zip(parts, said, strict=True)) for said in candidates]
-    return int(np.argmin(losses))
+def lasting_member(parts: Sequence[Part], candidates: Sequence[Sequence[FloatArray]], cautious: Sequence[int] = ()) -> int:
+    """Which candidate predicts best forward, its level put right: candidates[c][k] are its probabilities of part k.
+
+    Of the cautious ones the best is taken, unless another beats it by more than a standard error (`t_over_parts`).
+    """
+    losses = [[levelled_loss(part, p) for part, p in zip(parts, said, strict=True)] for said in candidates]
+    totals = [sum(float(loss.sum()) for loss in one) for one in losses]
+    best = int(np.argmin(totals))
+    if not cautious or best in cautious:
+        return best
+    safe = min(cautious, key=lambda c: totals[c])
+    gains = [before - after for before, after in zip(losses[safe], losses[best], strict=True)]
+    return best if t_over_parts(gains) > 1.0 else safe
+
+
+def t_over_parts(gains: Sequence[FloatArray]) -> float:
+    """The mean gain of a row in its standard errors, over rows or over parts, whichever is larger: rows of one time err together."""
+    every = np.concatenate(list(gains))
+    by_part = np.array([float(gain.sum()) for gain in gains]) / len(every)
+    errors = [float(every.std(ddof=1)) / len(every) ** 0.5, float(len(gains) ** 0.5 * by_part.std(ddof=1)) if len(gains) > 1 else 0.0]
+    return float(every.mean() / max(*errors, 1e-12))
 
 
 def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady: Sequence[float]) -> tuple[float, ...]:
@@ -61,7 +78,7 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
     return moved_weights(steady, grid[best], t_statistic(losses(steady) - tried[best]))
 
 
-def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> tuple[float, list[FloatArray]]:
+def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> float:
     """The shift of the log odds to expect of the next part in time, or 0 where shifting would not have helped in the past.
 
     Each part's own shift, learned from the forward predictions of it, tells what the model could not know. Their mean m, with standard
@@ -74,26 +91,20 @@ def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> tupl
         In order of time.
     predicted : sequence of arrays
         Forward predictions of each part.
-
-    Returns
-    -------
-    shift : float
-    shifted : list of arrays
-        The forward predictions, each shifted by what was known before its part; as they were where the shift is 0.
     """
     shifts = [log_odds_shift(y, p, weight)[0] for (y, weight), p in zip(parts, predicted, strict=True)]
-    shifted = [_shifted(p, _expected(shifts[:k])) if k else p for k, p in enumerate(predicted)]
     gains = [
-        weight * (log_losses(y, p) - log_losses(y, moved))
-        for (y, weight), p, moved in zip(parts[1:], predicted[1:], shifted[1:], strict=True)
+        float((weight * (log_losses(y, p) - log_losses(y, _shifted(p, _expected(shifts[:k]))))).sum())
+        for k, ((y, weight), p) in enumerate(zip(parts, predicted, strict=True))
+        if k
     ]
-    if not gains or np.concatenate(gains).sum() <= 0:
-        return 0.0, list(predicted)
-    return _expected(shifts), shifted
+    return _expected(shifts) if sum(gains) > 0 else 0.0
 
 
 def calibrator_in_time(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> Calibrator | None:
     """The calibrator that lowers the log loss of the parts most surely, each judged by calibrators of the parts before it; None for none.
+
+    The level of each part is put right first: a calibrator mends the shape, the level is `recent_shift`'s.
 
     Parameters
     ----------
@@ -102,10 +113,11 @@ def calibrator_in_time(parts: Sequence[Part], predicted: Sequence[FloatArray]) -
     predicted : sequence of arrays
         Forward predictions of each part.
     """
+    levelled = [_shifted(p, log_odds_shift(y, p, weight)[0]) for (y, weight), p in zip(parts, predicted, strict=True)]
     ends = np.cumsum([0, *(len(p) for p in predicted)])
     folds = [(np.arange(start), np.arange(start, end)) for start, end in pairwise(ends[1:])]
     y, weight = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    return choose_calibrator(y, np.concatenate(predicted), sample_weight=weight, folds=folds)
+    return choose_calibrator(y, np.concatenate(levelled), sample_weight=weight, folds=folds)
 
 
 def _shifted(p: FloatArray, shift: float) -> FloatArray:

@@ -17,8 +17,7 @@ from estimators.encoding import Encoded
 from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
 from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
-from estimators.linear import fit_logistic
-from estimators.response_members import PENALTIES, LabelledRows, Said, gathered
+from estimators.response_members import LabelledRows, Said, gathered
 from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, TreeSettings, response_settings, tree_score
 
 FEWEST_EVENTS = 15
@@ -57,8 +56,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         Folds, shuffled and forward.
     gap : float
         How long after its time the label of a row is known, in the unit of `time`.
-    n_jobs : int
-        Threads of LightGBM.
+    drifting : tuple of int
+        Columns of the linear matrix that move in time: the logistic regression trusts them by half unless forward folds surely say more.
     random_state : int
 
     Attributes
@@ -66,7 +65,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     head_ : ResponseHead
         What is served.
     oof_probability_ : array, shape (n,)
-        Calibrated, each row by models that have not seen it (the calibrator has, out of its few degrees of freedom).
+        Each row by models that have not seen it; calibrated where there is no time (the calibrator has seen it, out of its few degrees
+        of freedom).
     classes_ : array([0, 1])
 
     Examples
@@ -86,14 +86,14 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         settings: TreeSettings = RESPONSE,
         cv: int = 4,
         gap: float = 0.0,
-        n_jobs: int = 1,
+        drifting: tuple[int, ...] = (),
         random_state: int = 0,
     ) -> None:
         self.categorical = categorical
         self.settings = settings
         self.cv = cv
         self.gap = gap
-        self.n_jobs = n_jobs
+        self.drifting = drifting
         self.random_state = random_state
 
     def fit(
@@ -135,8 +135,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self._uses_linear = X_linear is not None
         events = int(min(y.sum(), len(y) - y.sum()))
-        binned = BinnedRows(X, categorical=self.categorical, n_jobs=self.n_jobs, random_state=self.random_state, max_bin=RESPONSE_BINS)
-        rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight)
+        binned = BinnedRows(X, categorical=self.categorical, n_jobs=1, random_state=self.random_state, max_bin=RESPONSE_BINS)
+        rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight, tuple(self.drifting))
         if events < FEWEST_EVENTS:
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
             self.oof_probability_ = np.full(len(y), rows.base_rate())
@@ -166,12 +166,12 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         y, weight = rows.y, rows.weight
         out = gathered(rows, shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups))
         chosen = _choice(out, [rows.ask(fold) for fold in forward], forward, rows, self.random_state)
-        weights, penalty = chosen.weights, PENALTIES[chosen.penalty]
-        booster = rows.binned.fit(rows.settings, "binary", np.arange(len(y)), y, weight) if weights[2] > 0 else None
+        weights, every = chosen.weights, np.arange(len(y))
+        booster = rows.binned.fit(rows.settings, "binary", every, y, weight) if weights[2] > 0 else None
         self.head_ = ResponseHead(
             base_rate=rows.base_rate(),
             weights=(weights[0], weights[1], weights[2]),
-            linear=fit_logistic(rows.linear, y, C=penalty, sample_weight=weight) if weights[1] > 0 else None,
+            linear=rows.line(chosen.penalty, every) if weights[1] > 0 else None,
             trees=None if booster is None else tree_score(booster, rows.counts[chosen.rounds]),
             calibrator=chosen.calibrator,
             evidence=len(y),
@@ -179,7 +179,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             shift=chosen.shift,
         )
         blended = np.array(weights) @ out.members(chosen.penalty, chosen.rounds)
-        self.oof_probability_ = blended if chosen.calibrator is None else chosen.calibrator.apply(blended)
+        self.oof_probability_ = blended if chosen.calibrator is None or forward else chosen.calibrator.apply(blended)
 
 
 def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: LabelledRows, random_state: int) -> _Choice:
@@ -193,12 +193,12 @@ def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: Lab
         calibrator = choose_calibrator(y, np.array(weights) @ members, sample_weight=weight, random_state=random_state)
         return _Choice(penalty, rounds, weights, 0.0, calibrator)
     truth = [(y[test], weight[test]) for _, test in forward]
-    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(PENALTIES))])
+    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(rows.choices)], rows.hedged)
     steady = sure_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
     members_of = [said.members(penalty, rounds) for said in later]
     weights = lasting_weights(truth, members_of, steady)
-    shift, ahead = recent_shift(truth, [np.array(weights) @ members for members in members_of])
-    return _Choice(penalty, rounds, weights, shift, calibrator_in_time(truth, ahead))
+    ahead = [np.array(weights) @ members for members in members_of]
+    return _Choice(penalty, rounds, weights, recent_shift(truth, ahead), calibrator_in_time(truth, ahead))
 
 
 def forward_share(events: int) -> float:

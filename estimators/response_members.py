@@ -11,6 +11,7 @@ from scipy.special import expit
 from estimators.arrays import FloatArray, IntArray
 from estimators.folds import Fold
 from estimators.linear import fit_logistic
+from estimators.scores import LinearScore
 from estimators.trees import BinnedRows, TreeSettings
 
 PENALTIES = (0.01, 0.1)
@@ -22,7 +23,7 @@ ITERATION_SHARES = (0.3, 0.6, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Said:
-    """What models of other rows say of m rows: the base rate, a logistic regression a penalty and trees a number of iterations."""
+    """What models of other rows say of m rows: the base rate, each logistic regression and trees a number of iterations."""
 
     base_rate: FloatArray
     linear: FloatArray
@@ -35,13 +36,14 @@ class Said:
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """n labelled rows that models are fitted on subsets of."""
+    """n labelled rows that models are fitted on subsets of; `drifting` are the columns of the linear matrix that move in time."""
 
     binned: BinnedRows
     settings: TreeSettings
     linear: FloatArray
     y: FloatArray
     weight: FloatArray
+    drifting: tuple[int, ...] = ()
 
     @property
     def counts(self) -> list[int]:
@@ -51,6 +53,34 @@ class LabelledRows:
     def base_rate(self, rows: IntArray | slice = slice(None)) -> float:
         """The mean of the labels, shrunk by half a response among one row more."""
         return float((self.weight[rows] @ self.y[rows] + 0.5) / (self.weight[rows].sum() + 1.0))
+
+    @property
+    def choices(self) -> int:
+        """How many logistic regressions there are to choose from: one a penalty, and where columns drift one hedged a penalty."""
+        return len(PENALTIES) * (2 if self.drifting else 1)
+
+    @property
+    def hedged(self) -> range:
+        """The choices that hedge."""
+        return range(len(PENALTIES), self.choices)
+
+    def line(self, choice: int, rows: IntArray) -> LinearScore:
+        """A logistic regression of some rows. A hedged one is the mean of the log odds with the drifting columns and without them.
+
+        What a column that moves in time meant so far is one observation, however many rows there are; half trust is worth more than
+        either all or none. (Bates and Granger, "The Combination of Forecasts", 1969.)
+        """
+        penalty = PENALTIES[choice % len(PENALTIES)]
+        y, weight = self.y[rows], self.weight[rows]
+        matrix = self.linear[rows]
+        whole = fit_logistic(matrix, y, C=penalty, sample_weight=weight)
+        if choice not in self.hedged:
+            return whole
+        kept = np.setdiff1d(np.arange(matrix.shape[1]), self.drifting)
+        part = fit_logistic(matrix[:, kept], y, C=penalty, sample_weight=weight)
+        coef = whole.coef / 2.0
+        coef[kept] += part.coef / 2.0
+        return LinearScore((whole.intercept + part.intercept) / 2.0, coef)
 
     def ask(self, fold: Fold) -> Said:
         """What models of the fold's first rows say of its other rows."""
@@ -62,7 +92,7 @@ class LabelledRows:
     def ask_lines(self, fold: Fold) -> Said:
         """The same without trees, which takes a fraction of the time."""
         train, test = fold
-        lines = [fit_logistic(self.linear[train], self.y[train], C=C, sample_weight=self.weight[train]) for C in PENALTIES]
+        lines = [self.line(choice, train) for choice in range(self.choices)]
         return Said(
             np.full(len(test), self.base_rate(train)),
             np.stack([expit(self.linear[test] @ line.coef + line.intercept) for line in lines]),

@@ -9,10 +9,9 @@ import numpy as np
 
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import FloatArray, IntArray
-from estimators.calibration import t_statistic
 from estimators.encoding import Encoded, FeatureEncoder
 from estimators.folds import Fold, forward_folds
-from estimators.lasting import levelled_loss
+from estimators.lasting import levelled_loss, t_over_parts
 from estimators.propensity import forward_share
 from estimators.response_members import PENALTIES, LabelledRows
 from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, response_settings
@@ -169,13 +168,10 @@ class _Trial:
         return [_loss(labelled, fold, trees) for fold in self.folds]
 
     def gain(self, before: list[FloatArray], after: list[FloatArray]) -> Gain:
-        """The mean difference; its standard error over rows or over parts, whichever is larger: rows of one time err together."""
+        """The mean difference a row, and its standard error."""
         gains = [one - other for one, other in zip(before, after, strict=True)]
-        every = np.concatenate(gains)
-        by_part = np.array([gain.sum() for gain in gains]) / len(every)
-        over_parts = float(np.sqrt(len(gains)) * by_part.std(ddof=1))
-        mean, t = float(every.mean()), t_statistic(every)
-        return Gain(mean, max(over_parts, abs(mean / t) if t else 0.0))
+        mean, t = float(np.concatenate(gains).mean()), t_over_parts(gains)
+        return Gain(mean, mean / t if t else 0.0)
 
 
 def _with_gains(report: DriftReport, trial: _Trial) -> DriftReport:

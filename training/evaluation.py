@@ -15,8 +15,8 @@ from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.calibration import expected_calibration_error, log_losses
 from measurement.uplift_curves import Experiment, UpliftCurve, qini_curve, qini_interval, uplift_at
 from training.fit_clv import FittedClv
-from training.fit_propensity import labelled_rows, touched_rows
 from training.fit_uplift import uplift_pair
+from training.labelled_rows import labelled_rows, touched_rows
 from training.prepared import Prepared
 
 RESAMPLES = 100
@@ -47,23 +47,28 @@ class Scored:
 
 
 def evaluate_propensity(bundle: PropensityBundle, test: Prepared, catalog: Catalog) -> Scored:
-    """AUC, log loss, expected calibration error and Brier score: of all actions together, of each, and of opt-outs."""
+    """AUC, log loss, expected calibration error, Brier score and lift: of all actions together, of each, and of opt-outs.
+
+    Each row counts as many times as it stands for (`sample_weight`).
+    """
     by_action: dict[str, tuple[FloatArray, FloatArray]] = {}
+    weights: dict[str, FloatArray] = {}
     for action in catalog.actions:
         rows = labelled_rows(test, action)
         if action.id in bundle.heads and len(rows):
             by_action[action.id] = (test.data.labels.happened[str(action.goal)][rows], propensity_at(bundle, test.take(rows), action.id))
+            weights[action.id] = test.data.rows.sample_weight[rows]
     metrics: dict[str, float] = {}
     if by_action:
         y, p = (np.concatenate([pair[k] for pair in by_action.values()]) for k in (0, 1))
-        metrics |= _probability_metrics("", y, p)
+        metrics |= _probability_metrics("", y, p, np.concatenate(list(weights.values())))
     for action_id, (y, p) in by_action.items():
-        metrics |= _probability_metrics(f".{action_id}", y, p)
+        metrics |= _probability_metrics(f".{action_id}", y, p, weights[action_id])
     rows = touched_rows(test)
     if bundle.opt_out is not None and len(rows):
         part = test.take(rows)
-        metrics |= _probability_metrics(".opt_out", part.data.opted_out, opt_out_risk_at(bundle, part))
-    drifts = [_drift(action_id, y, p) for action_id, (y, p) in by_action.items()]
+        metrics |= _probability_metrics(".opt_out", part.data.opted_out, opt_out_risk_at(bundle, part), part.data.rows.sample_weight)
+    drifts = [_drift(action_id, y, p, weights[action_id]) for action_id, (y, p) in by_action.items()]
     return Scored(by_action, {}, metrics, tuple(drift for drift in drifts if drift is not None))
 
 
@@ -108,11 +113,6 @@ def clv_metrics(fitted: FittedClv) -> dict[str, float]:
     return metrics
 
 
-def normalised_gini(money: FloatArray, predicted: FloatArray) -> float:
-    """Area between the share of money and the share of contacts, best predicted first, over that of the perfect order.
-
-    Examples
-    --------
 def _errors(came: FloatArray, predicted: FloatArray) -> dict[str, float]:
     error = predicted - came
     return {
@@ -124,6 +124,11 @@ def _errors(came: FloatArray, predicted: FloatArray) -> dict[str, float]:
     }
 
 
+def normalised_gini(money: FloatArray, predicted: FloatArray) -> float:
+    """Area between the share of money and the share of contacts, best predicted first, over that of the perfect order.
+
+    Examples
+    --------
     >>> normalised_gini(np.array([0.0, 1.0, 5.0]), np.array([0.1, 0.2, 0.3]))
     1.0
     """
@@ -153,17 +158,36 @@ def _on_own_channel(part: Prepared, predict: Callable[[list[str | None]], FloatA
     return predict(levels)[np.arange(len(channels)), [place[channel] for channel in channels]]
 
 
-def _probability_metrics(suffix: str, y: FloatArray, p: FloatArray) -> dict[str, float]:
-    metrics = {"log_loss": float(log_losses(y, p).mean()), "brier": float(((y - p) ** 2).mean()), "ece": expected_calibration_error(y, p)}
+def _probability_metrics(suffix: str, y: FloatArray, p: FloatArray, weight: FloatArray) -> dict[str, float]:
+    metrics = {
+        "log_loss": float(np.average(log_losses(y, p), weights=weight)),
+        "brier": float(np.average((y - p) ** 2, weights=weight)),
+        "ece": expected_calibration_error(y, p, sample_weight=weight),
+    }
     if 0 < y.sum() < len(y):
-        metrics["auc"] = float(roc_auc_score(y, p))
+        metrics["auc"] = float(roc_auc_score(y, p, sample_weight=weight))
+        metrics["lift_10"] = top_lift(y, p, weight)
     return {f"{name}{suffix}": value for name, value in metrics.items()}
 
 
-def _drift(action_id: str, y: FloatArray, p: FloatArray) -> str | None:
-    error = float(np.sqrt((p * (1.0 - p)).sum())) / len(p)
-    gap = float(y.mean() - p.mean())
-    if abs(gap) <= max(DRIFT_ERRORS * error, 0.2 * float(p.mean())):
+def top_lift(y: FloatArray, p: FloatArray, weight: FloatArray, share: float = 0.1) -> float:
+    """The response rate of the best-ranked share of the rows over that of all; rows of one p count in proportion.
+
+    Examples
+    --------
+    >>> top_lift(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.9, 0.2, 0.2, 0.1]), np.ones(4), 0.25)
+    4.0
+    """
+    levels, place = np.unique(-p, return_inverse=True)
+    rows, responses = (np.bincount(place, weights=each, minlength=len(levels)) for each in (weight, weight * y))
+    reached = np.clip(share * rows.sum() - (np.cumsum(rows) - rows), 0.0, rows) / rows
+    return float((reached @ responses) / share / responses.sum())
+
+
+def _drift(action_id: str, y: FloatArray, p: FloatArray, weight: FloatArray) -> str | None:
+    error = float(np.sqrt((weight**2 * p * (1.0 - p)).sum()) / weight.sum())
+    came, said = float(np.average(y, weights=weight)), float(np.average(p, weights=weight))
+    if abs(came - said) <= max(DRIFT_ERRORS * error, 0.2 * said):
         return None
-    shares = f"{y.mean():.3f} on the test rows, {p.mean():.3f} predicted from the rows before"
+    shares = f"{came:.3f} on the test rows, {said:.3f} predicted from the rows before"
     return f"{action_id}: the share of responses drifted: {shares}. Retrain often"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,11 +83,19 @@ def learn_propensity(
         settings = searched_settings(prepared, catalog, minutes=tuning_minutes, seed=seed)
     drift = drift_report(prepared, catalog, seed=seed)
     kept = prepared if drift is None else without(prepared, drift.dropped)
-    return LearnedPropensity(fit_propensity(kept, catalog, seed=seed, cv=cv, settings=settings), drift, settings)
+    drifting = () if drift is None else drift.drifting
+    bundle = fit_propensity(kept, catalog, seed=seed, cv=cv, settings=settings, drifting=drifting)
+    return LearnedPropensity(bundle, drift, settings)
 
 
 def fit_propensity(
-    prepared: Prepared, catalog: Catalog, *, seed: int, cv: int = SERVED_CV, settings: TreeSettings = RESPONSE
+    prepared: Prepared,
+    catalog: Catalog,
+    *,
+    seed: int,
+    cv: int = SERVED_CV,
+    settings: TreeSettings = RESPONSE,
+    drifting: Collection[str] = (),
 ) -> PropensityBundle:
     """One response head for each action with a goal and logged rows, one opt-out head, one value head for each observed value.
 
@@ -102,15 +110,19 @@ def fit_propensity(
         Folds by which a head chooses its blend and its calibration.
     settings : TreeSettings
         Scaled to the rows of each head.
+    drifting : collection of str
+        Features that move in time; linear models trust them by half unless later rows surely say more.
     """
     labels = {action.id: prepared.data.labels.happened[action.goal] for action in catalog.actions if action.goal is not None}
     rows = {action.id: labelled_rows(prepared, action) for action in catalog.actions}
     labels[_OPT_OUT], rows[_OPT_OUT] = prepared.data.opted_out, touched_rows(prepared)
     wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
+    columns = prepared.encoder.linear_features
+    how = _Fit(settings, cv, seed, tuple(place for place, name in enumerate(columns) if name in drifting))
     # The largest first: the others fit beside it.
     wanted.sort(key=lambda key: -len(rows[key]))
     jobs: dict[str, Callable[[], ResponseModel]] = {
-        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], _gap(catalog, key), _Fit(settings, cv, seed)) for key in wanted
+        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], _gap(catalog, key), how) for key in wanted
     }
     models = fit_each(jobs, workers=WORKERS)
     offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model) for key, model in models.items()}
@@ -135,13 +147,19 @@ class _Fit:
     settings: TreeSettings
     cv: int
     seed: int
+    drifting: tuple[int, ...]
 
 
 def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, gap: float, how: _Fit) -> ResponseModel:
     logged = prepared.data.rows.take(rows)
     days = days_of(logged)
     model = ResponseModel(
-        categorical=prepared.encoder.categorical_indices, settings=how.settings, cv=how.cv, gap=gap, n_jobs=1, random_state=how.seed
+        categorical=prepared.encoder.categorical_indices,
+        settings=how.settings,
+        cv=how.cv,
+        gap=gap,
+        drifting=how.drifting,
+        random_state=how.seed,
     )
     return model.fit(
         prepared.encoded.trees[rows],

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
-from estimators.calibration import log_losses
+from estimators.calibration import PlattCalibrator, log_losses
 from estimators.folds import forward_folds, shuffled_folds
-from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
+from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift, t_over_parts
 from estimators.propensity import ResponseModel
+from estimators.response_members import LabelledRows
+from estimators.trees import RESPONSE, BinnedRows
 
 RNG = np.random.default_rng(0)
 
@@ -49,38 +51,70 @@ def test_a_member_is_chosen_by_its_order_and_not_by_its_level() -> None:
     assert lasting_member(parts_of(TRUTH), [[MEAN] * 4, [far_off] * 4, [NOISE] * 4]) == 1
 
 
+def test_a_cautious_candidate_gives_way_only_to_a_sure_gain() -> None:
+    nearly = expit(0.98 * logit(TRUTH))
+
+    assert lasting_member(parts_of(TRUTH), [[TRUTH] * 4, [MEAN] * 4], cautious=(1,)) == 0
+    assert lasting_member(parts_of(TRUTH), [[TRUTH] * 4, [nearly] * 4], cautious=(1,)) == 1
+    assert lasting_member(parts_of(TRUTH), [[nearly] * 4, [TRUTH] * 4], cautious=(0,)) == 0
+
+
+def test_rows_of_one_time_err_together() -> None:
+    lucky = [np.full(500, 1.0) + RNG.normal(size=500), np.full(500, -0.8) + RNG.normal(size=500)]
+
+    assert t_over_parts(lucky) < 0.2
+    assert t_over_parts([np.full(500, 1.0) + RNG.normal(size=500)] * 2) > 10.0
+
+
+def test_a_column_that_drifts_is_trusted_by_half() -> None:
+    x = np.random.default_rng(8).normal(size=(4_000, 2))
+    y = drawn(expit(-1.0 + x @ np.array([0.8, 0.8])))
+    binned = BinnedRows(x, categorical=(), n_jobs=1, random_state=0)
+    rows = LabelledRows(binned, RESPONSE, x, y, np.ones(4_000), drifting=(1,))
+
+    plain, hedged = (rows.line(choice, np.arange(4_000)) for choice in (1, 3))
+
+    assert (list(rows.hedged), rows.choices) == ([2, 3], 4)
+    assert hedged.coef[1] == pytest.approx(plain.coef[1] / 2.0)
+    assert hedged.coef[0] == pytest.approx(plain.coef[0], rel=0.1)
+
+
+def test_later_rows_that_surely_say_so_restore_full_trust() -> None:
+    x, time = np.random.default_rng(9).normal(size=(6_000, 2)), np.arange(6_000.0)
+    y = drawn(expit(-1.0 + x @ np.array([1.2, 0.0])))
+
+    plain, cautious = (ResponseModel(drifting=drifting).fit(x, y, X_linear=x, time=time).head_.linear for drifting in ((), (0,)))
+
+    assert plain is not None
+    assert cautious is not None
+    assert cautious.coef[0] == pytest.approx(plain.coef[0])
+
+
 def test_a_level_that_moved_each_time_is_expected_to_move_again() -> None:
     predicted = [expit(logit(TRUTH) - 0.8)] * 4
 
-    shift, ahead = recent_shift(parts_of(TRUTH), predicted)
-
-    assert shift == pytest.approx(0.8, abs=0.1)
-    assert np.abs(ahead[-1] - TRUTH).mean() < 0.02
-    np.testing.assert_array_equal(ahead[0], predicted[0])
+    assert recent_shift(parts_of(TRUTH), predicted) == pytest.approx(0.8, abs=0.1)
 
 
 def test_a_level_that_swings_is_not_followed() -> None:
     predicted = [expit(logit(TRUTH) + swing) for swing in (0.8, -0.8, 0.8, -0.8)]
 
-    shift, ahead = recent_shift(parts_of(TRUTH), predicted)
-
-    assert shift == 0.0
-    assert ahead == predicted
+    assert recent_shift(parts_of(TRUTH), predicted) == 0.0
 
 
 def test_right_forward_predictions_are_hardly_shifted() -> None:
-    shifts = [recent_shift([(drawn(TRUTH, 10 * k + j), np.ones(3_000)) for j in range(4)], [TRUTH] * 4)[0] for k in range(10)]
+    shifts = [recent_shift([(drawn(TRUTH, 10 * k + j), np.ones(3_000)) for j in range(4)], [TRUTH] * 4) for k in range(10)]
 
     assert np.abs(shifts).max() < 0.08
 
 
 def test_a_calibrator_has_to_prove_itself_in_the_next_part() -> None:
-    overconfident = [expit(2.0 * logit(TRUTH) + 1.0)] * 4
+    overconfident = [expit(2.0 * logit(TRUTH) + level) for level in (0.0, 1.0, -1.0, 0.0)]
 
     found = calibrator_in_time(parts_of(TRUTH), overconfident)
 
-    assert found is not None
-    assert np.abs(found.apply(overconfident[0]) - TRUTH).mean() < 0.02
+    assert isinstance(found, PlattCalibrator)
+    assert found.slope == pytest.approx(0.5, abs=0.05)
     assert calibrator_in_time(parts_of(TRUTH), [TRUTH] * 4) is None
 
 

@@ -27,6 +27,22 @@ def test_a_share_that_moved_between_train_and_test_is_said_to_have_drifted() -> 
     assert scored.metrics["ece.ask"] < 0.05
 
 
+def test_a_row_that_stands_for_many_counts_as_many_in_every_figure() -> None:
+    prepared, catalog = a_log()
+    bundle = models(prepared)[0]
+    rows = np.random.default_rng(1).permutation(len(prepared))[:2_000]
+    weight = np.random.default_rng(2).integers(1, 4, len(rows))
+    part = prepared.take(rows)
+    weighted = replace(part, data=replace(part.data, rows=replace(part.data.rows, sample_weight=weight.astype(float))))
+    repeated = prepared.take(np.repeat(rows, weight))
+
+    one, other = (evaluate_propensity(bundle, given, catalog).metrics for given in (weighted, repeated))
+
+    for name in ("auc", "log_loss", "brier", "lift_10"):
+        assert one[name] == pytest.approx(other[name], rel=1e-9)
+    assert one["ece"] == pytest.approx(other["ece"], abs=0.01)
+
+
 def test_a_label_of_one_class_has_no_auc_and_no_stack_trace() -> None:
     prepared, catalog = a_log()
     nothing = Labels({name: np.zeros_like(y) for name, y in prepared.data.labels.happened.items()}, {})
