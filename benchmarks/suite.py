@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import allocation, big_catalog, demo_banks, hillstrom_plan, real_time_month, small_effects
+from benchmarks import allocation, big_catalog, clv, demo_banks, hillstrom_plan, real_time_month, small_effects
 from benchmarks.results import Figure
 
 Benchmark = Callable[[], Sequence[Figure]]
@@ -16,4 +16,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "real_time_month": real_time_month.measure,
     "big_catalog": big_catalog.measure,
     "allocation": allocation.measure,
+    "clv": clv.measure,
 }

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 from sklearn.base import BaseEstimator
 
 from estimators.arrays import BoolArray, FloatArray
+from estimators.clv_likelihood import summit
 
 FEWEST_BUYERS = 10
 """Below so many repeat buyers nothing is estimated."""
@@ -132,14 +132,7 @@ class GammaGamma(BaseEstimator):
         return self
 
     def _climb(self, x: FloatArray, m: FloatArray) -> tuple[FloatArray, float]:
-        def loss(log_params: FloatArray) -> tuple[float, FloatArray]:
-            values, gradient = _log_likelihoods(np.exp(log_params), x, m)
-            return -float(values.mean()), -gradient.mean(axis=1) * np.exp(log_params)
-
-        options = {"maxiter": self.max_iter, "ftol": 1e-14, "gtol": 1e-8}
-        bounds = [(-_EDGE, _EDGE)] * 3
-        climbs = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in _STARTS]
-        best = min(climbs, key=lambda climb: float(climb.fun))
+        best = summit(_log_likelihoods, (x, m), np.ones(len(x)), list(_STARTS), max_iter=self.max_iter, edge=_EDGE)
         if not np.isfinite(best.fun) or np.abs(best.jac).max() > 1e-4 or np.abs(best.x).max() > _EDGE - 0.5:
             raise ValueError("Gamma-Gamma: the money does not identify the model. Hint: more repeat buyers, or the LightGBM model")
         return np.asarray(best.x, dtype=np.float64), float(best.fun)

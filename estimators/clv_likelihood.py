@@ -23,8 +23,8 @@ _FLAT = 1e-4  # a gradient below this, in nats a buyer, is a summit
 _SCOUTS = 4_000
 """So many groups are climbed from every start; all of them only from the best one."""
 
-Likelihood: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""(params, x, t_x, T) -> ln L of each row, shape (n,), and its gradient in the parameters, shape (p, n)."""
+Likelihood: TypeAlias = Callable[..., tuple[FloatArray, FloatArray]]
+"""(params, x, t_x, T), or what else a row holds -> ln L of each row, shape (n,), and its gradient in the parameters, shape (p, n)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +100,14 @@ def check_histories(repeat: FloatArray, last_gap: FloatArray, age: FloatArray) -
 def climb(name: str, likelihood: Likelihood, histories: Histories, starts: Sequence[FloatArray], max_iter: int) -> FloatArray:
     """The log parameters of the highest likelihood, with time in units of `histories.scale`, shape (p,).
 
-    Every start is climbed on a systematic sample of the groups, the best of them on all. L-BFGS-B with exact gradients; the summit must be
-    flat, which is checked.
+    See `summit`; that the summit is flat is checked.
 
     Raises
     ------
     ValueError
         If no start leads to a summit, or the first two parameters (the purchase rate) run to an edge.
     """
-    x, t_x, age = histories.scaled(histories.scale)
-    thin = slice(None, None, max(1, len(x) // _SCOUTS))
-    sample = _Loss(likelihood, (x[thin], t_x[thin], age[thin]), histories.counts[thin])
-    scouts = [_climb_once(sample, start, max_iter) for start in starts]
-    best = min(scouts, key=lambda found: float(found.fun) if np.isfinite(found.fun) else np.inf)
-    if thin.step > 1:
-        whole = _Loss(likelihood, (x, t_x, age), histories.counts)
-        best = _newton(whole, sample, best.x) or _climb_once(whole, best.x, max_iter)
+    best = summit(likelihood, histories.scaled(histories.scale), histories.counts, starts, max_iter=max_iter)
     inside = np.abs(best.x) < EDGE - 1e-6
     if not np.isfinite(best.fun) or np.abs(np.where(inside, best.jac, 0.0)).max() > _FLAT:
         raise ValueError(f"{name}: the likelihood did not converge from any start. Hint: more buyers, or the LightGBM model")
@@ -124,6 +116,29 @@ def climb(name: str, likelihood: Likelihood, histories: Histories, starts: Seque
             f"{name}: the purchases do not identify the purchase rate: r or alpha runs to an edge. Hint: use the LightGBM model"
         )
     return np.asarray(best.x, dtype=np.float64)
+
+
+def summit(
+    likelihood: Likelihood,
+    rows: tuple[FloatArray, ...],
+    counts: FloatArray,
+    starts: Sequence[FloatArray],
+    *,
+    max_iter: int,
+    edge: float = EDGE,
+) -> OptimizeResult:
+    """The best summit found in the log parameters, as scipy gives it: minus ln L a buyer.
+
+    Every start is climbed on a systematic sample of the rows by L-BFGS-B with exact gradients, the best of them on all.
+    """
+    thin = slice(None, None, max(1, len(counts) // _SCOUTS))
+    sample = _Loss(likelihood, tuple(values[thin] for values in rows), counts[thin])
+    scouts = [_climb_once(sample, start, max_iter, edge) for start in starts]
+    best = min(scouts, key=lambda found: float(found.fun) if np.isfinite(found.fun) else np.inf)
+    if thin.step > 1:
+        whole = _Loss(likelihood, rows, counts)
+        best = _newton(whole, sample, best.x, edge) or _climb_once(whole, best.x, max_iter, edge)
+    return best
 
 
 def identified(log_params: FloatArray) -> bool:
@@ -136,7 +151,7 @@ class _Loss:
     """- ln L a buyer and its gradient, in the log parameters."""
 
     likelihood: Likelihood
-    rows: tuple[FloatArray, FloatArray, FloatArray]
+    rows: tuple[FloatArray, ...]
     counts: FloatArray
 
     def __call__(self, log_params: FloatArray) -> tuple[float, FloatArray]:
@@ -145,12 +160,12 @@ class _Loss:
         return -float(weights @ values), -(gradient @ weights) * params
 
 
-def _climb_once(loss: _Loss, start: FloatArray, max_iter: int) -> OptimizeResult:
+def _climb_once(loss: _Loss, start: FloatArray, max_iter: int, edge: float) -> OptimizeResult:
     options = {"maxiter": max_iter, "ftol": 1e-14, "gtol": 1e-8}
-    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-EDGE, EDGE)] * len(start), options=options)
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-edge, edge)] * len(start), options=options)
 
 
-def _newton(loss: _Loss, sample: _Loss, start: FloatArray) -> OptimizeResult | None:
+def _newton(loss: _Loss, sample: _Loss, start: FloatArray, edge: float) -> OptimizeResult | None:
     """From the sample's summit to that of all rows by steps with the sample's curvature: a handful of passes over the rows, or None."""
     step = 1e-5
     sides = [(sample(start + step * unit)[1], sample(start - step * unit)[1]) for unit in np.eye(len(start))]
@@ -166,5 +181,5 @@ def _newton(loss: _Loss, sample: _Loss, start: FloatArray) -> OptimizeResult | N
         move = np.linalg.solve(curvature, gradient)
         if not np.isfinite(move).all() or np.abs(move).max() > 1.0:
             return None
-        at = np.clip(at - move, -EDGE, EDGE)
+        at = np.clip(at - move, -edge, edge)
     return None
