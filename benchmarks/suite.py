@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import allocation, big_catalog, clv, demo_banks, hillstrom_plan, real_time_month, small_effects
+from benchmarks import allocation, bank, big_catalog, clv, demo_banks, hillstrom_plan, real_time_month, small_effects
 from benchmarks.results import Figure
 
 Benchmark = Callable[[], Sequence[Figure]]
@@ -17,4 +17,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "big_catalog": big_catalog.measure,
     "allocation": allocation.measure,
     "clv": clv.measure,
+    "bank": bank.measure,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
@@ -64,20 +64,28 @@ class LabelledRows:
         """The choices that hedge."""
         return range(len(PENALTIES), self.choices)
 
+    def lines(self, rows: IntArray) -> list[LinearScore]:
+        """Every choice, fitted on some rows."""
+        whole = [self._fitted(penalty, rows) for penalty in PENALTIES]
+        return whole + [self._hedge(line, penalty, rows) for line, penalty in zip(whole, PENALTIES, strict=True) if self.drifting]
+
     def line(self, choice: int, rows: IntArray) -> LinearScore:
-        """A logistic regression of some rows. A hedged one is the mean of the log odds with the drifting columns and without them.
+        """One choice, fitted on some rows."""
+        penalty = PENALTIES[choice % len(PENALTIES)]
+        whole = self._fitted(penalty, rows)
+        return self._hedge(whole, penalty, rows) if choice in self.hedged else whole
+
+    def _fitted(self, penalty: float, rows: IntArray, columns: IntArray | slice = slice(None)) -> LinearScore:
+        return fit_logistic(self.linear[rows][:, columns], self.y[rows], C=penalty, sample_weight=self.weight[rows])
+
+    def _hedge(self, whole: LinearScore, penalty: float, rows: IntArray) -> LinearScore:
+        """The mean of the log odds with the drifting columns and without them.
 
         What a column that moves in time meant so far is one observation, however many rows there are; half trust is worth more than
         either all or none. (Bates and Granger, "The Combination of Forecasts", 1969.)
         """
-        penalty = PENALTIES[choice % len(PENALTIES)]
-        y, weight = self.y[rows], self.weight[rows]
-        matrix = self.linear[rows]
-        whole = fit_logistic(matrix, y, C=penalty, sample_weight=weight)
-        if choice not in self.hedged:
-            return whole
-        kept = np.setdiff1d(np.arange(matrix.shape[1]), self.drifting)
-        part = fit_logistic(matrix[:, kept], y, C=penalty, sample_weight=weight)
+        kept = np.setdiff1d(np.arange(self.linear.shape[1]), self.drifting)
+        part = self._fitted(penalty, rows, kept)
         coef = whole.coef / 2.0
         coef[kept] += part.coef / 2.0
         return LinearScore((whole.intercept + part.intercept) / 2.0, coef)
@@ -86,17 +94,11 @@ class LabelledRows:
         """What models of the fold's first rows say of its other rows."""
         train, test = fold
         booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
-        trees = np.stack([self.binned.predict(booster, test, count) for count in self.counts])
-        return replace(self.ask_lines(fold), trees=trees)
-
-    def ask_lines(self, fold: Fold) -> Said:
-        """The same without trees, which takes a fraction of the time."""
-        train, test = fold
-        lines = [self.line(choice, train) for choice in range(self.choices)]
+        lines = self.lines(train)
         return Said(
             np.full(len(test), self.base_rate(train)),
             np.stack([expit(self.linear[test] @ line.coef + line.intercept) for line in lines]),
-            np.empty((0, len(test))),
+            np.stack([self.binned.predict(booster, test, count) for count in self.counts]),
         )
 
 

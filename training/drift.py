@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.special import expit
 
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import FloatArray, IntArray
@@ -186,10 +187,12 @@ def _with_gains(report: DriftReport, trial: _Trial) -> DriftReport:
 
 
 def _loss(rows: LabelledRows, fold: Fold, trees: bool) -> FloatArray:
-    _, test = fold
-    said = rows.ask(fold) if trees else rows.ask_lines(fold)
-    line = said.linear[len(PENALTIES) - 1]
-    return levelled_loss((rows.y[test], rows.weight[test]), (line + said.trees[-1]) / 2.0 if trees else line)
+    past, test = fold
+    line = rows.line(len(PENALTIES) - 1, past)
+    p = expit(rows.linear[test] @ line.coef + line.intercept)
+    if trees:
+        p = (p + rows.binned.predict(rows.binned.fit(rows.settings, "binary", past, rows.y, rows.weight), test)) / 2.0
+    return levelled_loss((rows.y[test], rows.weight[test]), p)
 
 
 def _responses(prepared: Prepared, catalog: Catalog) -> FloatArray:
