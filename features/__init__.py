@@ -9,6 +9,8 @@
 ``ingest_write.py``    checked tables to files, the manifest last
 ``audit.py``           what looks odd in the contract tables
 ``leakage.py``         an attribute that knows an outcome
+``leakage_signs.py``   the signs of it in one attribute alone
+``leakage_words.py``   the warnings about it
 ``contract.py``        the one list of features: name, dtype, unit, null rule, window, source; its hash
 ``sources.py``         the ingested tables as typed DuckDB views
 ``attributes.py``      features that are columns of contacts and accounts

@@ -1,8 +1,7 @@
 """The data audit: what is in the contract tables, and what looks odd although no rule forbids it.
 
-Rows, NULLs, identical rows, orphans, time range and constant columns of every ingested table, and **suspicious leakage**: an attribute that
-predicts an outcome almost perfectly was most likely written down after the outcome. A model that may use it looks brilliant in training and
-knows nothing on the day of the decision.
+Rows, NULLs, identical rows, orphans, time range and constant columns of every ingested table, and **suspicious leakage** (`leakage.py`): an
+attribute that predicts an outcome too well was most likely written down after the outcome.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import duckdb
 
 from features.ingest import IngestReport
 from features.leakage import Leak, find_leaks
+from features.leakage_words import leak_warnings
 from features.sources import literal, quoted
 from features.tables import TABLES, TableSpec
 
@@ -71,9 +71,9 @@ def audit(workspace_dir: Path) -> AuditReport:
                 connection.execute(f"CREATE VIEW {spec.name} AS SELECT * FROM read_parquet({literal(str(path))})")
                 present.append(spec)
         tables = {spec.name: _audit_table(connection, spec, {s.name for s in present}) for spec in present}
-        constant = {name for name, found in tables["contacts"].columns.items() if found.constant} if "contacts" in tables else set()
+        constant = {table: {name for name, found in about.columns.items() if found.constant} for table, about in tables.items()}
         leaks = tuple(find_leaks(connection, set(tables), constant))
-    return AuditReport(tables, leaks, (*_warnings(tables), *map(_leak_warning, leaks)))
+    return AuditReport(tables, leaks, (*_warnings(tables), *leak_warnings(leaks)))
 
 
 def ingest_document(report: IngestReport, audited: AuditReport) -> dict[str, Any]:
@@ -122,10 +122,3 @@ def _warnings(tables: dict[str, TableAudit]) -> Iterator[str]:
             for column in (c for c, found in table.columns.items() if found.constant and c not in known):
                 says = "is NULL" if table.columns[column].nulls else "says the same"
                 yield f"{name}.{column}: {says} in every row, so it tells nothing"
-
-
-def _leak_warning(leak: Leak) -> str:
-    return (
-        f"contacts.{leak.column}: predicts the outcome {leak.outcome} almost perfectly (AUC {leak.auc:.3f}): it was probably written down "
-        "after the outcome; leave it out of the source unless it is known before the decision"
-    )

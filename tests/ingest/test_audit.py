@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from features.audit import audit, ingest_document
-from features.leakage import single_feature_auc
+from features.leakage import SUSPICIOUS_AUC
+from features.leakage_signs import Happened, signs_of
 from tests.ingest.workspaces import CONTACTS, EVENTS, INTERACTIONS, SOURCES, run
 
 N = 400
@@ -75,10 +76,57 @@ def test_an_attribute_that_merely_varies_is_not_accused(attribute: str, tmp_path
     assert audit(tmp_path).leaks == ()
 
 
-def test_a_strong_honest_predictor_is_not_accused() -> None:
+@pytest.mark.parametrize(("strength", "suspicious"), [(0.9, False), (1.8, True)])
+def test_a_good_predictor_is_not_accused_and_one_better_than_any_we_know_is(strength: float, suspicious: bool) -> None:
     rng = np.random.default_rng(3)
-    happened = rng.random(5_000) < 0.2
-    assert 0.85 < single_feature_auc(rng.normal(happened * 1.8, 1.0), happened) < 0.95
+    flags = rng.random(5_000) < 0.2
+    happened = Happened(flags, np.ones(5_000), rng.integers(0, 2, 5_000))
+    signs = signs_of(rng.normal(flags * strength, 1.0), happened)
+    assert (signs.auc_among_possible >= SUSPICIOUS_AUC) is suspicious
+    assert signs.verdict is None and signs.auc < 0.95
+
+
+def test_an_attribute_that_merely_rules_contacts_out_is_not_accused() -> None:
+    """Who has a loan takes none: that ranks well, and is known before."""
+    rng = np.random.default_rng(4)
+    owns = rng.random(6_000) < 0.6
+    flags = ~owns & (rng.random(6_000) < 0.4)
+    signs = signs_of(owns.astype(float), Happened(flags, np.ones(6_000), rng.integers(0, 2, 6_000)))
+    assert signs.auc > SUSPICIOUS_AUC
+    assert signs.auc_among_possible < 0.55 and signs.verdict is None
+
+
+def test_a_note_that_only_winners_get_is_a_verdict_although_it_is_missing_from_most() -> None:
+    rng = np.random.default_rng(5)
+    flags = rng.random(6_000) < 0.1
+    notes = np.array([f"note {i}" if flag and i % 3 == 0 else None for i, flag in enumerate(flags)], dtype=object)
+    signs = signs_of(notes, Happened(flags, np.ones(6_000), rng.integers(0, 2, 6_000)))
+    assert signs.verdict is not None and signs.verdict.always is not None
+    assert signs.verdict.always.rate > 0.99 and signs.auc < SUSPICIOUS_AUC
+
+
+def test_many_levels_of_pure_chance_are_no_verdict() -> None:
+    rng = np.random.default_rng(6)
+    flags = rng.random(9_000) < 0.4
+    levels = rng.integers(0, 900, 9_000).astype(str).astype(object)
+    assert signs_of(levels, Happened(flags, np.ones(9_000), rng.integers(0, 2, 9_000))).verdict is None
+
+
+def test_a_contact_is_read_as_it_was_before_the_outcome(tmp_path: Path) -> None:
+    """The newest version of a contact knows the outcome; the one in force before it does not, and is what a decision would see."""
+    before = f"SELECT i AS contact_id, DATE '2025-01-01' AS valid_from, hash(i) % 2 = 0 AS owns FROM range({N}) t(i)"
+    after = f"SELECT i AS contact_id, DATE '2026-03-01' AS valid_from, i % 4 = 0 AS owns FROM range({N}) t(i)"
+    run(tmp_path, base={}, contacts=f"{before} UNION ALL {after}", interactions=TOUCHED, outcomes=HAPPENED)
+    assert audit(tmp_path).leaks == ()
+    run(tmp_path, base={}, contacts=after.replace("DATE '2026-03-01' AS valid_from, ", ""), interactions=TOUCHED, outcomes=HAPPENED)
+    assert [leak.column for leak in audit(tmp_path).leaks] == ["owns"]
+
+
+def test_an_attribute_of_the_company_is_tested_among_contacts_of_companies(tmp_path: Path) -> None:
+    contacts = f"SELECT i AS contact_id, CASE WHEN i % 2 = 0 THEN i // 2 % 100 END AS account_id FROM range({N}) t(i)"
+    accounts = "SELECT i AS account_id, i % 2 = 0 AS signed, i % 3 AS size FROM range(100) t(i)"
+    run(tmp_path, base={}, contacts=contacts, accounts=accounts, interactions=TOUCHED, outcomes=HAPPENED)
+    assert [(leak.table, leak.column) for leak in audit(tmp_path).leaks] == [("accounts", "signed")]
 
 
 def test_too_few_outcomes_accuse_nobody(tmp_path: Path) -> None:
@@ -86,11 +134,38 @@ def test_too_few_outcomes_accuse_nobody(tmp_path: Path) -> None:
     assert audit(tmp_path).leaks == ()
 
 
-def test_in_real_data_the_answer_itself_is_caught_and_a_strong_hint_is_not(data_dir: Path, tmp_path: Path) -> None:
-    """Bank Marketing with the answer itself among the attributes; the length of the call is a strong hint, not a certainty."""
-    raw = f"read_csv('{data_dir}/bank_marketing.csv', delim = ';', types = {{'y': 'VARCHAR'}})"
-    contacts = f"SELECT row_number() OVER () AS contact_id, age, duration, 'said ' || y AS note FROM {raw}"
-    numbered = f"(SELECT row_number() OVER () AS contact_id, y FROM {raw})"
-    outcomes = f"SELECT contact_id, 'loan_taken' AS outcome, NULL AS occurred_at FROM {numbered} WHERE y = 'yes'"
+BANK = "(SELECT row_number() OVER () AS contact_id, * FROM read_csv('{data}/bank_marketing.csv', delim = ';', types = {{'y': 'VARCHAR'}}))"
+
+
+def test_in_bank_marketing_the_answer_itself_and_the_length_of_the_call_are_named(data_dir: Path, tmp_path: Path) -> None:
+    raw = BANK.format(data=data_dir)
+    outcomes = f"SELECT contact_id, 'loan_taken' AS outcome, NULL AS occurred_at FROM {raw} WHERE y = 'yes'"
+    run(tmp_path, base={}, contacts=f"SELECT * EXCLUDE y, 'said ' || y AS note FROM {raw}", outcomes=outcomes)
+    warnings = [text for text in audit(tmp_path).warnings if "loan_taken" in text]
+    assert [text.split(":")[0] for text in warnings] == ["contacts.duration", "contacts.note"]
+    assert "suspiciously well for one attribute (AUC 0.81" in warnings[0] and "almost perfectly" in warnings[1]
+
+
+def test_in_real_leads_what_salesmen_wrote_afterwards_is_named_and_nothing_else(data_dir: Path, tmp_path: Path) -> None:
+    """The Asymmetrique scores and Last Notable Activity are written afterwards too, but say less about the outcome than the honest time on
+    the website does (AUC 0.65 and 0.69 against 0.76): no data shows that."""
+    raw = f"read_parquet('{data_dir}/leads.parquet')"
+    contacts = f'SELECT "Lead Number" AS contact_id, * EXCLUDE ("Lead Number", "Prospect ID", Converted) FROM {raw}'
+    outcomes = f"""SELECT "Lead Number" AS contact_id, 'loan_taken' AS outcome, NULL AS occurred_at FROM {raw} WHERE Converted = 1"""
     run(tmp_path, base={}, contacts=contacts, outcomes=outcomes)
-    assert [leak.column for leak in audit(tmp_path).leaks] == ["note"]
+    named = [text for text in audit(tmp_path).warnings if "loan_taken" in text]
+    assert [text.split(":")[0] for text in named] == ["contacts.Tags", "contacts.Lead Quality", "contacts.Lead Profile"]
+    assert "'High in Relevance': 94.7 % have it; 'Worst': 2.0 % have it" in named[1]
+
+
+def test_no_honest_attribute_of_real_campaigns_is_accused(data_dir: Path, tmp_path: Path) -> None:
+    raw = f"(SELECT row_number() OVER () AS contact_id, * FROM read_csv('{data_dir}/hillstrom.csv'))"
+    outcomes = f"SELECT contact_id, 'loan_taken' AS outcome, NULL AS occurred_at FROM {raw} WHERE visit = 1"
+    run(tmp_path / "mail", base={}, contacts=f"SELECT * EXCLUDE (visit, conversion, spend) FROM {raw}", outcomes=outcomes)
+    people = f"(SELECT id AS contact_id, gender, nullif(age, 118) AS age, income FROM read_parquet('{data_dir}/starbucks/profile.parquet'))"
+    events = f"read_parquet('{data_dir}/starbucks/transcript.parquet')"
+    done = (
+        f"SELECT DISTINCT person AS contact_id, 'loan_taken' AS outcome, NULL AS occurred_at FROM {events} WHERE event = 'offer completed'"
+    )
+    run(tmp_path / "app", base={}, contacts=f"SELECT * FROM {people}", outcomes=done)
+    assert audit(tmp_path / "mail").leaks == audit(tmp_path / "app").leaks == ()
