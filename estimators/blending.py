@@ -62,21 +62,18 @@ def sure_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: Float
 
 
 def moved_weights(safe: Sequence[float], better: Sequence[float], t: float) -> tuple[float, ...]:
-    """safe + max(0, 1 - 1 / t^2) * (better - safe) where t > 0, without members of little weight.
+    """safe + max(0, 1 - 1 / t) * (better - safe) where t > 0, without members of little weight.
 
-    With t the gain of `better` in its standard errors this is the positive part of James and Stein's estimator: a gain within its error
-    counts for nothing, a sure one for nearly all.
-
-    References
-    ----------
-    James and Stein, "Estimation with Quadratic Loss", 1961.
+    With t the gain of `better` in its standard errors, the move is the share of the gain that exceeds its standard error: a gain within
+    its error counts for nothing, a sure one for nearly all. (Soft thresholding; Donoho and Johnstone, "Ideal spatial adaptation by wavelet
+    shrinkage", 1994.)
 
     Examples
     --------
-    >>> moved_weights((1.0, 0.0), (0.0, 1.0), 2.0), moved_weights((1.0, 0.0), (0.0, 1.0), 0.9)
+    >>> moved_weights((1.0, 0.0), (0.0, 1.0), 4.0), moved_weights((1.0, 0.0), (0.0, 1.0), 0.9)
     ((0.25, 0.75), (1.0, 0.0))
     """
-    trust = max(0.0, 1.0 - 1.0 / t**2) if t > 0 else 0.0
+    trust = max(0.0, 1.0 - 1.0 / t) if t > 0 else 0.0
     mixed = np.asarray(safe) + trust * (np.asarray(better) - np.asarray(safe))
     kept = np.where(mixed < SMALLEST_WEIGHT, 0.0, mixed)
     return tuple((kept / kept.sum()).tolist())
