@@ -209,6 +209,15 @@ class Exploration(_Frozen):
     epsilon: Fraction = 0.05
 
 
+class ContractTerms(_Frozen):
+    """Contacts under contract: the attributes that say when it began, when it ended (NULL while it runs) and what it pays a period."""
+
+    start: Text
+    end: Text
+    value: Text
+    period_days: Days = 30.0
+
+
 class ClvSettings(_Frozen):
     """How customer lifetime value reads purchases: `margin` is the fraction of an event's value that is profit."""
 
@@ -217,6 +226,7 @@ class ClvSettings(_Frozen):
 
 
 class Catalog(_Frozen):
+    contract: ContractTerms | None = None
     """The whole catalogue. Lookups by id are cached; `fingerprint` changes with any change of content.
 
     `period_days` is how long a budget lasts: that of the constraints from the plan that published them, and that of exploration.

@@ -33,6 +33,7 @@ What is learned
     `clv_gamma_gamma.py`        how much he spends
     `clv_correction.py`         LightGBM on what these expect too much or too little of, and the weights of a blend
     `clv_intervals.py`          how far off the money may be
+    `clv_survival.py`           under contract: when contracts end, and what they pay until then
     `tuning.py`                 better settings of the trees by successive halving
     `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
     `parallel.py`               many small fits side by side

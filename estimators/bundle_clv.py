@@ -14,6 +14,7 @@ from estimators.bundle_files import write_bundle
 from estimators.clv_blend import BlendedClvHead, ClvHead, clv_head_from_dict
 from estimators.clv_heads import BtydClvHead, BuyingHistory, TreeClvHead
 from estimators.clv_intervals import RatioIntervals
+from estimators.clv_survival import CONTRACT_AGE, ContractClvHead, Contracts
 from estimators.encoding import Encoded, FeatureEncoder
 
 
@@ -46,8 +47,12 @@ class ClvBundle:
 
     @property
     def feature_dtypes(self) -> dict[str, str]:
-        """Feature name -> dtype, what the encoder reads."""
-        return self.encoder.dtypes
+        """Feature name -> dtype, what the model reads."""
+        if not isinstance(self.head, ContractClvHead):
+            return self.encoder.dtypes
+        names = self.head.columns
+        dtypes = {names.start: "timestamp", names.end: "timestamp", names.value: "float", **self.encoder.dtypes}
+        return {name: dtype for name, dtype in dtypes.items() if name != CONTRACT_AGE}
 
     @property
     def method(self) -> str:
@@ -64,6 +69,8 @@ class ClvBundle:
             value = self.head.clv(BuyingHistory.of(columns, as_of), self.horizon_days)
         elif isinstance(self.head, BlendedClvHead):
             value = self.head.clv(BuyingHistory.of(columns, as_of), self._rows(columns, as_of, encoded), self.horizon_days)
+        elif isinstance(self.head, ContractClvHead):
+            value = self.head.clv(columns, as_of, self.encoder, self.horizon_days)
         else:
             value = self.head.clv(self._rows(columns, as_of, encoded))
         return np.nan_to_num(value)
@@ -73,7 +80,7 @@ class ClvBundle:
     ) -> FloatArray:
         """Expected purchase days over `days` (default: the horizon), not discounted, shape (n,).
 
-        NaN for a contact who has bought nothing, and where LightGBM alone is served: it knows of money only.
+        NaN for a contact who has bought nothing, and where LightGBM alone or a survival model is served: they know of money only.
         """
         over = self.horizon_days if days is None else days
         history = BuyingHistory.of(columns, as_of)
@@ -83,8 +90,19 @@ class ClvBundle:
             return self.head.transactions(history, self._rows(columns, as_of, encoded), over)
         return np.full(len(history), np.nan)
 
+    def retention(self, columns: Columns, as_of: Any) -> FloatArray | None:
+        """P(the contract is in force at the start of each period to come), shape (n, periods); None where there are no contracts."""
+        if not isinstance(self.head, ContractClvHead):
+            return None
+        return self.head.retention(columns, as_of, self.encoder, self.horizon_days)
+
     def probability_alive(self, columns: Columns, as_of: Any) -> FloatArray:
-        """P(still a buyer), shape (n,); NaN for a contact who has bought nothing, and where LightGBM alone is served."""
+        """P(still a buyer), shape (n,); NaN for a contact who has bought nothing, and where LightGBM alone is served.
+
+        Under contract it is known: 1 while the contract runs, else 0.
+        """
+        if isinstance(self.head, ContractClvHead):
+            return Contracts.of(columns, self.head.columns, as_of).in_force.astype(np.float64)
         history = BuyingHistory.of(columns, as_of)
         btyd = self.head.btyd if isinstance(self.head, BlendedClvHead) else self.head
         if not isinstance(btyd, BtydClvHead):
@@ -107,7 +125,8 @@ class ClvBundle:
         if self.intervals is None:
             return np.full(len(value), np.nan), np.full(len(value), np.nan)
         expected = self.expected_transactions(columns, as_of, encoded=encoded)
-        return self.intervals.of(value if isinstance(self.head, TreeClvHead) else expected, value, coverage)
+        of_money = isinstance(self.head, TreeClvHead | ContractClvHead)
+        return self.intervals.of(value if of_money else expected, value, coverage)
 
     def _rows(self, columns: Columns, as_of: Any, encoded: Encoded | None) -> Encoded:
         return self.encode(columns, as_of) if encoded is None else encoded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from estimators.arrays import FloatArray
 from estimators.clv_heads import BtydClvHead, BuyingHistory, Outlook, TreeClvHead
+from estimators.clv_survival import ContractClvHead
 from estimators.encoding import Encoded
 from estimators.scores import TreeScore
 
@@ -149,7 +150,7 @@ class BlendedClvHead:
         return cls(BtydClvHead.from_dict(data["btyd"]), float(data["window_days"]), columns, corrections, *weights)
 
 
-ClvHead: TypeAlias = BtydClvHead | BlendedClvHead | TreeClvHead
+ClvHead: TypeAlias = BtydClvHead | BlendedClvHead | TreeClvHead | ContractClvHead
 
 
 def clv_head_from_dict(data: Mapping[str, Any]) -> ClvHead:
@@ -160,8 +161,12 @@ def clv_head_from_dict(data: Mapping[str, Any]) -> ClvHead:
     ValueError
         If the type is not known.
     """
-    readers: dict[str, type[BtydClvHead] | type[BlendedClvHead] | type[TreeClvHead]]
-    readers = {"btyd": BtydClvHead, "blend": BlendedClvHead, "trees": TreeClvHead}
+    readers: dict[str, Callable[[Mapping[str, Any]], ClvHead]] = {
+        "btyd": BtydClvHead.from_dict,
+        "blend": BlendedClvHead.from_dict,
+        "trees": TreeClvHead.from_dict,
+        "contract": ContractClvHead.from_dict,
+    }
     if data.get("type") not in readers:
         raise ValueError(f"a CLV head has an unknown type; got {data.get('type')!r}; allowed: {', '.join(readers)}")
-    return readers[data["type"]].from_dict(data)
+    return readers[data["type"]](data)

@@ -29,6 +29,7 @@ fit_uplift.py       each action against no_action -> UpliftBundle
 uplift_gate.py      whether differences between contacts are worth acting on, in money and in words
 money.py            what a response is worth and what a contact costs, on logged rows
 fit_clv.py          buy-till-you-die, corrected by LightGBM where the past says that it pays -> ClvBundle
+fit_contracts.py    the same where contacts are under contract: discrete-time survival
 backtest.py         CLV tested at earlier moments: which model, which weights, which level
 spending.py         money that contacts spent: what CLV learns from and is judged by
 

@@ -146,7 +146,7 @@ class _Fit:
                 found[BLEND] = self._of_all(past, test.predicted(name), newcomers if name == "money" else 0.0)
         served = BLEND if isinstance(head, BlendedClvHead) else BTYD
         expected = np.where(past.history.is_buyer, counts[served], np.nan)
-        intervals, coverage = _intervals(expected, predicted[served], past.money)
+        intervals, coverage = intervals_of(expected, predicted[served], past.money)
         bundle = ClvBundle(self.contract_hash, self.encoder, head, self.catalog.horizon_days, len(self.now.contact_ids), intervals)
         facts: dict[str, object] = {"moments": ", ".join(str(one.at)[:10] for one, _ in test.moments), "transaction_model": head_kind(head)}
         for name, verdict in test.verdicts.items():
@@ -180,7 +180,7 @@ class _Fit:
         except ValueError as error:
             return f"{why}; {error}"
         head = replace(head, columns=self.columns)
-        intervals, coverage = _intervals(predicted[TREES], predicted[TREES], newest.money) if predicted else (None, {})
+        intervals, coverage = intervals_of(predicted[TREES], predicted[TREES], newest.money) if predicted else (None, {})
         bundle = ClvBundle(self.contract_hash, self.encoder, head, self.catalog.horizon_days, len(newest.money), intervals)
         notes = (f"LightGBM alone: {why}",)
         return FittedClv(bundle, newest.money, newest.count, predicted, {}, TREES, self.window_days, self.now.columns, coverage, {}, notes)
@@ -195,7 +195,7 @@ def head_kind(head: ClvHead) -> str:
     return btyd.transactions.kind if isinstance(btyd, BtydClvHead) else TREES
 
 
-def _intervals(key: FloatArray, expected: FloatArray, came: FloatArray) -> tuple[RatioIntervals | None, dict[float, float]]:
+def intervals_of(key: FloatArray, expected: FloatArray, came: FloatArray) -> tuple[RatioIntervals | None, dict[float, float]]:
     """Intervals from all contacts, and their coverage: learned on every other contact, measured on the rest."""
     even: BoolArray = np.arange(len(came)) % 2 == 0
     try:

@@ -21,7 +21,7 @@ METHOD = {
     "with the average effect in the library; channels shift the effect. Rows for whom the action is not eligible are left out.",
     "clv": "A buy-till-you-die model of the purchases (Pareto/NBD, BG/NBD or MBG/NBD) with Gamma-Gamma for money, corrected by LightGBM "
     "(Poisson, Tweedie) with weights that a later window chose; LightGBM alone where the purchases identify no such model. Intervals are "
-    "conformal, from how far off the predictions of that window were.",
+    "conformal, from how far off the predictions of that window were. Contacts under contract: a discrete-time hazard of ending.",
 }
 
 

@@ -18,6 +18,7 @@ from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
 from training.fit_clv import fit_clv
 from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
+from training.fit_contracts import fit_contracts
 from training.fit_uplift import NO_CONTROL, fit_uplift
 from training.interactions import Interactions
 from training.model_key import model_key
@@ -201,7 +202,8 @@ class _Training:
     def _clv(self) -> list[Judged]:
         self.tell("clv: fitting and judging")
         context = self.context
-        fitted = fit_clv(context.workspace_dir / "data", context.catalog, context.door, self.as_of, seed=context.seed)
+        fit = fit_clv if context.catalog.clv.contract is None else fit_contracts
+        fitted = fit(context.workspace_dir / "data", context.catalog, context.door, self.as_of, seed=context.seed)
         if isinstance(fitted, str):
             self.warnings.append(f"clv is not trained: {fitted}")
             return []
