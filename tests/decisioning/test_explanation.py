@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,18 @@ def test_a_choice_shows_its_arithmetic_and_what_comes_next() -> None:
         "ahead of card_email by 1.00 PLN of priority",
     ]
     assert second == ["uplift 0.0800 x value 100.00 - opt-out risk x CLV 1.00 - cost 0.50 = 6.50 PLN expected"]
+
+
+def test_a_choice_that_is_not_sure_to_pay_says_so() -> None:
+    catalog = compiled(make_catalog([email_only("loan")]))
+    situation = situation_of()
+    sure, unsure = (replace(scores_of((1, 1), uplift=0.05), uplift_error=lambda row, column, e=e: e) for e in (0.01, 0.04))
+    told = []
+    for scores in (sure, unsure):
+        appraisal = decide(house_of(catalog, situation, scores), situation, history_of(situation)).appraisal
+        told.append([reason for reason in explain_choice(appraisal, catalog, 0, 0) if reason.startswith("not enough evidence")])
+    assert told[0] == []
+    assert told[1] == ["not enough evidence to be sure: uplift -0.0284 to +0.1284 (95 %), and it pays above +0.0050"]
 
 
 def test_a_choice_by_propensity_says_that_its_profit_is_not_incremental() -> None:

@@ -184,10 +184,11 @@ def test_heads_answer_for_each_channel_and_for_one_that_nobody_used() -> None:
     bank = Bank(8_000, actions=2, seed=9)
     head = bank.fitted().by_action[0].head
     rows = Encoded(bank.x, bank.x)
-    assert head.effect_on(rows, "call").mean() > head.effect_on(rows, "mail").mean()
-    np.testing.assert_array_equal(head.effect_on(rows, "pigeon"), head.effect(rows))
+    call, mail, pigeon = head.effects_on(rows, ["call", "mail", "pigeon"]).T
+    assert call.mean() > mail.mean()
+    np.testing.assert_array_equal(pigeon, head.effect(rows))
     again = type(head).from_dict(head.to_dict())
-    np.testing.assert_array_equal(again.effect_on(rows, "call"), head.effect_on(rows, "call"))
+    np.testing.assert_array_equal(again.effects_on(rows, ["call"])[:, 0], call)
     np.testing.assert_array_equal(again.standard_errors(rows), head.standard_errors(rows))
 
 

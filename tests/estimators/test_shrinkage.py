@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from estimators.shrinkage import estimate_pool, log_odds_offsets, mean_offsets, shrink_offsets, shrink_to_pool
+from estimators.shrinkage import estimate_pool, log_odds_offsets, shrink_offsets, shrink_to_pool
 
 effect = st.floats(-1e3, 1e3)
 error = st.floats(0.0, 1e3)
@@ -91,14 +91,3 @@ def test_a_channel_without_a_response_has_a_finite_uncertain_offset() -> None:
     assert -6.0 < offset < 0.0
     assert error > 0.5
     assert abs(shrink_offsets({("loan", "sms"): (offset, error), ("loan", "web"): (0.05, 0.05)})["loan", "sms"]) < 0.5
-
-
-def test_the_offset_of_an_effect_is_the_weighted_mean_of_its_residuals() -> None:
-    rng = np.random.default_rng(3)
-    channel = np.array(["call", "email", None] * 4_000, dtype=object)
-    residuals = rng.normal(np.where(channel == "call", 0.05, np.where(channel == "email", -0.02, 0.0)), 0.3)
-    offsets = mean_offsets(residuals, np.ones(12_000), channel)
-    assert set(offsets) == {"call", "email"}
-    for name, truth in (("call", 0.05), ("email", -0.02)):
-        assert offsets[name][0] == pytest.approx(truth, abs=3 * offsets[name][1])
-        assert offsets[name][1] == pytest.approx(0.3 / np.sqrt(4_000), rel=0.1)
