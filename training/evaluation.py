@@ -103,7 +103,8 @@ def evaluate_uplift(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, s
 
 def clv_metrics(fitted: FittedClv) -> dict[str, float]:
     """Errors, bias, rank correlation and normalised Gini of each method's money and purchases on the test window; coverage of intervals."""
-    metrics = {"window_days": fitted.window_days, "mean_money": float(fitted.money.mean()), "mean_purchases": float(fitted.count.mean())}
+    metrics = {"window_days": fitted.window_days}
+    metrics |= {name: float(came.mean()) for name, came in (("mean_money", fitted.money), ("mean_purchases", fitted.count)) if len(came)}
     for method, predicted in fitted.predicted.items():
         metrics |= {f"{name}.{method}": value for name, value in _errors(fitted.money, predicted).items()}
     for method, predicted in fitted.predicted_count.items():
