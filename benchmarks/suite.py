@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import allocation, bank, big_catalog, clv, demo_banks, hillstrom_plan, real_time_month, small_effects
+from benchmarks import (
+    allocation,
+    bank,
+    big_catalog,
+    clv,
+    demo_banks,
+    hillstrom_plan,
+    hillstrom_uplift,
+    real_time_month,
+    small_effects,
+    uplift_policies,
+)
 from benchmarks.results import Figure
 
 Benchmark = Callable[[], Sequence[Figure]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "small_effects": small_effects.measure,
+    "uplift_policies": uplift_policies.measure,
+    "hillstrom_uplift": hillstrom_uplift.measure,
     "demo_banks": demo_banks.measure,
     "hillstrom_plan": hillstrom_plan.measure,
     "real_time_month": real_time_month.measure,

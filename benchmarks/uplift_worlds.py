@@ -1,4 +1,4 @@
-"""Businesses whose truth is known, each drawn anew: how strong effects are, how they bend, who was contacted and whether that was logged."""
+"""Businesses whose truth is known, each drawn anew: how strong effects are, how they bend, who was contacted, what of it was logged."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _prepared(people: People, chosen: npt.NDArray[np.int64], reached: Array, pro
     logged = prob if known else np.full(n, np.nan)
     rows = LoggedRows(ids, ids, action, channel, np.full(n, np.datetime64("NaT", "us")), np.full(n, NOW), logged, np.ones(n))
     labels = Labels({f"goal{g}": reached[:, g] for g in range(reached.shape[1])}, {})
-    dtypes = {name: "string" if name == "place" else "float" for name in people.features}
+    dtypes: dict[str, Any] = {name: "string" if name == "place" else "float" for name in people.features}
     encoder = FeatureEncoder.fit(people.features, dtypes, NOW)
     encoded = encoder.encode(people.features, NOW)
     selection: Selection = selection_probabilities(logged, action, ids, encoded, seed=7)
