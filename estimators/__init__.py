@@ -34,12 +34,16 @@ What is learned
     `clv_correction.py`         LightGBM on what these expect too much or too little of, and the weights of a blend
     `clv_intervals.py`          how far off the money may be
     `clv_survival.py`           under contract: when contracts end, and what they pay until then
+    `lead.py`                   LeadModel: P(won) of a lead, and a points card beside it:
+    `lead_points.py`            learning the card, from
+    `lead_bins.py`              monotone bins and their weights of evidence
     `tuning.py`                 better settings of the trees by successive halving
     `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
     `parallel.py`               many small fits side by side
 
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
+    `lead_card.py`              a points card: lines, points, P(won) of their sum
     `heads.py`                  a fitted model per action, made of such parts
     `clv_heads.py`, `clv_blend.py`  the same for CLV: one model of the contacts, or a blend
     `uplift_head.py`            the uplift of an action, by channel and with its error

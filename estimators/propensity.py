@@ -58,6 +58,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         How long after its time the label of a row is known, in the unit of `time`.
     drifting : tuple of int
         Columns of the linear matrix that move in time: the logistic regression trusts them by half unless forward folds surely say more.
+    monotone : tuple of int, length 0 or d
+        1 where the trees may only rise in a column of the tree matrix, -1 where they may only fall, 0 where they are free.
     random_state : int
 
     Attributes
@@ -80,13 +82,14 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - scikit-learn's convention: all settings by name
         self,
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = RESPONSE,
         cv: int = 4,
         gap: float = 0.0,
         drifting: tuple[int, ...] = (),
+        monotone: tuple[int, ...] = (),
         random_state: int = 0,
     ) -> None:
         self.categorical = categorical
@@ -94,6 +97,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.cv = cv
         self.gap = gap
         self.drifting = drifting
+        self.monotone = monotone
         self.random_state = random_state
 
     def fit(
@@ -135,9 +139,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self._uses_linear = X_linear is not None
         events = int(min(y.sum(), len(y) - y.sum()))
-        binned = BinnedRows(X, categorical=self.categorical, n_jobs=1, random_state=self.random_state, max_bin=RESPONSE_BINS)
+        how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": RESPONSE_BINS, "monotone": self.monotone}
+        binned = BinnedRows(X, categorical=self.categorical, **how)
         rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight, tuple(self.drifting))
-        if events < FEWEST_EVENTS:
+        if events < FEWEST_EVENTS or X.shape[1] == 0:
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
             self.oof_probability_ = np.full(len(y), rows.base_rate())
             return self

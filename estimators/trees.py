@@ -77,13 +77,24 @@ class BinnedRows:
     random_state : int
     max_bin : int
         Bins of a column.
+    monotone : sequence of int, length 0 or d
+        1 where the model may only rise in a column, -1 where it may only fall, 0 where it is free; never for a category.
     """
 
     def __init__(
-        self, matrix: FloatArray, *, categorical: Sequence[int], n_jobs: int, random_state: int, max_bin: int = _ALWAYS["max_bin"]
+        self,
+        matrix: FloatArray,
+        *,
+        categorical: Sequence[int],
+        n_jobs: int,
+        random_state: int,
+        max_bin: int = _ALWAYS["max_bin"],
+        monotone: Sequence[int] = (),
     ) -> None:
         self.matrix = matrix
         self._parameters = {**tree_parameters(n_jobs, random_state), "max_bin": max_bin}
+        if any(monotone):
+            self._parameters["monotone_constraints"] = [int(way) for way in monotone]
         self._categorical = [int(position) for position in categorical]
 
     @cached_property
