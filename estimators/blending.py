@@ -45,7 +45,9 @@ def best_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: Float
 
 
 def sure_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: FloatArray) -> tuple[float, ...]:
-    """`best_blend`, moved back to the first member as far as its gain over that is not sure.
+    """`best_blend`, moved back to the first member as far as its gain over that is not sure: best counts by max(0, 1 - 1 / t^2).
+
+    t is the gain in its standard errors; this is the positive part of James and Stein's estimator.
 
     Parameters
     ----------
@@ -54,26 +56,26 @@ def sure_blend(y: FloatArray, members: list[FloatArray], *, sample_weight: Float
     members : list of arrays, each of shape (n,)
         Out-of-fold probabilities, the safest first.
     sample_weight : array, shape (n,)
+
+    References
+    ----------
+    James and Stein, "Estimation with Quadratic Loss", 1961.
     """
     best = best_blend(y, members, sample_weight=sample_weight)
     gain = sample_weight * (log_losses(y, members[0]) - log_losses(y, np.array(best) @ np.stack(members)))
     safest = (1.0, *(0.0 for _ in members[1:]))
-    return moved_weights(safest, best, t_statistic(gain))
+    t = t_statistic(gain)
+    return moved_weights(safest, best, max(0.0, 1.0 - 1.0 / t**2) if t > 0 else 0.0)
 
 
-def moved_weights(safe: Sequence[float], better: Sequence[float], t: float) -> tuple[float, ...]:
-    """safe + max(0, 1 - 1 / t) * (better - safe) where t > 0, without members of little weight.
-
-    With t the gain of `better` in its standard errors, the move is the share of the gain that exceeds its standard error: a gain within
-    its error counts for nothing, a sure one for nearly all. (Soft thresholding; Donoho and Johnstone, "Ideal spatial adaptation by wavelet
-    shrinkage", 1994.)
+def moved_weights(safe: Sequence[float], better: Sequence[float], trust: float) -> tuple[float, ...]:
+    """safe + trust * (better - safe), without members of little weight.
 
     Examples
     --------
-    >>> moved_weights((1.0, 0.0), (0.0, 1.0), 4.0), moved_weights((1.0, 0.0), (0.0, 1.0), 0.9)
+    >>> moved_weights((1.0, 0.0), (0.0, 1.0), 0.75), moved_weights((1.0, 0.0), (0.0, 1.0), 0.01)
     ((0.25, 0.75), (1.0, 0.0))
     """
-    trust = max(0.0, 1.0 - 1.0 / t) if t > 0 else 0.0
     mixed = np.asarray(safe) + trust * (np.asarray(better) - np.asarray(safe))
     kept = np.where(mixed < SMALLEST_WEIGHT, 0.0, mixed)
     return tuple((kept / kept.sum()).tolist())

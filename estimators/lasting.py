@@ -57,7 +57,8 @@ def t_over_parts(gains: Sequence[FloatArray]) -> float:
 def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady: Sequence[float]) -> tuple[float, ...]:
     """The weights of shuffled folds, moved towards those that predict best forward as far as the forward folds are sure.
 
-    See `estimators.blending.moved_weights`; t is the forward gain of the forward choice over `steady` in its standard errors.
+    The move is max(0, 1 - 1 / t), the share of the forward gain that exceeds its standard error: soft thresholding. Rows of one time err
+    together, so that t is too large here, and more caution is due than James and Stein's.
 
     Parameters
     ----------
@@ -67,6 +68,10 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
         For each part what every member says of it beforehand, shape (members, rows of the part).
     steady : sequence of float
         The weights that shuffled folds choose.
+
+    References
+    ----------
+    Donoho and Johnstone, "Ideal Spatial Adaptation by Wavelet Shrinkage", 1994.
     """
 
     def losses(weights: Sequence[float]) -> FloatArray:
@@ -75,7 +80,8 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
     grid = sorted(simplex_grid(len(steady), GRID_PARTS), reverse=True)
     tried = [losses(weights) for weights in grid]
     best = int(np.argmin([loss.sum() for loss in tried]))
-    return moved_weights(steady, grid[best], t_statistic(losses(steady) - tried[best]))
+    t = t_statistic(losses(steady) - tried[best])
+    return moved_weights(steady, grid[best], max(0.0, 1.0 - 1.0 / t) if t > 0 else 0.0)
 
 
 def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> float:
