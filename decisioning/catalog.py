@@ -219,14 +219,17 @@ class ContractTerms(_Frozen):
 
 
 class ClvSettings(_Frozen):
-    """How customer lifetime value reads purchases: `margin` is the fraction of an event's value that is profit."""
+    """How customer lifetime value reads purchases: `margin` is the fraction of an event's value that is profit.
+
+    With `contract` it reads contracts instead: the margin of what they pay until they end.
+    """
 
     margin: Annotated[Fraction, Field(gt=0)] = 1.0
     annual_discount_rate: Annotated[Fraction, Field(lt=1)] = 0.1
+    contract: ContractTerms | None = None
 
 
 class Catalog(_Frozen):
-    contract: ContractTerms | None = None
     """The whole catalogue. Lookups by id are cached; `fingerprint` changes with any change of content.
 
     `period_days` is how long a budget lasts: that of the constraints from the plan that published them, and that of exploration.
