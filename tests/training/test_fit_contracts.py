@@ -95,9 +95,7 @@ def test_the_later_window_was_predicted_and_its_intervals_cover(fitted: FittedCl
     assert fitted.coverage[0.9] >= 0.85
 
 
-def test_the_bundle_comes_back_with_the_same_worth(
-    subscriptions: tuple[Path, FeatureDoor], fitted: FittedClv, tmp_path: Path
-) -> None:
+def test_the_bundle_comes_back_with_the_same_worth(subscriptions: tuple[Path, FeatureDoor], fitted: FittedClv, tmp_path: Path) -> None:
     _, columns = subscriptions[1].population(END)
     fitted.bundle.save(tmp_path / "bundle")
     again = load_bundle(tmp_path / "bundle")
