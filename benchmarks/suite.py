@@ -12,6 +12,7 @@ from benchmarks import (
     demo_banks,
     hillstrom_plan,
     hillstrom_uplift,
+    leads,
     real_time_month,
     small_effects,
     uplift_policies,
@@ -31,4 +32,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "allocation": allocation.measure,
     "clv": clv.measure,
     "bank": bank.measure,
+    "leads": leads.measure,
 }
