@@ -34,6 +34,10 @@ backtest.py         CLV tested at earlier moments: which model, which weights, w
 spending.py         money that contacts spent: what CLV learns from and is judged by
 
 evaluation.py       metrics on the test rows: calibration, ranking, Qini, errors in money
+metric_intervals.py intervals of these figures, by contact
+segments.py         uplift as predicted and as measured: fifths of the contacts, Qini bands
+importance.py       which features move a model's answers: SHAP, coefficients
+fairness.py         models side by side for the groups of a sensitive feature
 policies.py         what the best constant action, ranking by propensity and by uplift would earn
 headline.py         the one figure of a model that a person reads first
 plots.py            pictures as PNG

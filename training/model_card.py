@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REFIT = "The figures come from models that saw only the train part. The registered model was then fitted again on all rows."
+
+FAIRNESS = (
+    "Groups of fewer than 50 rows are left out. A difference between groups is a finding, not a verdict: it may lie in the business, in "
+    "whom the log chose, or in the model."
+)
+MOST_FEATURES = 15
 
 PURPOSE = {
     "propensity": "P(response within the goal's window | contacted) for each action and channel, the risk of an opt-out after a touch, "
@@ -37,6 +43,11 @@ class CardFacts:
         The figures on the test part.
     warnings : sequence of str
         What limits the model.
+    features : mapping of name to share
+        How much each feature moves the answers, largest first.
+    segments : str
+        A markdown table of the groups by prediction; empty where there is none.
+    fairness : mapping of sensitive feature to markdown table
     """
 
     title: str
@@ -44,6 +55,9 @@ class CardFacts:
     data: Mapping[str, object]
     metrics: Mapping[str, float]
     warnings: Sequence[str]
+    features: Mapping[str, float] = field(default_factory=dict)
+    segments: str = ""
+    fairness: Mapping[str, str] = field(default_factory=dict)
 
 
 def model_card(facts: CardFacts) -> str:
@@ -65,6 +79,10 @@ def model_card(facts: CardFacts) -> str:
         "## Evaluation",
         REFIT,
         _table(facts.metrics),
+        *(["## Segments", facts.segments] if facts.segments else []),
+        *(["## What moves it", _features(facts.features)] if facts.features else []),
+        "## Fairness",
+        _fairness(facts.fairness),
         "## Limits",
         "\n".join(f"- {warning}" for warning in facts.warnings) or "- none noticed",
     ]
@@ -76,3 +94,14 @@ def _table(metrics: Mapping[str, float]) -> str:
         return "There were no test rows to judge the model by."
     rows = [f"| {name} | {value:.5g} |" for name, value in sorted(metrics.items())]
     return "\n".join(["| metric | value |", "|---|---|", *rows])
+
+
+def _features(shares: Mapping[str, float]) -> str:
+    first = [f"| {name} | {share:.1%} |" for name, share in list(shares.items())[:MOST_FEATURES]]
+    return "\n".join(["| feature | share of what moves the answers |", "|---|---|", *first])
+
+
+def _fairness(tables: Mapping[str, str]) -> str:
+    if not tables:
+        return "Not compared: nudge.yaml names no feature under `training.sensitive`, or no row of the test part could be judged."
+    return "\n\n".join([FAIRNESS, *(part for name, table in tables.items() for part in (f"### {name}", table))])

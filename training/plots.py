@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from decisioning.vocabulary import FloatArray
 
 Interval = tuple[float, float, float]
 """(low, estimate, high)."""
+
+Band: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+"""(low, curve, high) at the same places."""
 
 
 def calibration_plot(y: FloatArray, p: FloatArray, *, title: str, bins: int = 15) -> bytes:
@@ -42,18 +46,6 @@ def interval_plot(rows: Mapping[str, Interval], *, title: str, axis: str) -> byt
     return _png(figure)
 
 
-def curves_plot(curves: Mapping[str, tuple[FloatArray, FloatArray]], *, title: str, axes_names: tuple[str, str]) -> bytes:
-    """One line a name through its (x, y) points, with the straight line to the end of the first."""
-    figure, axes = _figure(title)
-    for name, (x, y) in curves.items():
-        axes.plot(x, y, label=name, linewidth=1.3)
-    axes.axhline(0, color="#bbbbbb", linewidth=1)
-    axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
-    if 1 < len(curves) <= 20:
-        axes.legend(fontsize=7, frameon=False)
-    return _png(figure)
-
-
 def groups_plot(predicted: FloatArray, actual: Mapping[str, FloatArray], *, title: str, axis: str, groups: int = 10) -> bytes:
     """Mean of the prediction and of each series by group of the prediction, from low to high."""
     figure, axes = _figure(title)
@@ -64,6 +56,47 @@ def groups_plot(predicted: FloatArray, actual: Mapping[str, FloatArray], *, titl
         axes.plot(places, [values[part].mean() for part in parts], marker="s", linestyle="--", label=name)
     axes.set(xlabel="group of contacts by prediction, low to high", ylabel=axis)
     axes.legend(fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def bands_plot(x: FloatArray, bands: Mapping[str, Band], *, title: str, axes_names: tuple[str, str]) -> bytes:
+    """Small panels, one a name: a curve with its band and the straight line to its end."""
+    across = min(3, len(bands))
+    down = -(-len(bands) // across)
+    figure = Figure(figsize=(3.2 * across, 0.5 + 2.3 * down), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for place, (name, (low, curve, high)) in enumerate(bands.items(), start=1):
+        axes = figure.add_subplot(down, across, place)
+        axes.fill_between(x, low, high, color="#9bb8d9", alpha=0.5, linewidth=0)
+        axes.plot(x, curve, color="#1f5fa8", linewidth=1.3)
+        axes.plot([0, 1], [0, curve[-1]], color="#bbbbbb", linewidth=1)
+        axes.set_title(name, fontsize=8)
+        axes.tick_params(labelsize=6)
+    figure.supxlabel(axes_names[0], fontsize=8)
+    figure.supylabel(axes_names[1], fontsize=8)
+    return _png(figure)
+
+
+def segments_plot(predicted: FloatArray, measured: FloatArray, errors: FloatArray, *, title: str, axis: str) -> bytes:
+    """Predicted and measured means by group, from low to high, with 95 % intervals of what was measured."""
+    figure, axes = _figure(title)
+    places = np.arange(1, len(predicted) + 1)
+    axes.plot(places, predicted, color="#1f5fa8", marker="o", label="predicted")
+    axes.errorbar(places, measured, yerr=1.96 * errors, fmt="s", color="#b3541e", ecolor="#e3b08f", label="measured")
+    axes.axhline(0, color="#bbbbbb", linewidth=1)
+    axes.set_xticks(places)
+    axes.set(xlabel="group of contacts by prediction, low to high", ylabel=axis)
+    axes.legend(fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def shares_plot(shares: Mapping[str, float], *, title: str, axis: str) -> bytes:
+    """Bars, one a name, the first on top."""
+    figure, axes = _figure(title, height=1.2 + 0.26 * len(shares))
+    names = list(shares)[::-1]
+    axes.barh(np.arange(len(names)), [shares[name] for name in names], color="#1f5fa8")
+    axes.set_yticks(np.arange(len(names)), names, fontsize=7)
+    axes.set_xlabel(axis)
     return _png(figure)
 
 

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import Columns
+from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle
 from training.context import ModelName, TrainedModel, TrainingContext
 from training.headline import headline
+from training.importance import feature_importance
 from training.model_card import CardFacts, model_card
 from training.model_run import Arm, Bundle, ModelRun
+from training.pictures import importance_plot
 
 EXAMPLE_ROWS = 5
 
@@ -31,22 +35,41 @@ class Judged:
         Of the data and the split: parameters of the run, and lines of the card.
     plots : mapping
         PNG bytes by file name.
+    moments : datetime64[us] array, optional
+        The as_of of each of the rows in `features`; without it all are seen from `as_of`.
+    segments : str
+        A markdown table.
+    fairness : mapping of sensitive feature to markdown table
     """
 
     model: ModelName
-    bundle: Bundle
+    bundle: PropensityBundle | UpliftBundle | ClvBundle
     as_of: np.datetime64
     features: Columns
     facts: Mapping[str, object]
     metrics: Mapping[str, float]
     plots: Mapping[str, bytes] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    moments: npt.NDArray[np.datetime64] | None = None
+    segments: str = ""
+    fairness: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str], *, key: str = "") -> TrainedModel:
     """Log and register a model under the key of what it is made of; `metrics` that are not finite are left out."""
     metrics = {name: float(value) for name, value in judged.metrics.items() if np.isfinite(value)}
-    facts = CardFacts(context.tracker.registered_name(judged.model), judged.model, judged.facts, metrics, judged.warnings)
+    moments = judged.as_of if judged.moments is None else judged.moments
+    importance = feature_importance(judged.bundle, judged.features, moments, seed=context.seed)
+    facts = CardFacts(
+        title=context.tracker.registered_name(judged.model),
+        model=judged.model,
+        data=judged.facts,
+        metrics=metrics,
+        warnings=judged.warnings,
+        features=importance,
+        segments=judged.segments,
+        fairness=judged.fairness,
+    )
     run = ModelRun(
         model=judged.model,
         bundle=judged.bundle,
@@ -55,7 +78,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         as_of=judged.as_of,
         params={"seed": context.seed, "catalog": context.catalog.fingerprint, "contract_hash": judged.bundle.contract_hash, **judged.facts},
         metrics=metrics,
-        plots=judged.plots,
+        plots={**judged.plots, **importance_plot(importance)},
         data_hashes=hashes,
         model_card=model_card(facts),
         warnings=tuple(judged.warnings),

@@ -16,16 +16,19 @@ from estimators.parallel import run_stages
 from training.context import MODELS, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
+from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
-from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
 from training.fit_contracts import fit_contracts
+from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
 from training.fit_uplift import NO_CONTROL, fit_uplift
 from training.interactions import Interactions
+from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_key import model_key
 from training.pictures import clv_plots, propensity_plots, uplift_plots
 from training.policies import policy_gains
 from training.publishing import Judged, publish
 from training.reuse import reusable
+from training.segments import UpliftShape, segments_table
 from training.steps import Steps
 
 WORKERS = 2
@@ -153,21 +156,24 @@ class _Training:
         return stages
 
     def _propensity(self, part: Interactions, tested: LearnedPropensity) -> list[Judged]:
-        scored = evaluate_propensity(tested.bundle, part.test, self.context.catalog)
+        catalog, seed = self.context.catalog, self.context.seed
+        scored = evaluate_propensity(tested.bundle, part.test, catalog)
         self.tell("propensity: fitting on all rows")
-        learned = learn_propensity(part.all, self.context.catalog, seed=self.context.seed, settings=tested.settings)
+        learned = learn_propensity(part.all, catalog, seed=seed, settings=tested.settings)
         served = learned.bundle
         if not served.heads:
             self.warnings.append("propensity is not trained: no interaction of a catalogue's action has a known outcome yet")
             return []
-        new = [action.id for action in self.context.catalog.actions if action.goal is not None and action.id not in served.heads]
+        new = [action.id for action in catalog.actions if action.goal is not None and action.id not in served.heads]
         notes = [*part.notes, *scored.warnings, *learned.warnings]
         notes += [f"{action_id}: no interaction with a known outcome; its cold start stands in" for action_id in new]
         self.warnings.extend(notes)
         facts = {**part.facts, "labelled_interactions": sum(head.evidence for head in served.heads.values())}
         plots = propensity_plots(scored)
-        metrics = {**scored.metrics, **learned.metrics}
-        return [Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)]
+        metrics = {**scored.metrics, **learned.metrics, **propensity_intervals(scored, part.test, catalog, seed=seed)}
+        groups = propensity_by_group(scored, part.test, catalog, self.context.settings.sensitive)
+        judged = Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
+        return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups)]
 
     def _uplift(self, part: Interactions, propensity: PropensityBundle) -> list[Judged]:
         if not part.all.controls.any():
@@ -194,8 +200,11 @@ class _Training:
         notes += [] if served.verdict is None else served.verdict.sentences
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
-        plots = uplift_plots(served.bundle, scored, gains)
-        return [Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)]
+        shape = UpliftShape.of(tested, part.test, catalog, seed=seed)
+        plots = uplift_plots(served.bundle, shape, gains)
+        judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
+        groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
+        return [replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)]
 
     # --- CLV ------------------------------------------------------------------------------------------------------------------------
 
@@ -217,7 +226,10 @@ class _Training:
             "margin": context.catalog.clv.margin,
             "annual_discount_rate": context.catalog.clv.annual_discount_rate,
         }
-        return [Judged("clv", fitted.bundle, self.as_of, fitted.features, facts, clv_metrics(fitted), clv_plots(fitted), fitted.notes)]
+        metrics = {**clv_metrics(fitted), **clv_intervals(fitted, seed=context.seed)}
+        groups = clv_by_group(fitted.bundle, fitted.features, self.as_of, context.door.contract.dtypes, context.settings.sensitive)
+        judged = Judged("clv", fitted.bundle, self.as_of, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
+        return [replace(judged, fairness=groups)]
 
 
 def check_sensitive(context: TrainingContext) -> None:

@@ -132,6 +132,57 @@ def test_the_run_holds_a_card_with_the_split_and_the_figures(context: TrainingCo
     assert len(parameters["data_sha256.interactions"]) == 64
 
 
+def test_what_is_unchanged_is_not_fitted_again_and_says_the_same(context: TrainingContext, report: TrainingReport) -> None:
+    catalog = context.catalog.model_copy(update={"version": "another", "treatments_per_contact": 3})
+
+    again = train(replace(context, catalog=catalog))
+
+    assert [(model.name, model.cached) for model in again.models] == [(model.name, True) for model in report.models]
+    assert [dict(model.metrics) for model in again.models] == [dict(model.metrics) for model in report.models]
+    assert [model.headline for model in again.models] == [model.headline for model in report.models]
+    assert set(again.warnings) == set(report.warnings)
+
+
+def test_a_model_whose_files_were_damaged_is_fitted_again(context: TrainingContext, report: TrainingReport) -> None:
+    version = next(model.version for model in report.models if model.name == "business-clv")
+    manifest = context.tracker.bundle("clv", version).path / "bundle.json"
+    whole = manifest.read_bytes()
+    try:
+        manifest.write_bytes(whole[:-20])
+        again = train(context, only="clv")
+    finally:
+        manifest.write_bytes(whole)
+
+    assert [(model.cached, model.alias) for model in again.models] == [(False, "challenger")]
+    assert again.models[0].version > version
+
+
+def test_figures_carry_intervals_and_the_run_its_plots(context: TrainingContext, report: TrainingReport) -> None:
+    propensity, _, clv = (dict(model.metrics) for model in report.models)
+    plots = [{one.path for one in context.tracker._client.list_artifacts(model.run_id, "plots")} for model in report.models]
+
+    assert propensity["auc_low"] < propensity["auc"] < propensity["auc_high"]
+    assert propensity["log_loss_low.card"] < propensity["log_loss.card"] < propensity["log_loss_high.card"]
+    assert clv["gini.served_low"] < clv["gini.served"] < clv["gini.served_high"]
+    assert {"plots/calibration.png", "plots/shap_summary.png"} <= plots[0]
+    assert {"plots/qini.png", "plots/uplift_by_segment.png", "plots/shap_summary.png"} <= plots[1]
+    assert any(name.startswith("plots/money_") for name in plots[2])
+    for model in report.models:
+        assert model.headline is not None
+        assert model.headline.low is not None
+
+
+def test_the_card_compares_groups_of_declared_columns(context: TrainingContext, report: TrainingReport, tmp_path: Path) -> None:
+    found = train(replace(context, settings=TrainingSettings(sensitive=("city",))), only="propensity")
+    path = context.tracker._client.download_artifacts(found.models[0].run_id, "model_card.md", str(tmp_path))
+    card = Path(path).read_text()
+
+    assert "### city" in card
+    assert "| Łódź | " in card
+    assert "| unknown | " in card
+    assert not found.models[0].cached
+
+
 def test_a_sensitive_column_that_is_no_feature_is_refused_with_the_nearest_name(context: TrainingContext) -> None:
     with pytest.raises(ConfigError, match=r"training\.sensitive: is not a feature of this workspace; got agee; .*did you mean 'age'\?"):
         train(replace(context, settings=TrainingSettings(sensitive=("agee",))))

@@ -1,0 +1,133 @@
+"""Uplift as predicted and as measured on the test rows: by fifths of the prediction, and as Qini curves with their bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from decisioning.catalog import Catalog
+from decisioning.vocabulary import FloatArray, IntArray
+from estimators.bundle import UpliftBundle
+from measurement.uplift_curves import Experiment, qini_curve, uplift_at
+from training.evaluation import FEWEST_TEST_ROWS
+from training.fit_uplift import uplift_pair
+from training.prepared import Prepared
+
+SEGMENTS = 5
+RESAMPLES = 40
+GRID = np.linspace(0.0, 1.0, 41)
+NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A fifth of the contacts of each action by predicted uplift, over all actions: means weighted by their contacted rows.
+
+    `standard_error` takes the actions as independent; they share controls, so it is a little too small.
+    """
+
+    rows: int
+    predicted: float
+    measured: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class QiniBand:
+    """A Qini curve on `GRID`, with the 95 % band of a bootstrap over contacts; arrays of shape (41,)."""
+
+    gain: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftShape:
+    """Segments and bands of one model on its test rows."""
+
+    segments: tuple[Segment, ...]
+    bands: dict[str, QiniBand]
+
+    @classmethod
+    def of(cls, bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> UpliftShape:
+        """Both at once."""
+        return cls(uplift_segments(bundle, test, catalog), qini_bands(bundle, test, catalog, seed=seed))
+
+
+def uplift_segments(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> tuple[Segment, ...]:
+    """The fifths, lowest predicted uplift first; empty where no action has enough test rows of both arms in each."""
+    found: list[tuple[float, list[tuple[int, float, float, float]]]] = []
+    for _, experiment, _ in _experiments(bundle, test, catalog):
+        parts = [_measured(experiment, rows) for rows in np.array_split(np.argsort(experiment.uplift, kind="stable"), SEGMENTS)]
+        whole = [part for part in parts if part is not None]
+        if len(whole) == SEGMENTS:
+            found.append((float(experiment.exposed.sum()), whole))
+    if not found:
+        return ()
+    share = np.array([size for size, _ in found]) / sum(size for size, _ in found)
+    table = np.array([parts for _, parts in found])  # (actions, segments, 4)
+    rows, means = table[:, :, 0].sum(axis=0), np.einsum("a,ask->sk", share, table[:, :, 1:3])
+    errors = np.sqrt(np.einsum("a,as->s", share**2, table[:, :, 3] ** 2))
+    return tuple(Segment(int(rows[k]), float(means[k, 0]), float(means[k, 1]), float(errors[k])) for k in range(SEGMENTS))
+
+
+def segments_table(segments: tuple[Segment, ...]) -> str:
+    """The fifths as markdown."""
+    if not segments:
+        return ""
+    lines = ["| fifth by predicted uplift | rows | predicted | measured (95 %) |", "|---|---|---|---|"]
+    for number, one in enumerate(segments, start=1):
+        low, high = one.measured - NORMAL_95 * one.standard_error, one.measured + NORMAL_95 * one.standard_error
+        lines.append(f"| {number} | {one.rows:,} | {one.predicted:+.4f} | {one.measured:+.4f} ({low:+.4f} to {high:+.4f}) |")
+    return "\n".join(lines)
+
+
+def qini_bands(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> dict[str, QiniBand]:
+    """The Qini curve of each action with its band; the model stays as it is."""
+    bands = {}
+    for number, (action_id, experiment, contact) in enumerate(_experiments(bundle, test, catalog)):
+        rng = np.random.default_rng([seed, 0x0B, number])
+        contacts = int(contact.max()) + 1
+        drawn = []
+        for _ in range(RESAMPLES):
+            counts = np.bincount(rng.integers(0, contacts, contacts), minlength=contacts)[contact]
+            rows = np.repeat(np.arange(len(contact)), counts)
+            if 0 < experiment.exposed[rows].sum() < len(rows):
+                drawn.append(_on_grid(_part(experiment, rows)))
+        low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
+        bands[action_id] = QiniBand(_on_grid(experiment), low, high)
+    return bands
+
+
+def _experiments(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> Iterator[tuple[str, Experiment, IntArray]]:
+    """Each action's test rows with enough of both arms, and the contacts of the rows as numbers."""
+    for action in catalog.actions:
+        rows = uplift_pair(test, action)
+        exposed = test.of_action(action.id)[rows].astype(np.float64)
+        if action.id not in bundle.heads or min(exposed.sum(), len(exposed) - exposed.sum()) < FEWEST_TEST_ROWS:
+            continue
+        part = test.take(rows)
+        y = part.data.labels.happened[str(action.goal)]
+        weight = part.data.rows.sample_weight / part.selection.prob
+        contact = np.unique(part.data.rows.contact_id.astype(str), return_inverse=True)[1]
+        yield action.id, Experiment(y, bundle.heads[action.id].effect(part.encoded), exposed, weight), contact
+
+
+def _measured(experiment: Experiment, rows: IntArray) -> tuple[int, float, float, float] | None:
+    if not 1 < experiment.exposed[rows].sum() < len(rows) - 1:
+        return None
+    part = _part(experiment, rows)
+    found = uplift_at(part, 1.0)
+    return len(rows), float(part.uplift.mean()), found.value, found.standard_error
+
+
+def _part(experiment: Experiment, rows: IntArray) -> Experiment:
+    assert experiment.weight is not None
+    return Experiment(experiment.outcome[rows], experiment.uplift[rows], experiment.exposed[rows], experiment.weight[rows])
+
+
+def _on_grid(experiment: Experiment) -> FloatArray:
+    curve = qini_curve(experiment)
+    return np.asarray(np.interp(GRID, curve.share, curve.gain), dtype=np.float64)
