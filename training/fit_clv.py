@@ -76,11 +76,13 @@ def fit_clv(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datet
     window_days = float(min(catalog.horizon_days, np.floor(span.history_days * LONGEST_WINDOW_SHARE)))
     if window_days < SHORTEST_WINDOW_DAYS:
         return f"{span.history_days:.0f} days of purchases; {3 * SHORTEST_WINDOW_DAYS:.0f} are needed"
+    moments = moments_before(as_of, window_days, span.history_days)
+    door.build_populations([as_of, *moments])
     now = Population.read(door, as_of, np.random.default_rng([seed, 0xC14]), most=None)
     encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
     columns = correction_columns(encoder.feature_names, list(encoder.dtypes.values()))
     reader = PastReader(data_dir, door, encoder, columns, window_days, seed)
-    pasts = [reader.read(at) for at in moments_before(as_of, window_days, span.history_days)]
+    pasts = [reader.read(at) for at in moments]
     return _Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed).run()
 
 

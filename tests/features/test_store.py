@@ -114,6 +114,16 @@ def test_the_population_is_everyone_known_by_then(workspace: Path) -> None:
     assert_same(columns, expected(workspace, [(contact, AS_OF) for contact in ids]))
 
 
+def test_populations_of_many_moments_are_built_at_once_and_read_the_same(workspace: Path) -> None:
+    door, moments = door_of(workspace), [moment(day(at)) for at in (-3, -7, -3)]
+    door.build(moment(AS_OF))
+
+    assert door.build_populations([moment(AS_OF), *moments]) == 6
+    assert door.build_populations(moments) == 0
+    ids, columns = door.population(moments[0])
+    assert_same(columns, expected(workspace, [(contact, day(-3)) for contact in ids]))
+
+
 def test_online_equals_what_was_built_for_every_dtype(workspace: Path) -> None:
     asked = ["c1", "nobody", "c ü'2", "c0", "c1"]
     columns, found = door_of(workspace).online(asked)
