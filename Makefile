@@ -16,10 +16,10 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test laws check static format bench lock clean
+.PHONY: help setup demo test laws check static format bench bench-peers lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## install everything, locked, into .venv
 
@@ -57,6 +57,11 @@ format: $(STAMP) ## put every file into the house format
 
 bench: $(STAMP) ## measure, write benchmarks/results.json and the tables of benchmarks/README.md (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(ONLY)
+
+bench-peers: $(STAMP) ## train beside causalml and EconML, which are installed into .venv-peers (optional; some minutes)
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet "causalml>=0.15" "econml>=0.15" lightgbm
+	@$(BIN)/python -m benchmarks peers
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	@uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \

@@ -13,6 +13,7 @@ from benchmarks import (
     hillstrom_plan,
     hillstrom_uplift,
     leads,
+    peers,
     real_time_month,
     small_effects,
     uplift_policies,
@@ -34,3 +35,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bank": bank.measure,
     "leads": leads.measure,
 }
+
+OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure}
+"""Run by name only: they need what `make setup` does not install."""
