@@ -36,8 +36,13 @@ RESPONSE = TreeSettings(
 )
 """Tuned for response models on tens of thousands of rows."""
 
-RESPONSE_BINS = 255
-"""Bins of a response model's columns: there is enough signal for finer ones than `_ALWAYS` has."""
+MANY_RESPONSES = 20_000
+
+
+def response_bins(rows: int) -> int:
+    """Bins of a response model's columns: with many rows there is enough signal for finer ones than `_ALWAYS` has."""
+    return 255 if rows >= MANY_RESPONSES else 63
+
 
 REGULARISED = TreeSettings(n_estimators=60, learning_rate=0.07, num_leaves=6, min_child_samples=300, reg_lambda=20.0, feature_fraction=0.7)
 """For uplift, where the signal is small: library defaults lose money there."""

@@ -15,7 +15,7 @@ from estimators.folds import Fold, forward_folds
 from estimators.lasting import levelled_loss, t_over_parts
 from estimators.propensity import forward_share
 from estimators.response_members import PENALTIES, LabelledRows
-from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, response_settings
+from estimators.trees import RESPONSE, BinnedRows, response_bins, response_settings
 from training.feature_shift import stability_indices, two_sample_auc
 from training.labels import days_of
 from training.prepared import Prepared
@@ -23,12 +23,12 @@ from training.prepared import Prepared
 MOVED = 0.25
 """A feature with a larger stability index drifts."""
 LATER_SHARE = 0.3
-MOST_ROWS = 20_000
+MOST_ROWS = 12_000
 """More rows are thinned to these at random: a report needs no more."""
 FEWEST_ROWS = 1_000
 MOST_ALONE = 12
 """So many drifting features, those that moved most, are also dropped one at a time."""
-FOLDS = 4
+FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class _Trial:
             categorical=(*encoder.categorical_indices, encoded.trees.shape[1]),
             n_jobs=1,
             random_state=self.seed,
-            max_bin=RESPONSE_BINS,
+            max_bin=response_bins(len(self.y)),
         )
         weight = self.prepared.data.rows.sample_weight[self.rows]
         settings = response_settings(RESPONSE, len(self.y), int(min(self.y.sum(), len(self.y) - self.y.sum())))

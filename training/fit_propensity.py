@@ -25,7 +25,7 @@ from training.tree_settings import searched_settings
 
 OBSERVED = "observed"
 WORKERS = 2
-SERVED_CV, TESTED_CV = 4, 3
+SERVED_CV, TESTED_CV = 3, 2
 """Folds inside a model that is served, and inside one that is only judged."""
 
 _OPT_OUT = ""  # no action has an empty id

@@ -19,7 +19,7 @@ from training.splits import contact_share
 from training.uplift_gate import Verdict, pass_the_gate
 
 WORKERS = 2
-SERVED_CV = 4
+SERVED_CV = 3
 """Folds inside a model that is served."""
 MOST_JUDGED = 50_000
 """The gate compares policies on so many rows."""

@@ -9,7 +9,7 @@ import numpy as np
 from decisioning.catalog import Catalog
 from estimators.folds import FEWEST_OF_A_CLASS, forward_folds, shuffled_folds
 from estimators.propensity import check_weights, forward_share
-from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, TreeSettings
+from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins
 from estimators.tuning import tuned_settings
 from training.labelled_rows import labelled_rows
 from training.labels import days_of
@@ -52,7 +52,7 @@ def searched_settings(prepared: Prepared, catalog: Catalog, *, minutes: float, s
         categorical=prepared.encoder.categorical_indices,
         n_jobs=1,
         random_state=seed,
-        max_bin=RESPONSE_BINS,
+        max_bin=response_bins(len(best)),
     )
     truth = (y_best, check_weights(logged.sample_weight, len(best)))
     return tuned_settings(binned, truth, folds, RESPONSE, expired=lambda: time.monotonic() > ends, random_state=seed)
