@@ -28,7 +28,7 @@ MOST_ROWS = 12_000
 FEWEST_ROWS = 1_000
 MOST_ALONE = 12
 """So many drifting features, those that moved most, are also dropped one at a time."""
-FOLDS = 3
+FOLDS = 4
 
 
 @dataclass(frozen=True)
