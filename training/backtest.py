@@ -34,7 +34,7 @@ from estimators.encoding import FeatureEncoder
 from features.store import FeatureDoor
 from training.spending import spending_between
 
-MOST_CONTACTS = 50_000
+MOST_CONTACTS = 30_000
 """A moment is tested, and learned from, on so many contacts at most."""
 
 MOST_MOMENTS = 5
@@ -152,7 +152,7 @@ class Backtest:
             If there are too few buyers.
         """
         newest = [moment for _, moment in self.moments[:MOMENTS_LEARNED]]
-        return fit_corrections(newest, self.categorical, n_jobs=2, seed=self.seed)
+        return fit_corrections(newest, self.categorical, n_jobs=1, seed=self.seed)
 
 
 def moments_before(as_of: np.datetime64, window_days: float, history_days: float) -> list[np.datetime64]:
@@ -253,7 +253,7 @@ def _folds(moments: list[tuple[Past, Moment]], window_days: float, categorical: 
         if not closed or len(moment.count) < FEWEST_BUYERS:
             continue
         try:
-            corrections = fit_corrections(closed, categorical, n_jobs=2, seed=seed)
+            corrections = fit_corrections(closed, categorical, n_jobs=1, seed=seed)
         except ValueError:
             continue  # too few bought again before this moment
         matrix, outlook = moment.matrix, moment.outlook

@@ -188,7 +188,7 @@ class _Fit:
         return FittedClv(bundle, newest.money, newest.count, predicted, {}, TREES, self.window_days, self.now.columns, coverage, {}, notes)
 
     def _tweedie(self) -> TweedieClv:
-        return TweedieClv(categorical=self.categorical, n_jobs=2, random_state=self.seed)
+        return TweedieClv(categorical=self.categorical, n_jobs=1, random_state=self.seed)
 
 
 def head_kind(head: ClvHead) -> str:
