@@ -2,6 +2,7 @@
 
 What a model reads
     `arrays.py`                 the types, and the coercion of any column to numbers, texts or days
+    `validation.py`             the checks of scikit-learn's `fit` and `predict`
     `encoding.py`               FeatureEncoder: columns -> the matrix of the trees and the matrix of the linear models
     `encoding_numbers.py`       its half for numbers and times
     `encoding_categories.py`    its half for categories

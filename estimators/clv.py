@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -15,6 +16,7 @@ from estimators.clv_heads import DAYS_A_YEAR, BtydClvHead, BuyingHistory, TreeCl
 from estimators.clv_transactions import TRANSACTION_MODELS, fit_transactions
 from estimators.encoding import Encoded
 from estimators.trees import CLV, BinnedRows, TreeSettings, tree_score
+from estimators.validation import checked_rows, checked_training, tags_of
 
 FEWEST_ROWS = 100
 """Below so many contacts LightGBM learns no CLV."""
@@ -127,6 +129,8 @@ class TweedieClv(RegressorMixin, BaseEstimator):
         Positions of the category columns in the tree matrix.
     settings : TreeSettings
         min_child_samples falls with the rows.
+    fewest_rows : int
+        Fewer are refused.
     n_jobs : int
         Threads of LightGBM.
     random_state : int
@@ -139,9 +143,17 @@ class TweedieClv(RegressorMixin, BaseEstimator):
         Mean money.
     """
 
-    def __init__(self, categorical: tuple[int, ...] = (), settings: TreeSettings = CLV, n_jobs: int = 1, random_state: int = 0) -> None:
+    def __init__(
+        self,
+        categorical: tuple[int, ...] = (),
+        settings: TreeSettings = CLV,
+        fewest_rows: int = FEWEST_ROWS,
+        n_jobs: int = 1,
+        random_state: int = 0,
+    ) -> None:
         self.categorical = categorical
         self.settings = settings
+        self.fewest_rows = fewest_rows
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -160,9 +172,12 @@ class TweedieClv(RegressorMixin, BaseEstimator):
         ValueError
             If there are too few rows, a value is not finite, or nobody spent anything.
         """
-        money = np.maximum(np.asarray(y, dtype=np.float64), 0.0)
-        if len(money) != len(X) or len(money) < FEWEST_ROWS:
-            raise ValueError(f"LightGBM CLV: too few contacts; got {len(money)} for {len(X)} rows; allowed: {FEWEST_ROWS} or more")
+        data = checked_training(self, X, y, numeric=True)
+        X, money = data.X, np.maximum(data.y, 0.0)
+        if not X.shape[1]:
+            raise ValueError(f"LightGBM CLV: got 0 feature(s) (shape={X.shape}) while a minimum of 1 is required. Hint: BG/NBD needs none")
+        if len(money) < self.fewest_rows:
+            raise ValueError(f"LightGBM CLV: too few contacts; got {len(money)}; allowed: {self.fewest_rows} or more")
         if not np.isfinite(money).all() or money.sum() <= 0:
             raise ValueError("LightGBM CLV: money must be finite, and somebody must have spent some. Hint: an earlier cut")
         self.mean_ = float(money.mean())
@@ -175,7 +190,11 @@ class TweedieClv(RegressorMixin, BaseEstimator):
     def predict(self, X: FloatArray) -> FloatArray:
         """Expected money over the window, shape (n,)."""
         check_is_fitted(self, "score_")
+        X = checked_rows(self, X)
         return self.head(1.0).clv(Encoded(X, np.empty((len(X), 0))))
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of(super().__sklearn_tags__(), poor_score=True)
 
     def head(self, factor: float) -> TreeClvHead:
         """What is served: the expected money times `factor`, for example `Horizon.factor(window_days)`."""

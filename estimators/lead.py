@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +17,7 @@ from estimators.heads import ResponseHead
 from estimators.lead_card import PointsCard
 from estimators.lead_points import PointsCardModel
 from estimators.propensity import ResponseModel
+from estimators.validation import checked_rows, checked_training, names_of, tags_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +139,9 @@ class LeadModel(ClassifierMixin, BaseEstimator):
         ValueError
             If there is no lead, the lengths differ, y is not 0 or 1, a weight is not above 0 and finite, or a direction names no number.
         """
+        data = checked_training(self, X, y, sample_weight, numeric=False)
+        X, y, sample_weight = data.X, data.y, data.weight
+        X_linear = None if X_linear is None else X_linear[data.kept]  # a copy, which columns may be set to 0 in
         ways = self._directions(X.shape[1])
         categories = dict(self.categories or {})
         card = PointsCardModel(self.names, categories, ways, self.max_features, max_points=self.max_points, random_state=self.random_state)
@@ -146,7 +151,7 @@ class LeadModel(ClassifierMixin, BaseEstimator):
         fitted = self._fit_response(response, X, y, sample_weight, X_linear)
         self.head_ = LeadHead(fitted.head_, card.card_)
         self.oof_probability_ = fitted.oof_probability_
-        self.classes_, self.n_features_in_ = fitted.classes_, X.shape[1]
+        self.classes_ = fitted.classes_
         self._uses_linear = X_linear is not None
         return self
 
@@ -155,15 +160,20 @@ class LeadModel(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "head_")
         if self._uses_linear and X_linear is None:
             raise ValueError("the model was fitted with X_linear, so it must be given to predict too")
+        X = checked_rows(self, X)
         p = self.head_.probability(Encoded(X, np.empty((len(X), 0)) if X_linear is None else X_linear))
         return np.column_stack([1.0 - p, p])
 
-    def predict(self, X: FloatArray, X_linear: FloatArray | None = None) -> IntArray:
-        """1 where winning is more likely than not, shape (n,)."""
-        return np.asarray(self.predict_proba(X, X_linear)[:, 1] > 0.5, dtype=np.int64)
+    def predict(self, X: FloatArray, X_linear: FloatArray | None = None) -> npt.NDArray[Any]:
+        """1 (the second of `classes_`) where winning is more likely than not, shape (n,)."""
+        second = self.predict_proba(X, X_linear)[:, 1] > 0.5
+        return np.asarray(self.classes_[second.astype(np.int64)])
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of(super().__sklearn_tags__())
 
     def _directions(self, width: int) -> dict[int, int]:
-        names = list(self.names) or [f"x{place}" for place in range(width)]
+        names = names_of(self.names, width)
         numbers = [name for place, name in enumerate(names) if place not in (self.categories or {})]
         for name, way in (self.directions or {}).items():
             if name not in numbers or way not in (1, -1):
@@ -182,6 +192,5 @@ class LeadModel(ClassifierMixin, BaseEstimator):
             against = [] if score is None else [i for i, way in directed.items() if way * score.coef[i] < 0 and linear is not None]
             if not against or linear is None:
                 return model
-            linear = linear.copy()
             linear[:, against] = 0.0
             directed = {i: way for i, way in directed.items() if i not in against}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -17,7 +18,8 @@ from estimators.calibration import PlattCalibrator, log_losses
 from estimators.encoding import Encoded
 from estimators.lead_bins import Bins, category_bins, number_bins
 from estimators.lead_card import CardFeature, PointsCard
-from estimators.propensity import FEWEST_EVENTS, check_labels, check_weights
+from estimators.propensity import FEWEST_EVENTS
+from estimators.validation import checked_rows, checked_training, names_of, tags_of, zero_one
 
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03)
 """Tried out of fold, per lead: each unit of a coefficient costs so many nats."""
@@ -98,11 +100,9 @@ class PointsCardModel(ClassifierMixin, BaseEstimator):
         ValueError
             If there is no lead, the lengths differ, y is not 0 or 1, or a weight is not above 0 and finite.
         """
-        X = np.asarray(X, dtype=np.float64)
-        y = check_labels(y, len(X))
-        weight = check_weights(sample_weight, len(X))
-        weight = weight / weight.mean()
-        self.classes_, self.n_features_in_ = np.array([0, 1]), X.shape[1]
+        data = checked_training(self, X, y, sample_weight, numeric=False)
+        X, weight = data.X, data.weight
+        y, self.classes_ = zero_one(data.y)
         bins = self._bins(X, y, weight) if min(y.sum(), len(y) - y.sum()) >= FEWEST_EVENTS else {}
         woe = np.column_stack([_woe_of(X[:, j], found) for j, found in bins.items()]) if bins else np.empty((len(y), 0))
         coef, penalty = np.empty(0), 0.0
@@ -117,17 +117,21 @@ class PointsCardModel(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: FloatArray) -> FloatArray:
         """P(lost) and P(won) of each lead, shape (n, 2)."""
         check_is_fitted(self, "card_")
-        p = self.card_.probability(_encoded(X))
+        p = self.card_.probability(_encoded(checked_rows(self, X)))
         return np.column_stack([1.0 - p, p])
 
-    def predict(self, X: FloatArray) -> IntArray:
-        """1 where winning is more likely than not, shape (n,)."""
-        return np.asarray(self.predict_proba(X)[:, 1] > 0.5, dtype=np.int64)
+    def predict(self, X: FloatArray) -> npt.NDArray[Any]:
+        """1 (the second of `classes_`) where winning is more likely than not, shape (n,)."""
+        second = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[second.astype(np.int64)])
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of(super().__sklearn_tags__())
 
     def points(self, X: FloatArray) -> IntArray:
         """The sum of each lead's points, shape (n,)."""
         check_is_fitted(self, "card_")
-        return self.card_.points(_encoded(X))
+        return self.card_.points(_encoded(checked_rows(self, X)))
 
     def _bins(self, X: FloatArray, y: FloatArray, weight: FloatArray) -> dict[int, Bins]:
         least = max(self.min_leads, 0.01 * len(y))
@@ -137,9 +141,8 @@ class PointsCardModel(ClassifierMixin, BaseEstimator):
                 missing = len((self.categories or {})[j]) + 1
                 bins = category_bins(X[:, j], missing, y, weight, max_bins=self.max_bins, min_leads=least)
             else:
-                x = np.where(np.isinf(X[:, j]), np.nan, X[:, j])
                 direction = int(directions.get(j, 0))
-                bins = number_bins(x, y, weight, direction=direction, max_bins=self.max_bins, min_leads=least)
+                bins = number_bins(X[:, j], y, weight, direction=direction, max_bins=self.max_bins, min_leads=least)
             if bins.tells:
                 found[j] = bins
         return found
@@ -196,7 +199,7 @@ class PointsCardModel(ClassifierMixin, BaseEstimator):
         least = float(np.append(bins.woe, bins.missing_woe).min())
         points = np.rint(scale * np.maximum(np.append(bins.woe, [bins.missing_woe, 0.0]) - least, 0.0)).astype(np.int64)
         lines, missing, other = points[:-2], int(points[-2]), int(points[-1])
-        name = self.names[j] if len(self.names) else f"x{j}"
+        name = names_of(self.names, self.n_features_in_)[j]
         if j in (self.categories or {}):
             kept, place = np.unique(lines, return_inverse=True)
             groups = np.where(bins.bin_of_code < 0, -1, place[bins.bin_of_code])
@@ -208,14 +211,13 @@ class PointsCardModel(ClassifierMixin, BaseEstimator):
 
 
 def _encoded(X: FloatArray) -> Encoded:
-    X = np.asarray(X, dtype=np.float64)
-    return Encoded(np.where(np.isinf(X), np.nan, X), np.empty((len(X), 0)))
+    return Encoded(X, np.empty((len(X), 0)))
 
 
 def _woe_of(x: FloatArray, bins: Bins) -> FloatArray:
     """The weight of evidence of each lead, shape (n,)."""
     groups = tuple(int(group) for group in bins.bin_of_code)
-    lines = CardFeature("", 0, bins.edges, groups, (), (0,) * len(bins.woe), 0, 0).lines_of(np.where(np.isinf(x), np.nan, x)[:, None])
+    lines = CardFeature("", 0, bins.edges, groups, (), (0,) * len(bins.woe), 0, 0).lines_of(x[:, None])
     return np.array([*bins.woe, bins.missing_woe, 0.0])[lines]
 
 

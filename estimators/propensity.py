@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +19,8 @@ from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
 from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
 from estimators.response_members import LabelledRows, Said, gathered
-from estimators.trees import RESPONSE, RESPONSE_BINS, BinnedRows, TreeSettings, response_settings, tree_score
+from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins, response_settings, tree_score
+from estimators.validation import checked_rows, checked_training, tags_of, zero_one
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
@@ -132,14 +134,13 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         ValueError
             If there is no row, the lengths differ, y is not 0 or 1, or a weight is not above 0 and finite.
         """
-        y = check_labels(y, len(X))
-        weight = check_weights(sample_weight, len(X))
-        linear = np.empty((len(y), 0)) if X_linear is None else X_linear
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = X.shape[1]
+        data = checked_training(self, X, y, sample_weight, numeric=False)
+        X, weight = data.X, data.weight
+        y, self.classes_ = zero_one(data.y)
+        linear, time, groups = _kept(data.kept, X_linear, time, groups)
         self._uses_linear = X_linear is not None
         events = int(min(y.sum(), len(y) - y.sum()))
-        how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": RESPONSE_BINS, "monotone": self.monotone}
+        how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": response_bins(len(y)), "monotone": self.monotone}
         binned = BinnedRows(X, categorical=self.categorical, **how)
         rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight, tuple(self.drifting))
         if events < FEWEST_EVENTS or X.shape[1] == 0:
@@ -154,13 +155,18 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "head_")
         if self._uses_linear and X_linear is None:
             raise ValueError("the model was fitted with X_linear, so it must be given to predict too")
+        X = checked_rows(self, X)
         linear = np.empty((len(X), 0)) if X_linear is None else X_linear
         p = self.head_.probability(Encoded(X, linear))
         return np.column_stack([1.0 - p, p])
 
-    def predict(self, X: FloatArray, X_linear: FloatArray | None = None) -> IntArray:
-        """1 where the response is more likely than not, shape (n,)."""
-        return np.asarray(self.predict_proba(X, X_linear)[:, 1] > 0.5, dtype=np.int64)
+    def predict(self, X: FloatArray, X_linear: FloatArray | None = None) -> npt.NDArray[Any]:
+        """1 (the second of `classes_`) where the response is more likely than not, shape (n,)."""
+        second = self.predict_proba(X, X_linear)[:, 1] > 0.5
+        return np.asarray(self.classes_[second.astype(np.int64)])
+
+    def __sklearn_tags__(self) -> Any:
+        return tags_of(super().__sklearn_tags__())
 
     def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
@@ -209,6 +215,13 @@ def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: Lab
 def forward_share(events: int) -> float:
     """The share of the rows in each part in time, given the number of rows of the rarer class."""
     return float(np.clip(FORWARD_EVENTS / max(events, 1), LEAST_FORWARD, MOST_FORWARD))
+
+
+def _kept(kept: IntArray, linear: FloatArray | None, time: FloatArray | None, groups: Any) -> tuple[FloatArray, FloatArray | None, Any]:
+    """Of the rows that weigh something: the linear matrix, the times and the groups."""
+    matrix = np.empty((len(kept), 0)) if linear is None else linear if len(linear) == len(kept) else linear[kept]
+    times = None if time is None else np.asarray(time, dtype=np.float64)[kept]
+    return matrix, times, None if groups is None else [groups[place] for place in kept.tolist()]
 
 
 def check_labels(y: Any, rows: int) -> FloatArray:

@@ -16,8 +16,8 @@ from estimators.arrays import FloatArray
 from estimators.calibration import t_statistic
 from estimators.encoding import Encoded
 from estimators.heads import ValueHead
-from estimators.propensity import check_weights
 from estimators.scores import LinearScore
+from estimators.validation import checked_rows, checked_training, tags_of
 
 FOLDS = 5
 """Of the comparison between the regression and the mean."""
@@ -95,9 +95,9 @@ class ValueModel(RegressorMixin, BaseEstimator):
         ValueError
             If no row is left and there is no prior mean, or a weight is not above 0 and finite.
         """
-        known = np.isfinite(y)
-        weight = check_weights(sample_weight, len(y))[known]
-        X, money = X[known], np.asarray(y, dtype=np.float64)[known]
+        data = checked_training(self, X, y, sample_weight, numeric=True, fewest=0 if self.prior_mean is not None else 1)
+        known = np.isfinite(data.y)
+        X, money, weight = data.X[known], data.y[known], data.weight[known]
         prior = self.prior_mean
         if not len(money) and prior is None:
             raise ValueError("no response brought money, so its mean is not known. Hint: give prior_mean")
@@ -114,7 +114,13 @@ class ValueModel(RegressorMixin, BaseEstimator):
     def predict(self, X: FloatArray) -> FloatArray:
         """Expected money of a response, shape (n,)."""
         check_is_fitted(self, "head_")
+        X = checked_rows(self, X)
         return self.head_.money(Encoded(np.empty((len(X), 0)), X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = tags_of(super().__sklearn_tags__(), poor_score=True)
+        tags.input_tags.allow_nan = False  # the linear matrix has no NULL
+        return tags
 
     def _score(self, X: FloatArray, money: FloatArray, weight: FloatArray) -> LinearScore | None:
         """The regression of what was paid, where it beats the mean by more than a standard error of the Poisson deviance."""
