@@ -280,8 +280,9 @@ class Tracker:
 
 
 def _mlflow() -> ModuleType:
-    """MLflow without its telemetry, its migration log and its search for git."""
+    """MLflow without its telemetry, its progress bars, its migration log and its search for git."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import mlflow
 
