@@ -101,4 +101,4 @@ class SimulatedShop:
         np.maximum.at(last, self._who[past], self._when[past])
         mean = np.where(repeat > 0, money / np.maximum(repeat, 1.0), np.nan)
         to_come = np.bincount(self._who[future], self._money[future], minlength=n)
-        return Buyers(repeat[known], last[known], (day - self.start)[known], mean[known], to_come[known])
+        return Buyers(repeat[known], last[known], (day - self.start)[known], mean[known], to_come[known].astype(np.float64))

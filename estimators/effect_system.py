@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ STANDSTILL = 0.003
 """Standard deviations that move by less are settled."""
 
 CONSTANT, SLOPE, SQUARE = 0, 1, 2
+FREEDOM = 4.0
+"""Degrees of freedom of the coefficients' prior."""
+
 MAIN = "main"
 Key: TypeAlias = tuple[str, int]
 SingleArray: TypeAlias = npt.NDArray[np.float32]
@@ -121,7 +124,9 @@ def _leading(design: SingleArray, columns: IntArray, most: int) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """Variances by level and group of coefficient; a baseline is the level `main`.
+    """Variances by level and group of coefficient, times a factor of each coefficient; a baseline is the level `main`.
+
+    The factors make the prior a Student t: of sixty columns one may matter a great deal, and is then shrunk hardly at all.
 
     Attributes
     ----------
@@ -135,21 +140,24 @@ class Priors:
     main_groups: IntArray
     groups: IntArray
     variances: dict[Key, float]
+    main_factors: FloatArray
+    factors: FloatArray
 
     @classmethod
-    def start(cls, kinds: tuple[str, ...], curves: Curves, groups: IntArray) -> Priors:
+    def start(cls, kinds: tuple[str, ...], curves: Curves, groups: IntArray, goals: int) -> Priors:
         """Where the search for the variances begins."""
         main_groups = np.repeat([CONSTANT, SLOPE, SQUARE], [1, curves.width, len(curves.bent)])
         keys = {(kind, group) for kind in (MAIN, *kinds) for group in (CONSTANT, SLOPE, SQUARE)}
-        return cls(kinds, main_groups, groups, {key: FLAT if _is_flat(key) else START for key in sorted(keys)})
+        variances = {key: FLAT if _is_flat(key) else START for key in sorted(keys)}
+        return cls(kinds, main_groups, groups, variances, np.ones((goals, len(main_groups))), np.ones((len(kinds), len(groups))))
 
     def of_main(self) -> FloatArray:
-        """Variances of a baseline's coefficients, shape (M,)."""
-        return np.array([self.variances[MAIN, group] for group in self.main_groups.tolist()])
+        """Variances of the baselines' coefficients, shape (G, M)."""
+        return np.array([self.variances[MAIN, group] for group in self.main_groups.tolist()]) * self.main_factors
 
     def of_effects(self) -> FloatArray:
         """Variances of the effects' coefficients, shape (L, R)."""
-        return np.array([[self.variances[kind, group] for group in self.groups.tolist()] for kind in self.kinds])
+        return np.array([[self.variances[kind, group] for group in self.groups.tolist()] for kind in self.kinds]) * self.factors
 
     def log_density(self, theta: FloatArray, phi: FloatArray) -> float:
         """Of the coefficients, up to a constant."""
@@ -157,20 +165,21 @@ class Priors:
 
     def updated(self, theta: FloatArray, phi: FloatArray, solution: Solution) -> Priors:
         """The next variances: the geometric mean of the EM step (safe, slow) and MacKay's (fast)."""
-        fresh = dict(self.variances)
-        kinds = np.array(self.kinds)
-        for key in self.variances:
-            level, group = key
+        fresh, kinds = dict(self.variances), np.array(self.kinds)
+        main_factors, factors = self.main_factors.copy(), self.factors.copy()
+        for key, now in self.variances.items():
             if _is_flat(key):
                 continue
-            if level == MAIN:
-                value, variance = theta[:, self.main_groups == group], solution.main_variances[:, self.main_groups == group]
+            if key[0] == MAIN:
+                at: tuple[Any, ...] = np.ix_(np.arange(len(theta)), self.main_groups == key[1])
+                value, variance, factor = theta[at], solution.main_variances[at], main_factors
             else:
-                of_level = np.ix_(kinds == level, self.groups == group)
-                value, variance = phi[of_level], solution.effect_variances[of_level]
+                at = np.ix_(kinds == key[0], self.groups == key[1])
+                value, variance, factor = phi[at], solution.effect_variances[at], factors
             if value.size:
-                fresh[key] = _next_variance(self.variances[key], value, variance)
-        return replace(self, variances=fresh)
+                fresh[key] = _next_variance(now, value**2 / factor[at], variance / factor[at])
+                factor[at] = (FREEDOM + (value**2 + variance) / fresh[key]) / (FREEDOM + 1.0)
+        return replace(self, variances=fresh, main_factors=main_factors, factors=factors)
 
     def widened(self, solution: Solution) -> Priors:
         """Variances one standard error above what was learned: a variance learned from few coefficients may have come out too small.
@@ -184,7 +193,8 @@ class Priors:
                 continue
             posterior = solution.effect_variances[np.ix_(kinds == key[0], self.groups == key[1])]
             if posterior.size:
-                known = np.mean(np.maximum(1.0 / posterior - 1.0 / now, 1e-6))
+                prior = now * self.factors[np.ix_(kinds == key[0], self.groups == key[1])]
+                known = np.mean(np.maximum(1.0 / posterior - 1.0 / prior, 1e-6))
                 wider[key] = float(np.clip(now + np.sqrt(2.0 / posterior.size) * (now + 1.0 / known), SMALLEST, LARGEST))
         return replace(self, variances=wider)
 
@@ -198,10 +208,10 @@ def _is_flat(key: Key) -> bool:
     return key in ((MAIN, CONSTANT), (ALL, CONSTANT))
 
 
-def _next_variance(now: float, value: FloatArray, variance: FloatArray) -> float:
-    energy, spread = float((value**2).sum()), float(variance.sum())
-    em = (energy + spread) / value.size
-    mackay = energy / max(value.size - spread / now, 1e-3)
+def _next_variance(now: float, squared: FloatArray, variance: FloatArray) -> float:
+    energy, spread = float(squared.sum()), float(variance.sum())
+    em = (energy + spread) / squared.size
+    mackay = energy / max(squared.size - spread / now, 1e-3)
     return float(np.clip(np.sqrt(em * max(mackay, SMALLEST)), SMALLEST, LARGEST))
 
 
@@ -272,7 +282,7 @@ def solve(cells: Sequence[CellMoments], theta: FloatArray, phi: FloatArray, prio
                 information[_of(block, size), _of(other, size)] += scale * other_scale * projected
     baselines = []
     for goal in range(len(theta)):
-        one = _eliminate([cell for cell in cells if cell.goal == goal], theta[goal], priors, projection)
+        one = _eliminate([cell for cell in cells if cell.goal == goal], theta[goal], priors.of_main()[goal], projection)
         at = np.ix_(one.columns, one.columns)
         coupling = _coupling([cell for cell in cells if cell.goal == goal], one.columns, projection)
         information[at] -= coupling.T @ one.answer
@@ -305,8 +315,8 @@ def _of(block: int, size: int) -> slice:
     return slice(block * size, (block + 1) * size)
 
 
-def _eliminate(cells: Sequence[CellMoments], theta: FloatArray, priors: Priors, projection: FloatArray) -> _Baseline:
-    precision = 1.0 / priors.of_main()
+def _eliminate(cells: Sequence[CellMoments], theta: FloatArray, variances: FloatArray, projection: FloatArray) -> _Baseline:
+    precision = 1.0 / variances
     information, score = np.diag(precision), -precision * theta
     for cell in cells:
         information = information + cell.moments.information

@@ -135,7 +135,7 @@ def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | Non
     """
     curves = Curves.of(linear)
     work = _Work.of(curves.design(linear), logged, curves, workers)
-    at, priors = _start(logged, work), Priors.start(work.levels.kinds, curves, work.groups)
+    at, priors = _start(logged, work), Priors.start(work.levels.kinds, curves, work.groups, logged.labels.shape[1])
     if work.size > THIN_ABOVE:
         at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
     at, priors, solution = _climb(work, at, priors, MOST_ROUNDS)

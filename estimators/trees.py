@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import lightgbm
@@ -104,6 +105,7 @@ class BinnedRows:
         if any(monotone):
             self._parameters["monotone_constraints"] = [int(way) for way in monotone]
         self._categorical = [int(position) for position in categorical]
+        self._one_at_a_time = Lock()
 
     @cached_property
     def _data(self) -> lightgbm.Dataset:
@@ -117,10 +119,11 @@ class BinnedRows:
     ) -> lightgbm.Booster:
         """A model of y[rows]; y and sample_weight are given for all n rows."""
         ordered = np.sort(rows)
-        part = self._data.subset([])
-        # LightGBM's own subset(rows) makes a Python list of them, 36 bytes a row instead of 4; it reads an array as well.
-        part.used_indices = ordered.astype(np.int32)  # type: ignore[assignment]
-        part.construct()
+        with self._one_at_a_time:  # models are fitted side by side, and all take their rows from the same data
+            part = self._data.subset([])
+            # LightGBM's own subset(rows) makes a Python list of them, 36 bytes a row instead of 4; it reads an array as well.
+            part.used_indices = ordered.astype(np.int32)  # type: ignore[assignment]
+            part.construct()
         part.set_label(y[ordered])
         if sample_weight is not None:
             part.set_weight(sample_weight[ordered])
