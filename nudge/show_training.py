@@ -10,7 +10,8 @@ from nudge.terminal import Figure, Terminal
 Document = Mapping[str, Any]
 
 _ENDS = ("_low", "_high")
-
+_WITH_INTERVAL = ("gain", "qini")
+"""Whose intervals are shown for each action or policy; those of the others are in --json and in MLflow."""
 
 GATE = "gate."
 
@@ -67,13 +68,17 @@ def _verdict(gate: Mapping[str, float], action: str) -> str:
 
 
 def _figures(terminal: Terminal, name: str, metrics: Mapping[str, float]) -> None:
-    whole = [[metric, value] for metric, value in sorted(metrics.items()) if "." not in metric]
-    if whole:
-        terminal.table(f"{name}: as a whole", ["metric", "value"], whole)
-    for subjects, columns in _side_by_side(metrics).items():
+    whole = {metric: value for metric, value in sorted(metrics.items()) if "." not in metric}
+    rows = [[metric, value, *(whole.get(metric + end) for end in _ENDS)] for metric, value in whole.items() if not metric.endswith(_ENDS)]
+    if rows:
+        terminal.table(f"{name}: as a whole", ["metric", "value", "low", "high"], rows)
+    for subjects, found in _side_by_side(metrics).items():
+        columns = {column: values for column, values in found.items() if not column.endswith(_ENDS) or column.startswith(_WITH_INTERVAL)}
+        if not columns:
+            continue
         kind = "policy" if "gain" in columns else "model" if "gini" in columns else "action"
-        rows = [[subject, *(column[subject] for column in columns.values())] for subject in subjects]
-        terminal.table(f"{name}: by {kind}", [kind, *(column.replace("_", " ") for column in columns)], rows)
+        lines = [[subject, *(column[subject] for column in columns.values())] for subject in subjects]
+        terminal.table(f"{name}: by {kind}", [kind, *(column.replace("_", " ") for column in columns)], lines)
 
 
 def _side_by_side(metrics: Mapping[str, float]) -> dict[tuple[str, ...], dict[str, dict[str, float]]]:
