@@ -107,34 +107,6 @@ class TreeScore:
 
 
 @dataclass(frozen=True, eq=False)
-class ContrastScore:
-    """The difference of two logistic models, expit(exposed) - expit(unexposed): an uplift in probability.
-
-    Parameters
-    ----------
-    exposed, unexposed : LinearScore
-        Log odds of the response with and without the contact.
-    """
-
-    exposed: LinearScore
-    unexposed: LinearScore
-
-    def of(self, rows: Encoded) -> FloatArray:
-        """The differences, shape (n,), each between -1 and 1."""
-        difference: FloatArray = expit(self.exposed.of(rows)) - expit(self.unexposed.of(rows))
-        return difference
-
-    def to_dict(self) -> dict[str, Any]:
-        """The part as JSON values."""
-        return {"type": "contrast", "exposed": self.exposed.to_dict(), "unexposed": self.unexposed.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ContrastScore:
-        """The part that `to_dict` wrote."""
-        return cls(LinearScore.from_dict(data["exposed"]), LinearScore.from_dict(data["unexposed"]))
-
-
-@dataclass(frozen=True, eq=False)
 class CurvedScore:
     """intercept + coef . x + bent_coef . squares(x[bent]) on the linear matrix.
 
@@ -268,7 +240,6 @@ def score_from_dict(data: Mapping[str, Any]) -> Score:
     readers: dict[str, Callable[[Mapping[str, Any]], Score]] = {
         "linear": LinearScore.from_dict,
         "trees": TreeScore.from_dict,
-        "contrast": ContrastScore.from_dict,
         "curved": CurvedScore.from_dict,
         "channels": ChannelContrast.from_dict,
     }

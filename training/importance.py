@@ -14,7 +14,7 @@ from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_matrix
 from estimators.clv_heads import BuyingHistory, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
-from estimators.scores import ChannelContrast, ContrastScore, CurvedScore, LinearScore, Score, TreeScore
+from estimators.scores import ChannelContrast, CurvedScore, LinearScore, Score, TreeScore
 
 Moment: TypeAlias = np.datetime64 | npt.NDArray[np.datetime64]
 """One for all rows, or one a row."""
@@ -105,15 +105,13 @@ def _slopes(score: Score, sample: Encoded) -> FloatArray:
     """How the score changes with each column of the linear matrix, at the mean row, shape (m,)."""
     if isinstance(score, LinearScore):
         return score.coef
-    if isinstance(score, ContrastScore):
-        return _logistic_slope(score.exposed, sample) - _logistic_slope(score.unexposed, sample)
     if isinstance(score, ChannelContrast):
         mixed = [share * _logistic_slope(score.exposed[channel], sample) for channel, share in score.shares.items()]
         return np.sum(mixed, axis=0) - _logistic_slope(score.unexposed, sample)
     return score.coef if isinstance(score, CurvedScore) else np.zeros(sample.linear.shape[1])
 
 
-def _logistic_slope(score: LinearScore | CurvedScore, sample: Encoded) -> FloatArray:
+def _logistic_slope(score: CurvedScore, sample: Encoded) -> FloatArray:
     """Mean slope of the probability; squares of columns have none at the middle."""
     p = expit(score.of(sample))
     slope: FloatArray = float((p * (1.0 - p)).mean()) * score.coef

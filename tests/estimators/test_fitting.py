@@ -18,7 +18,7 @@ from estimators.heads import shift_log_odds
 from estimators.linear import fit_logistic, fit_ridge
 from estimators.nuisance import balanced_weights
 from estimators.parallel import fit_each, run_stages
-from estimators.scores import ContrastScore, LinearScore, TreeScore, score_from_dict
+from estimators.scores import ChannelContrast, CurvedScore, LinearScore, TreeScore, score_from_dict
 from estimators.trees import REGULARISED, RESPONSE, BinnedRows, effect_settings, response_settings, tree_score
 
 RNG = np.random.default_rng(0)
@@ -86,7 +86,9 @@ def test_every_kind_of_score_comes_back_from_json_values() -> None:
     line = LinearScore(0.5, np.array([1.0, 0, 0, 0, 0]))
     binned = BinnedRows(X, categorical=(), n_jobs=1, random_state=0)
     trees = tree_score(binned.fit(REGULARISED, "regression", np.arange(4_000), X[:, 0]))
-    for score in (line, trees, ContrastScore(line, LinearScore(0.0, np.zeros(5)))):
+    curved = CurvedScore(0.1, np.array([0.5, 0, 0, 0, 0]), np.array([1, 3]), np.array([0.2, -0.1]))
+    channels = ChannelContrast(CurvedScore(0.0, np.zeros(5), np.array([1, 3]), np.zeros(2)), {"call": curved}, {"call": 1.0})
+    for score in (line, trees, curved, channels):
         np.testing.assert_array_equal(score_from_dict(score.to_dict()).of(rows(X)), score.of(rows(X)))
     with pytest.raises(ValueError, match="unknown type; got 'neural'"):
         score_from_dict({"type": "neural"})
