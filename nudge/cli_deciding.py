@@ -93,7 +93,7 @@ def serve(
 def demo(
     workspace: WorkspaceOption = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another world.")] = 7,
-    contacts: Annotated[int, typer.Option(min=500)] = 20_000,
+    contacts: Annotated[int, typer.Option(min=500)] = 10_000,
     days: Annotated[int, typer.Option(min=90)] = 180,
     serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve when the table is printed.")] = False,
     port: Annotated[int, typer.Option("--port")] = 8000,
