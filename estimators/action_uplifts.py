@@ -245,6 +245,8 @@ class _Work:
         """Fill in the out-of-fold uplifts of the learners that read the pseudo-outcomes."""
         for fold in range(int(self.folds.max()) + 1):
             train, test = np.flatnonzero(self.folds[pair.at] != fold), np.flatnonzero((self.folds == fold) & needed)
+            if not len(train) or not len(test):
+                continue  # a handful of contacts leaves folds empty: there the learners say nothing
             rows = self.rows.take(test)
             for name in (RIDGE, TREES):
                 members[test, MEMBERS.index(name)] = self._fit(name, pair, train).of(rows)

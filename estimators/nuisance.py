@@ -44,10 +44,12 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: IntA
         events = float(y[train].sum())
         if min(events, len(train) - events) < FEWEST_EVENTS:
             return modelled
+        if not len(test):
+            continue
         booster = binned.fit(nuisance_settings(settings, len(train)), "binary", train, y)
         out[test] = (modelled[test] + binned.predict(booster, test)) / 2.0
         seen = rows[folds[rows] == fold]
-        if fold == 0 and log_losses(y[seen], out[seen]).mean() >= log_losses(y[seen], modelled[seen]).mean():
+        if fold == 0 and len(seen) and log_losses(y[seen], out[seen]).mean() >= log_losses(y[seen], modelled[seen]).mean():
             return modelled
     return out
 

@@ -155,27 +155,6 @@ def log_odds_offsets(
     return {group: log_odds_shift(y[rows], p[rows], weight[rows]) for group, rows in _members(groups).items()}
 
 
-def mean_offsets(residuals: FloatArray, weights: FloatArray, groups: Sequence[Any]) -> dict[Any, tuple[float, float]]:
-    """For each group the weighted mean of the residuals, and its standard error.
-
-    Parameters
-    ----------
-    residuals : array, shape (n,)
-        y minus its out-of-fold expectation.
-    weights : array, shape (n,)
-        For example 1 / selection_prob.
-    groups : sequence, length n
-        None belongs to no group.
-    """
-    spread = float(residuals.std()) if len(residuals) else 0.0
-    out = {}
-    for group, rows in _members(groups).items():
-        share = weights[rows] / weights[rows].sum()
-        # The spread of all rows, not of the group: a handful of equal rows is not certain.
-        out[group] = (float(share @ residuals[rows]), spread * float(np.sqrt((share**2).sum())))
-    return out
-
-
 def _members(groups: Sequence[Any]) -> dict[Any, Any]:
     names = np.asarray(groups, dtype=object)
     known = sorted({name for name in names.tolist() if name is not None}, key=str)

@@ -201,6 +201,14 @@ def test_differences_that_are_not_believed_become_error() -> None:
     np.testing.assert_allclose(head.trusted(0.5).effect(rows) - head.average_effect, 0.5 * (head.effect(rows) - head.average_effect))
 
 
+@pytest.mark.parametrize("fold", [0, 2])
+def test_rows_of_a_single_contact_leave_folds_empty_and_are_answered(fold: int) -> None:
+    bank = Bank(2_000, actions=1, seed=12)
+    folds = np.full(2_000, fold)
+    found = fit_action_uplifts(Encoded(bank.x, bank.x), bank.logged, np.ones(2_000), folds, UpliftSettings())
+    assert np.isfinite(found.by_action[0].head.effect(Encoded(bank.x, bank.x))).all()
+
+
 def test_fitting_side_by_side_changes_nothing() -> None:
     bank = Bank(4_000, actions=3, seed=11)
     rows = Encoded(bank.x, bank.x)
