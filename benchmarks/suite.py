@@ -13,6 +13,7 @@ from benchmarks import (
     hillstrom_plan,
     hillstrom_uplift,
     leads,
+    off_policy,
     peers,
     real_time_month,
     small_effects,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "clv": clv.measure,
     "bank": bank.measure,
     "leads": leads.measure,
+    "off_policy": off_policy.measure,
 }
 
 OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure}

@@ -4,8 +4,11 @@ Each measure is a per-row quantity first, then a number, then an interval: so th
 
 ===================== ===========================================================================================
 ``arrays.py``         columns of one length, without NaN: what every measure is given
-``intervals.py``      a mean with an interval: normal, bootstrap, empirical Bernstein
-``off_policy.py``     what a policy would have earned, from what another one logged: IPS, SNIPS, DM, DR
+``intervals.py``      a mean with an interval: normal, bootstrap, by cluster, empirical Bernstein
+``sequences.py``      intervals that hold however often one looks
+``off_policy_log.py`` a log as one policy sees it, and how much of it speaks about that policy
+``off_policy.py``     what a policy would have earned, from what another one logged, row by row: IPS to DR with shrinkage
+``policy_values.py``  the value of a policy, its gain over another, the money of a plan
 ``uplift_curves.py``  does the ranking by uplift find those who respond because of us? Qini, uplift at a share
 ===================== ===========================================================================================
 

@@ -96,6 +96,45 @@ def bootstrap(
     return Interval(value, float(low), float(high), float(found.std(ddof=1)))
 
 
+def clustered_interval(
+    per_row: npt.ArrayLike, cluster: npt.NDArray[np.generic], *, level: float = LEVEL, rng: np.random.Generator | None = None
+) -> Interval:
+    r"""Mean of rows of which those of one cluster (a contact, a firm) belong together, with its interval.
+
+    The standard error is :math:`\sqrt{\frac{C}{C-1} \sum_c (\sum_{i \in c} (z_i - \bar z))^2} / n` over the C clusters.
+
+    Parameters
+    ----------
+    per_row : array-like, shape (n,)
+    cluster : array, shape (n,)
+        What each row belongs to.
+    rng : numpy Generator, optional
+        Given, the interval is a bootstrap of whole clusters.
+
+    References
+    ----------
+    Kung-Yee Liang and Scott Zeger. "Longitudinal Data Analysis Using Generalized Linear Models.", 1986.
+
+    Examples
+    --------
+    >>> alone, paired = normal_interval([0, 1, 1, 0] * 9), clustered_interval([0, 1, 1, 0] * 9, np.repeat(np.arange(9), 4))
+    >>> paired.standard_error < alone.standard_error  # each cluster holds as many of either
+    True
+    """
+    rows = column("per_row", per_row)
+    if cluster.shape != rows.shape:
+        raise ValueError(f"cluster: got shape {cluster.shape}, expected {rows.shape}")
+    code = np.unique(cluster, return_inverse=True)[1]
+    sums, sizes = np.bincount(code, weights=rows), np.bincount(code).astype(np.float64)
+    if rng is not None:
+        return bootstrap(lambda counts: float(counts @ sums / (counts @ sizes)), sums.size, rng, level=level)
+    value, count = float(rows.mean()), sums.size
+    left = sums - value * sizes
+    error = float(np.sqrt(count / (count - 1) * (left @ left)) / rows.size) if count > 1 else float("inf")
+    reach = _normal_quantile(level) * error
+    return Interval(value, value - reach, value + reach, error)
+
+
 def empirical_bernstein_interval(per_row: npt.ArrayLike, bounds: tuple[float, float], *, level: float = LEVEL) -> Interval:
     r"""Mean with an interval that holds the truth at any sample size, for rows within known bounds.
 

@@ -1,112 +1,26 @@
-"""What would a policy have earned, judged by what another one logged? Per row, then the mean, then the interval.
+"""What would a policy have earned, judged by what another one logged? Per-row quantities, whose mean is the policy's value.
 
-All estimators read one `Log`: rewards of logged choices, the probability with which each was chosen, and the probability with which the
-judged policy would have chosen the same. Notation of the formulas, over the n rows of the log:
+All estimators read one `Log`; notation there. They stand between two ends: IPS believes the log alone (unbiased, noisy), the direct method
+believes the model alone (quiet, as biased as the model). The others give each row to the log as far as its weight is bearable:
 
-- :math:`r_i` reward, :math:`a_i` logged action;
-- :math:`\\pi_b(a_i|x_i)` its ``selection_prob``, :math:`\\pi_e(a_i|x_i)` the ``target_prob``;
-- :math:`w_i = \\pi_e(a_i|x_i) / \\pi_b(a_i|x_i)`, the importance weight;
-- :math:`\\hat q(x_i, a)` the predicted reward, which must not have seen row i (out of fold), and
-  :math:`\\hat q(x_i, \\pi_e) = \\sum_a \\pi_e(a|x_i) \\hat q(x_i, a)`.
+==========  =============================  ===========================================
+name        weight of the row's surprise   bearable means
+==========  =============================  ===========================================
+clipped     min(w, M), without a model     no row counts more than M rows
+dr          w                              always
+switch_dr   w where w <= M, else 0         above M the model alone speaks
+dros        L w / (w^2 + L)                smoothly: w where w^2 << L, L / w far above
+==========  =============================  ===========================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from measurement.arrays import FloatArray, between, column
-from measurement.intervals import LEVEL, Interval, bootstrap_interval, normal_interval
-
-
-@dataclass(frozen=True)
-class Log:
-    """A log as one policy sees it.
-
-    Parameters
-    ----------
-    reward : array-like, shape (n,)
-        :math:`r_i`.
-    target_prob : array-like, shape (n,)
-        :math:`\\pi_e(a_i|x_i)`: of a policy without chance, 1 where it would have done what was logged and 0 elsewhere.
-    selection_prob : array-like, shape (n,)
-        :math:`\\pi_b(a_i|x_i)`, above 0.
-    predicted_logged, predicted_policy : array-like, shape (n,), optional
-        :math:`\\hat q(x_i, a_i)` and :math:`\\hat q(x_i, \\pi_e)`; both or none. DM and DR need them.
-
-    Raises
-    ------
-    ValueError
-        Columns of different lengths, NaN, or probabilities outside their range.
-    """
-
-    reward: FloatArray
-    target_prob: FloatArray
-    selection_prob: FloatArray
-    predicted_logged: FloatArray | None = None
-    predicted_policy: FloatArray | None = None
-
-    def __post_init__(self) -> None:
-        reward = column("reward", self.reward)
-        checked = {"reward": reward}
-        for name, open_low in (("target_prob", False), ("selection_prob", True)):
-            checked[name] = between(name, column(name, getattr(self, name), reward.size), 0.0, 1.0, open_low=open_low)
-        if (self.predicted_logged is None) != (self.predicted_policy is None):
-            raise ValueError("predicted_logged and predicted_policy: got one, expected both or none")
-        for name in ("predicted_logged", "predicted_policy"):
-            if getattr(self, name) is not None:
-                checked[name] = column(name, getattr(self, name), reward.size)
-        for name, array in checked.items():
-            object.__setattr__(self, name, array)
-
-    @property
-    def weight(self) -> FloatArray:
-        """:math:`w_i`, shape (n,)."""
-        return self.target_prob / self.selection_prob
-
-
-def log_of(
-    reward: npt.ArrayLike,
-    action: npt.NDArray[np.int64],
-    selection_prob: npt.ArrayLike,
-    policy: npt.NDArray[np.generic],
-    predicted: npt.NDArray[np.float64] | None = None,
-) -> Log:
-    """The `Log` of a policy over K actions.
-
-    Parameters
-    ----------
-    action : ndarray of int, shape (n,)
-        Logged action, 0 to K - 1.
-    policy : ndarray, shape (n,) or (n, K)
-        The action that the judged policy takes, or its probabilities :math:`\\pi_e(a|x_i)`, rows summing to 1.
-    predicted : ndarray, shape (n, K), optional
-        :math:`\\hat q(x_i, a)`, out of fold.
-
-    Examples
-    --------
-    >>> log = log_of([1.0, 0.0], np.array([0, 1]), [0.5, 0.5], policy=np.array([0, 0]))
-    >>> log.target_prob
-    array([1., 0.])
-    """
-    actions = np.asarray(action, dtype=np.int64)
-    rows = np.arange(actions.size)
-    if policy.ndim == 1:
-        chosen = policy.astype(np.int64)
-        target = (chosen == actions).astype(np.float64)
-        if predicted is None:
-            return Log(np.asarray(reward), target, np.asarray(selection_prob))
-        return Log(np.asarray(reward), target, np.asarray(selection_prob), predicted[rows, actions], predicted[rows, chosen])
-    probs = policy.astype(np.float64)
-    if not np.allclose(probs.sum(axis=1), 1.0, atol=1e-6):
-        raise ValueError("policy: the probabilities of a row do not sum to 1")
-    if predicted is None:
-        return Log(np.asarray(reward), probs[rows, actions], np.asarray(selection_prob))
-    expected = (probs * predicted).sum(axis=1)
-    return Log(np.asarray(reward), probs[rows, actions], np.asarray(selection_prob), predicted[rows, actions], expected)
+from measurement.arrays import FloatArray
+from measurement.off_policy_log import Log
 
 
 def ips_rows(log: Log) -> FloatArray:
@@ -171,107 +85,134 @@ def dr_rows(log: Log) -> FloatArray:
     return policy + log.weight * (log.reward - logged)
 
 
-ROWS: dict[str, Callable[[Log], FloatArray]] = {"ips": ips_rows, "snips": snips_rows, "dm": dm_rows, "dr": dr_rows}
+def clipped_ips_rows(log: Log, max_weight: float | None = None) -> FloatArray:
+    """IPS with clipped weights: :math:`z_i = \\min(w_i, M) r_i`.
+
+    Parameters
+    ----------
+    max_weight : float, optional
+        M, above 0; by default the one with the least estimated error (`least_error`).
+
+    References
+    ----------
+    Léon Bottou et al. "Counterfactual Reasoning and Learning Systems.", 2013.
+    """
+    nothing = np.zeros_like(log.reward)
+
+    def corrected(limit: float) -> FloatArray:
+        return np.minimum(log.weight, limit)
+
+    return corrected(_bearable(log, nothing, corrected) if max_weight is None else _positive("max_weight", max_weight)) * log.reward
+
+
+def switch_dr_rows(log: Log, max_weight: float | None = None) -> FloatArray:
+    """Switch-DR: :math:`z_i = \\hat q(x_i, \\pi_e) + 1\\{w_i \\le M\\} w_i (r_i - \\hat q(x_i, a_i))`.
+
+    Parameters
+    ----------
+    max_weight : float, optional
+        M, above 0; by default the one with the least estimated error.
+
+    References
+    ----------
+    Yu-Xiang Wang, Alekh Agarwal and Miroslav Dudík. "Optimal and Adaptive Off-policy Evaluation in Contextual Bandits.", 2017.
+    """
+    logged, policy = _predictions(log)
+
+    def corrected(limit: float) -> FloatArray:
+        return np.where(log.weight <= limit, log.weight, 0.0)
+
+    limit = _bearable(log, logged, corrected) if max_weight is None else _positive("max_weight", max_weight)
+    return policy + corrected(limit) * (log.reward - logged)
+
+
+def dros_rows(log: Log, shrinkage: float | None = None) -> FloatArray:
+    """DR with optimistic shrinkage: :math:`z_i = \\hat q(x_i, \\pi_e) + \\frac{\\lambda w_i}{w_i^2 + \\lambda} (r_i - \\hat q(x_i, a_i))`.
+
+    Parameters
+    ----------
+    shrinkage : float, optional
+        :math:`\\lambda`, above 0: DM as it falls to 0, DR as it grows; by default the one with the least estimated error.
+
+    References
+    ----------
+    Yi Su, Maria Dimakopoulou, Akshay Krishnamurthy and Miroslav Dudík. "Doubly Robust Off-policy Evaluation with Shrinkage.", 2020.
+    """
+    logged, policy = _predictions(log)
+
+    def corrected(limit: float) -> FloatArray:
+        return limit**2 * log.weight / (log.weight**2 + limit**2)  # sqrt(lambda) is on the scale of a weight
+
+    limit = _bearable(log, logged, corrected) if shrinkage is None else np.sqrt(_positive("shrinkage", shrinkage))
+    return policy + corrected(float(limit)) * (log.reward - logged)
+
+
+ROWS: dict[str, Callable[[Log], FloatArray]] = {
+    "ips": ips_rows,
+    "snips": snips_rows,
+    "clipped": clipped_ips_rows,
+    "dm": dm_rows,
+    "dr": dr_rows,
+    "switch_dr": switch_dr_rows,
+    "dros": dros_rows,
+}
 """Every estimator by name: a log to its per-row quantities :math:`z_i`, whose mean is the policy's value."""
 
+LIMITS = 30
+"""How many limits of a weight are tried."""
 
-@dataclass(frozen=True)
-class Overlap:
-    """How much of the log speaks about the policy.
 
-    Parameters
+def with_control_variate(rows: FloatArray, log: Log) -> FloatArray:
+    """The same quantities with the noise taken out that the weights explain: :math:`z_i - \\beta (w_i - 1)`.
+
+    The mean weight is 1 where the probabilities are right, so the subtracted term is 0 on average; :math:`\\beta = cov(z, w) / var(w)`
+    leaves the least variance. Of IPS it makes nearly SNIPS, and keeps the level of the rewards from mattering.
+
+    References
     ----------
-    effective_sample_size : float
-        Kish's :math:`(\\sum w_i)^2 / \\sum w_i^2`: as many equally weighted rows would say as much.
-    matched : float
-        Share of rows with a weight above 0.
-    mean_weight : float
-        1 up to chance where the selection probabilities are right and cover what the policy does; clearly less: the policy does what was
-        never tried; clearly more: the probabilities are too small.
-    max_weight : float
-        The largest weight: one row counts as this many.
-    """
-
-    effective_sample_size: float
-    matched: float
-    mean_weight: float
-    max_weight: float
-
-
-@dataclass(frozen=True)
-class PolicyValue:
-    """The value of a policy a row, with its interval and what stands behind it."""
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-    overlap: Overlap
-
-
-def overlap(log: Log) -> Overlap:
-    """How much of the log speaks about the policy.
+    Art Owen. "Monte Carlo theory, methods and examples.", 2013, section 9.10 (regression estimator).
 
     Examples
     --------
-    >>> overlap(Log([1, 0, 1, 0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5])).effective_sample_size
-    2.0
+    >>> log = Log([10.0, 10.0, 10.0], [1, 0, 1], [0.5, 0.5, 0.5])
+    >>> with_control_variate(ips_rows(log), log).tolist()
+    [10.0, 10.0, 10.0]
     """
-    weight = log.weight
-    squares = float((weight**2).sum())
-    ess = float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-    return Overlap(ess, float((weight > 0).mean()), float(weight.mean()), float(weight.max()))
+    excess = log.weight - log.weight.mean()
+    variance = float(excess @ excess)
+    slope = float(excess @ rows) / variance if variance > 0 else 0.0
+    return rows - slope * (log.weight - 1.0)
 
 
-def policy_value(log: Log, estimator: str = "dr", *, level: float = LEVEL, rng: np.random.Generator | None = None) -> PolicyValue:
-    """The value of the policy a row.
+def _bearable(log: Log, predicted: FloatArray, corrected: Callable[[float], FloatArray]) -> float:
+    """The limit of a weight with the least estimated squared error: (what the limit takes away on average)^2 + variance / n.
 
-    Parameters
-    ----------
-    estimator : str
-        ``ips``, ``snips``, ``dm`` or ``dr``.
-    rng : numpy Generator, optional
-        Given, the interval is a bootstrap of the per-row quantities; else it is the normal one.
-
-    Examples
-    --------
-    >>> log = Log([10.0, 0.0, 4.0, 6.0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5])
-    >>> policy_value(log, "ips").value
-    5.0
+    The first is the bias as the log shows it, plus its standard error. A log that says little about the bias is not taken at its word: with
+    limits that only look best, intervals would be too narrow.
     """
-    found = _interval(_rows(log, estimator), level, rng)
-    return PolicyValue(found.value, found.low, found.high, found.standard_error, overlap(log))
+    weight, surprise, n = log.weight, log.reward - predicted, log.reward.size
+    largest = float(weight.max())
+    if largest <= 0.0 or n < 2:
+        return 1.0
+    tried = np.unique(np.geomspace(max(float(weight[weight > 0].min()), largest * 1e-4), largest, LIMITS))
+    base = log.predicted_policy if log.predicted_policy is not None and predicted.any() else np.zeros(n)
+
+    def error(limit: float) -> float:
+        kept = corrected(limit)
+        lost = (weight - kept) * surprise
+        bias = abs(float(lost.mean())) + float(lost.std()) / np.sqrt(n)
+        return bias**2 + float((base + kept * surprise).var()) / n
+
+    return min(tried.tolist(), key=error)
 
 
-def policy_gain(
-    challenger: Log, champion: Log, estimator: str = "dr", *, level: float = LEVEL, rng: np.random.Generator | None = None
-) -> Interval:
-    """What the challenger would earn more a row than the champion, on the same log: the interval of the per-row differences.
-
-    Rows on which both agree cancel, so the interval is much narrower than those of the two values suggest.
-
-    Raises
-    ------
-    ValueError
-        The two logs are not of the same rows.
-    """
-    same = challenger.reward.size == champion.reward.size and np.array_equal(challenger.reward, champion.reward)
-    if not same or not np.array_equal(challenger.selection_prob, champion.selection_prob):
-        raise ValueError("challenger and champion: got different rewards or selection probabilities, expected the same log")
-    return _interval(_rows(challenger, estimator) - _rows(champion, estimator), level, rng)
-
-
-def _rows(log: Log, estimator: str) -> FloatArray:
-    if estimator not in ROWS:
-        raise ValueError(f"estimator: got {estimator!r}, expected one of {', '.join(ROWS)}")
-    return ROWS[estimator](log)
-
-
-def _interval(rows: FloatArray, level: float, rng: np.random.Generator | None) -> Interval:
-    return normal_interval(rows, level=level) if rng is None else bootstrap_interval(rows, rng, level=level)
+def _positive(name: str, number: float) -> float:
+    if not number > 0.0:
+        raise ValueError(f"{name}: got {number:g}, expected a number above 0")
+    return float(number)
 
 
 def _predictions(log: Log) -> tuple[FloatArray, FloatArray]:
     if log.predicted_logged is None or log.predicted_policy is None:
-        raise ValueError("predicted_logged and predicted_policy: got none, and dm and dr need both; ips and snips do without")
+        raise ValueError("predicted_logged and predicted_policy: got none, and dm, dr, switch_dr and dros need both; ips does without")
     return log.predicted_logged, log.predicted_policy

@@ -17,7 +17,8 @@ import numpy as np
 from decisioning.catalog import Action, Catalog
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
-from measurement.off_policy import Log, overlap, policy_gain
+from measurement.off_policy_log import Log, overlap
+from measurement.policy_values import policy_gain
 from training.eligible_rows import eligible_rows
 from training.money import cost_of, value_of
 from training.prepared import Prepared

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measurement.off_policy import log_of, policy_value
+from measurement.off_policy_log import log_of
+from measurement.policy_values import policy_value
 
 ARMS = {"Mens E-Mail": 0, "Womens E-Mail": 1, "No E-Mail": 2}
 DRAWS = 20

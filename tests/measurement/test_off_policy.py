@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from measurement.off_policy import ROWS, Log, dr_rows, ips_rows, log_of, overlap, policy_gain, policy_value, snips_rows
+from measurement.off_policy import (
+    ROWS,
+    clipped_ips_rows,
+    dm_rows,
+    dr_rows,
+    dros_rows,
+    ips_rows,
+    snips_rows,
+    switch_dr_rows,
+)
+from measurement.off_policy_log import Log, log_of, overlap, overlap_warnings
+from measurement.policy_values import How, plan_value, policy_gain, policy_value, rows_needed
 
 ACTIONS = 3
 
@@ -66,12 +77,12 @@ def test_a_good_model_takes_most_of_the_noise_out_of_ips() -> None:
     assert errors["dr"] < errors["snips"] < errors["ips"]
 
 
-@pytest.mark.parametrize("estimator", ["ips", "snips", "dr"])
+@pytest.mark.parametrize("estimator", ["ips", "snips", "dr", "switch_dr", "dros"])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(estimator: str) -> None:
     held = []
     for seed in range(200):
         world = World(1_000, seed=seed)
-        found = policy_value(world.log(predicted=world.mean * 0.8), estimator, level=0.9)
+        found = policy_value(world.log(predicted=world.mean * 0.8), how=How(estimator, level=0.9))
         held.append(found.low <= TRUTH <= found.high)
     assert 0.82 <= np.mean(held) <= 0.96
 
@@ -108,6 +119,124 @@ def test_four_rows_by_hand(estimator: str, rows: list[float] | None, value: floa
     assert policy_value(HAND, estimator).value == pytest.approx(value)
 
 
+def published(name: str, log: Log, limit: float) -> float:
+    """The estimators as their papers and the field's reference implementation write them, one row at a time."""
+    total, mass = 0.0, 0.0
+    assert log.predicted_logged is not None and log.predicted_policy is not None
+    for r, e, b, q, expected in zip(
+        log.reward, log.target_prob, log.selection_prob, log.predicted_logged, log.predicted_policy, strict=True
+    ):  # fmt: skip
+        w = e / b
+        mass += w
+        total += {
+            "ips": w * r,
+            "snips": w * r,
+            "clipped": min(w, limit) * r,
+            "dm": expected,
+            "dr": expected + w * (r - q),
+            "switch_dr": expected + (w <= limit) * w * (r - q),
+            "dros": expected + limit * w / (w**2 + limit) * (r - q),
+        }[name]
+    return total / (mass if name == "snips" else log.reward.size)
+
+
+LIMITED = {"clipped": clipped_ips_rows, "switch_dr": switch_dr_rows, "dros": dros_rows}
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+@pytest.mark.parametrize("limit", [0.7, 3.0, 1e6])
+def test_estimators_agree_with_the_published_formulas(name: str, limit: float) -> None:
+    log = (world := World(500, seed=8)).log(predicted=world.mean + 0.3)
+    rows = LIMITED[name](log, limit) if name in LIMITED else ROWS[name](log)
+    assert rows.mean() == pytest.approx(published(name, log, limit), abs=1e-9)
+
+
+def test_a_limit_that_binds_nowhere_gives_the_unlimited_estimator() -> None:
+    log = (world := World(500, seed=9)).log(predicted=world.mean)
+    assert clipped_ips_rows(log, 1e9) == pytest.approx(ips_rows(log))
+    assert switch_dr_rows(log, 1e9) == pytest.approx(dr_rows(log))
+    assert dros_rows(log, 1e15) == pytest.approx(dr_rows(log), abs=1e-6)
+    assert dros_rows(log, 1e-15) == pytest.approx(dm_rows(log), abs=1e-6)
+
+
+def heavy(rows: int, seed: int) -> tuple[Log, float]:
+    """The best action is chosen by the log once in a hundred times: weights of 100, and a model that is off by a little."""
+    rng = np.random.default_rng(seed)
+    prob = np.where(rng.random(rows) < 0.5, 0.01, 0.5)
+    hit = (rng.random(rows) < prob).astype(float)
+    reward = np.where(hit == 1, 2.0, 1.0) + rng.normal(0, 2.0, rows)
+    return Log(reward, hit, np.where(hit == 1, prob, 1 - prob), np.where(hit == 1, 2.1, 1.0), np.full(rows, 2.1)), 2.0
+
+
+def test_shrinkage_chosen_from_the_data_errs_less_than_dr_where_weights_are_heavy() -> None:
+    errors: dict[str, list[float]] = {name: [] for name in ("dr", "switch_dr", "dros")}
+    for seed in range(60):
+        log, truth = heavy(800, seed)
+        for name, seen in errors.items():
+            seen.append((ROWS[name](log).mean() - truth) ** 2)
+    assert np.mean(errors["dros"]) < 0.5 * np.mean(errors["dr"])
+    assert np.mean(errors["switch_dr"]) <= np.mean(errors["dr"])
+
+
+def test_a_control_variate_takes_noise_out_and_leaves_the_truth_in() -> None:
+    plain, less = [], []
+    for seed in range(100):
+        log = (world := World(2_000, seed=seed)).log()
+        log = replace(log, reward=world.reward + 5.0)
+        plain.append(policy_value(log, "ips").value)
+        less.append(policy_value(log, how=How("ips", control_variate=True)).value)
+    assert np.std(less) < 0.4 * np.std(plain)
+    assert np.mean(less) == pytest.approx(TRUTH + 5.0, abs=0.03)
+
+
+def test_rows_of_one_contact_count_once() -> None:
+    log = World(400, seed=10).log()
+    five = Log(*(np.repeat(part, 5) for part in (log.reward, log.target_prob, log.selection_prob)))
+    contact = np.repeat(np.arange(400), 5)
+    one, by_contact = policy_value(log, "ips"), policy_value(five, how=How("ips", contact=contact))
+    assert by_contact.standard_error == pytest.approx(one.standard_error, rel=1e-9)
+    assert policy_value(five, "ips").standard_error < 0.5 * one.standard_error  # what believing five copies would claim
+    drawn = policy_value(five, how=How("ips", contact=contact, rng=np.random.default_rng(3)))
+    assert (drawn.low, drawn.high) == pytest.approx((one.low, one.high), abs=0.2 * (one.high - one.low))
+
+
+def test_a_plan_is_worth_its_contacts_times_the_mean() -> None:
+    log = (world := World(5_000, seed=11)).log(predicted=world.mean)
+    found, mean = plan_value(log, 200_000), policy_value(log)
+    assert found.value == pytest.approx(200_000 * mean.value)
+    assert found.low <= 200_000 * TRUTH <= found.high
+
+
+def test_the_rows_that_are_said_to_be_needed_are_enough() -> None:
+    world = World(300, seed=12)
+    nearly = np.where(np.arange(300) % 3 == 0, 2, world.best)
+    gain = policy_gain(world.log(), world.log(policy=nearly), "snips")
+    more = rows_needed(gain, 300)
+    assert gain.low < 0 < gain.value and more is not None and more > 0
+    reach = (gain.value - gain.low) * np.sqrt(300 / (300 + more))
+    assert 0.0 <= gain.value - reach < 0.01 * gain.value
+    assert rows_needed(policy_gain(HAND, HAND), 4) is None  # nothing to show
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        (Log(np.ones(500), np.ones(500), np.full(500, 1.0)), []),
+        (Log(np.ones(500), np.zeros(500), np.full(500, 0.5)), ["nothing that the policy does was ever logged"]),
+        (Log(np.ones(50), np.ones(50), np.full(50, 1.0)), ["as much about the policy as 50 rows"]),
+        (
+            Log(np.ones(900), np.r_[np.ones(10), np.zeros(890)], np.r_[[0.001], np.full(899, 0.5)]),
+            ["rows would", "only 1.1%", "a single row"],
+        ),
+        (Log(np.ones(900), np.r_[np.ones(450), np.zeros(450)], np.full(900, 0.9)), ["the policy does what was never tried"]),
+    ],
+)
+def test_weak_witnesses_are_named(log: Log, words: list[str]) -> None:
+    warnings = overlap_warnings(log)
+    assert all(any(word in warning for warning in warnings) for word in words)
+    assert bool(warnings) == bool(words)
+
+
 def test_overlap_by_hand() -> None:
     found = overlap(HAND)
     assert (found.effective_sample_size, found.matched, found.mean_weight, found.max_weight) == (36 / 20, 0.5, 1.5, 4.0)
@@ -129,7 +258,7 @@ def test_a_gain_is_known_better_than_the_values_it_is_the_difference_of() -> Non
 
 def test_the_bootstrap_agrees_with_the_normal_interval_on_many_rows() -> None:
     log = World(5_000, seed=7).log()
-    normal, drawn = policy_value(log, "snips"), policy_value(log, "snips", rng=np.random.default_rng(0))
+    normal, drawn = policy_value(log, "snips"), policy_value(log, how=How("snips", rng=np.random.default_rng(0)))
     assert (drawn.low, drawn.high) == pytest.approx((normal.low, normal.high), abs=0.1 * (normal.high - normal.low))
 
 
@@ -190,9 +319,9 @@ def test_a_log_that_makes_no_sense_is_refused(bad: dict[str, list[float]], messa
 
 def test_questions_that_a_log_cannot_answer_are_refused() -> None:
     log = Log(**GOOD)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="got none, and dm and dr need both"):
+    with pytest.raises(ValueError, match="got none, and dm, dr, switch_dr and dros need both"):
         policy_value(log, "dr")
-    with pytest.raises(ValueError, match=re.escape("estimator: got 'magic', expected one of ips, snips, dm, dr")):
+    with pytest.raises(ValueError, match=re.escape("estimator: got 'magic', expected one of ips, snips, clipped, dm, dr, switch_dr, dros")):
         policy_value(log, "magic")
     with pytest.raises(ValueError, match="no logged row agrees with the policy"):
         policy_value(replace(log, target_prob=np.zeros(2)), "snips")
