@@ -18,7 +18,7 @@ WORLDS, ROWS_EACH, ACTIONS = 1_000, 1_500, 4
 
 
 def drawn(number: int) -> tuple[Log, float]:
-    """One log of a policy that explores little, a policy to judge, its true value over the population, and a model that is somewhat wrong."""
+    """A log of a policy that explores little, with a model that is somewhat wrong; and the true value of the policy to judge."""
     rng = np.random.default_rng([number, 0x0FF])
     slopes, level = rng.normal(0.0, 0.8, (3, ACTIONS)), rng.normal(-1.5, 0.5, ACTIONS)
     many, truth = rng.normal(size=(40_000, 3)), 0.0
