@@ -9,6 +9,9 @@ Each measure is a per-row quantity first, then a number, then an interval: so th
 ``off_policy_log.py`` a log as one policy sees it, and how much of it speaks about that policy
 ``off_policy.py``     what a policy would have earned, from what another one logged, row by row: IPS to DR with shrinkage
 ``policy_values.py``  the value of a policy, its gain over another, the money of a plan
+``lift.py``             treated against control: what contacting was worth a contact and in all, of the programme and of each layer
+``cuped.py``            less noise from what was known before
+``launching.py``        what a comparison can show, told before it is made; groups that are not what they were meant to be
 ``uplift_curves.py``  does the ranking by uplift find those who respond because of us? Qini, uplift at a share
 ===================== ===========================================================================================
 

@@ -61,8 +61,7 @@ def asymptotic_sequence(per_row: npt.ArrayLike, *, level: float = LEVEL, tightes
     centred = rows - rows[0]
     running = np.cumsum(centred) / t
     spread = np.sqrt(np.maximum(np.cumsum(centred**2) / t - running**2, 0.0))
-    rho2 = (-2.0 * np.log(alpha) + np.log(-2.0 * np.log(alpha) + 1.0)) / max(tightest_at, 1)
-    reach = spread * np.sqrt(2.0 * (t * rho2 + 1.0) / (t**2 * rho2) * np.log(np.sqrt(t * rho2 + 1.0) / alpha))
+    reach = spread * _per_spread(t, alpha, tightest_at)
     reach[0] = np.inf  # one row has no spread
     return Sequence(mean, mean - reach, mean + reach)
 
@@ -109,6 +108,24 @@ def bounded_sequence(per_row: npt.ArrayLike, bounds: tuple[float, float], *, lev
     reach = (np.log(2.0 / alpha) + np.cumsum(4.0 * (z - known_mean) ** 2 * (-np.log1p(-bet) - bet) / 4.0)) / weighed
     low, high = np.maximum.accumulate(np.maximum(centre - reach, 0.0)), np.minimum.accumulate(np.minimum(centre + reach, 1.0))
     return Sequence(lowest + width * centre, lowest + width * low, lowest + width * high)
+
+
+def asymptotic_reach(spread: float, rows: int, *, level: float = LEVEL, tightest_at: int = 1_000) -> float:
+    """How far `asymptotic_sequence` reaches to either side after `rows` rows of that standard deviation.
+
+    For an estimate that is no plain mean, its standard error times the square root of the rows stands in for the spread.
+
+    Examples
+    --------
+    >>> round(asymptotic_reach(1.0, 1_000) / float(1.96 / np.sqrt(1_000)), 2)
+    1.55
+    """
+    return float(spread * _per_spread(np.array([float(rows)]), _alpha(level), tightest_at)[0])
+
+
+def _per_spread(t: FloatArray, alpha: float, tightest_at: int) -> FloatArray:
+    rho2 = (-2.0 * np.log(alpha) + np.log(-2.0 * np.log(alpha) + 1.0)) / max(tightest_at, 1)
+    return np.asarray(np.sqrt(2.0 * (t * rho2 + 1.0) / (t**2 * rho2) * np.log(np.sqrt(t * rho2 + 1.0) / alpha)))
 
 
 def _alpha(level: float) -> float:
