@@ -74,11 +74,12 @@ def known_contacts(workspace_dir: Path, as_of: np.datetime64) -> npt.NDArray[np.
     """The ids of the contacts known by `as_of`, in alphabetical order."""
     with connect() as connection:
         open_tables(connection, workspace_dir / "data")
-        column = connection.sql(f"{_population(as_of)} ORDER BY contact_id").to_arrow_table().column("contact_id")
+        column = connection.sql(f"{population_sql(as_of)} ORDER BY contact_id").to_arrow_table().column("contact_id")
     return np.array(column.to_pylist(), dtype=object)
 
 
-def _population(as_of: np.datetime64) -> str:
+def population_sql(as_of: np.datetime64) -> str:
+    """SQL of the contacts known by `as_of`, as (contact_id, as_of)."""
     moment = f"TIMESTAMP {literal(str(as_of.astype('datetime64[us]')))}"
     return f"""SELECT contact_id, {moment} AS as_of FROM contacts WHERE contact_id IS NOT NULL GROUP BY contact_id
         HAVING bool_or(valid_from IS NULL) OR min(valid_from) <= {known_at(moment)}"""
@@ -86,7 +87,7 @@ def _population(as_of: np.datetime64) -> str:
 
 def _population_and_interactions(as_of: np.datetime64) -> str:
     """SQL of the rows a workspace needs: every contact known by `as_of`, and every interaction's own as_of."""
-    return f"""{_population(as_of)}
+    return f"""{population_sql(as_of)}
         UNION SELECT contact_id, coalesce(as_of, occurred_at, TIMESTAMP {literal(str(TIMELESS))}) FROM interactions"""
 
 

@@ -1,20 +1,15 @@
-"""Reading contacts from the SQLite online store within microseconds.
+"""What an online store of packed vectors does, whichever server or file it is in.
 
-Feast's store keeps a contact's packed vector in its own table, under its own key. Serving reads that row without Feast: importing Feast
-takes seconds, and its read path a hundred times as long as the row itself. The layout of key and value is Feast's (entity key
-serialization version 3, protobuf), and a test holds the two together.
+A store holds versions: each materialisation writes a version of its own and becomes the current one in a single step, so that whoever
+reads sees all of the old one or all of the new one. Beside a contact's vector stands what happened lately (`features.online_recent`), from
+which a single event brings the vector up to date; such an event is noted too, until a materialisation knows it from the data.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import struct
-import threading
-from collections.abc import Sequence
-from pathlib import Path
-
-from decisioning.errors import Unavailable
-from features.sources import quoted
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 ONLINE_FILE = "state/online_store.db"
 """The embedded online store, within a workspace."""
@@ -22,90 +17,101 @@ ONLINE_FILE = "state/online_store.db"
 VIEW = "contact_features"
 """Feast's view of a contact's features; with the project before it, the name of its table."""
 
-VECTOR = "vector"
-"""The one feature that is stored for a contact: all of them, packed."""
 
-_STRING = 2  # feast.types.Value: ValueType.STRING
-_JOIN_KEY = b"contact_id"
-_KEY_PREFIX = struct.pack("<III", 1, _STRING, len(_JOIN_KEY)) + _JOIN_KEY + struct.pack("<I", _STRING)
-_BYTES_FIELD = 0x0A  # protobuf: field 1 (bytes_val), length-delimited
-_MOST_KEYS = 500
+_Item = TypeVar("_Item")
 
 
-class SqliteVectors:
-    """The packed vectors of an online store in SQLite; one read-only connection a thread.
+class Stored(NamedTuple):
+    """What is kept of a contact: the packed vector, and what happened lately (None: only the vector is known)."""
+
+    contact_id: str
+    vector: bytes
+    recent: bytes | None
+
+
+class Kept(NamedTuple):
+    """A contact's vector and what happened lately; both None for a contact of whom nothing is kept."""
+
+    vector: bytes | None
+    recent: bytes | None
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """A materialisation.
 
     Parameters
     ----------
-    path : Path
-        The database of Feast's online store.
-    table : str
-        Feast's table of the view.
-    feature : str
-        The feature under which the vector is stored.
+    as_of : int
+        Until when (exclusive) its rows were known, microseconds since 1970 UTC.
+    contract_hash : str
+        The contract under which its vectors are packed.
+    contacts : int
+        How many contacts it holds.
+    materialized_at : int
+        When it became current, microseconds since 1970 UTC.
     """
 
-    def __init__(self, path: Path, table: str, feature: str) -> None:
-        self._path = path
-        self._feature = feature
-        self._table = quoted(table)
-        self._select = f"SELECT entity_key, value FROM {self._table} WHERE feature_name = ? AND entity_key IN "
-        self._local = threading.local()
+    as_of: int
+    contract_hash: str
+    contacts: int
+    materialized_at: int
+
+
+Change: TypeAlias = Callable[[Kept], Kept | None]
+"""What becomes of a contact's vector; None: nothing."""
+
+Carried: TypeAlias = Callable[[bytes], tuple[str, Change] | None]
+"""What a noted event does in a new version, as (contact_id, change); None where the new version knows it already."""
+
+
+class OnlineVectors(Protocol):
+    """Packed vectors of contacts; every method raises `Unavailable` where the store cannot be reached."""
 
     def read(self, contact_ids: Sequence[str]) -> list[bytes | None]:
-        """The vectors of contacts in their order; None where there is none.
+        """The vectors of contacts in their order, all of one version; None where there is none."""
+
+    def current(self) -> Materialised | None:
+        """The materialisation that is read; None where there was none."""
+
+    def replace(self, rows: Iterable[Sequence[Stored]], about: Materialised, carried: Carried) -> int:
+        """Write a new version from batches of rows and let it be the current one; returns the contacts.
 
         Raises
         ------
-        Unavailable
-            Where the store cannot be read.
+        Conflict
+            Where another process began to write a version meanwhile: then that one counts.
         """
-        keys = [entity_key(contact_id) for contact_id in contact_ids]
-        vectors: dict[bytes, bytes] = {}
-        try:
-            connection = self._connection()
-            for start in range(0, len(keys), _MOST_KEYS):
-                some = keys[start : start + _MOST_KEYS]
-                sql = f"{self._select}({','.join('?' * len(some))})"
-                vectors.update(connection.execute(sql, (self._feature, *some)).fetchall())
-        except sqlite3.Error as error:
-            raise Unavailable("the online store cannot be read", field=str(self._path.name), got=str(error)) from error
-        return [bytes_value(vectors[key]) if key in vectors else None for key in keys]
 
-    def any(self) -> bytes | None:
-        """One of the vectors; None where there is no store, no table or no row."""
-        if not self._path.exists():
-            return None
-        try:
-            row = self._connection().execute(f"SELECT value FROM {self._table} WHERE feature_name = ? LIMIT 1", (self._feature,)).fetchone()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return None
-            raise Unavailable("the online store cannot be read", field=str(self._path.name), got=str(error)) from error
-        return bytes_value(row[0]) if row else None
+    def write(self, rows: Iterable[tuple[str, bytes]], about: Materialised) -> None:
+        """Write vectors into the current version, or into a first one; what happened lately stays."""
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, check_same_thread=False)
-            self._local.connection = connection
-        return connection
+    def change(self, contact_id: str, change: Change, note: bytes) -> bool:
+        """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed."""
+
+    def clear(self) -> None:
+        """Remove every version and every note."""
 
 
-def entity_key(contact_id: str) -> bytes:
-    """Feast's serialized entity key of a contact."""
-    value = contact_id.encode()
-    return _KEY_PREFIX + struct.pack("<I", len(value)) + value
+def key_of(contact_id: str) -> bytes:
+    """The bytes that stand for a contact id; even an id that is no valid Unicode has some.
+
+    Examples
+    --------
+    >>> key_of("ż"), key_of(chr(0xD800))
+    (b'\\xc5\\xbc', b'\\xed\\xa0\\x80')
+    """
+    return contact_id.encode("utf-8", "surrogatepass")
 
 
-def bytes_value(serialized: bytes) -> bytes | None:
-    """The bytes in a serialized Feast value; None where it holds something else."""
-    if not serialized or serialized[0] != _BYTES_FIELD:
-        return None
-    length, shift, position = 0, 0, 1
-    while True:
-        byte = serialized[position]
-        length |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return serialized[position : position + length]
+def at_most(size: int, batches: Iterable[Sequence[_Item]]) -> Iterator[Sequence[_Item]]:
+    """Batches cut so that none is longer than `size`.
+
+    Examples
+    --------
+    >>> list(at_most(2, [[1, 2, 3], [4]]))
+    [[1, 2], [3], [4]]
+    """
+    for batch in batches:
+        for start in range(0, len(batch), size):
+            yield batch[start : start + size]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,8 +25,11 @@ from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
 from features.columns import Ids, Moments, as_column, same, unique_pairs
 from features.contract import FeatureContract
-from features.online import ONLINE_FILE, VECTOR, VIEW, SqliteVectors
-from features.packing import Packing, contract_hash_of
+from features.online import ONLINE_FILE, VIEW, Change, Materialised, OnlineVectors
+from features.online_events import OnlineFeatures, fact_of, note_of
+from features.online_recent import DAY, Fact
+from features.online_sqlite import SqliteVectors
+from features.packing import NULL_INT, Packing, as_of_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,10 +41,20 @@ ROWS_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class OnlineConfig:
-    """Where online features are: an embedded SQLite file, or a Redis server by its connection string."""
+    """Where online features are: an embedded SQLite file, or a Redis server by its connection string.
+
+    Parameters
+    ----------
+    type : {"sqlite", "redis"}
+    connection_string : str, optional
+        Of a Redis server, as `features.online_redis_client.redis_settings` takes it.
+    max_age_days : float, optional
+        What was known longer ago than this is not answered: the contact counts as not found.
+    """
 
     type: Literal["sqlite", "redis"] = "sqlite"
     connection_string: str | None = None
+    max_age_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,8 @@ class FeatureDoor:
         self._online = online
         self._built: Built | None = None
         self._feast: FeatureStore | None = None
-        self._reader: _OnlineReader | None = None
+        self._packing: Packing | None = None
+        self._events: OnlineFeatures | None = None
 
     @property
     def contract(self) -> FeatureContract:
@@ -88,7 +103,7 @@ class FeatureDoor:
             No contacts; data or a query that cannot be used; another process is building.
         """
         self._built = build_rows(self._workspace, as_of, progress=progress)
-        self._reader = None
+        self._packing = self._events = None
         if progress:
             progress("registry")
         with _quiet():
@@ -138,24 +153,46 @@ class FeatureDoor:
     def materialize(self) -> int:
         """Put every contact's newest row into the online store, in place of what was there; returns the contacts.
 
+        Whoever reads meanwhile sees all of the old rows or all of the new ones. Events that were applied one by one and that the data do
+        not know yet are applied to the new rows as well.
+
         Raises
         ------
         Unavailable
             Where the online store cannot be reached.
+        Conflict
+            Where another process began to materialise meanwhile.
         """
+        from features.online_rows import OnlineRows
+
         built = self._current()
-        contact_ids = known_contacts(self._workspace, built.as_of)
+        self._add_unknown(built)
+        features = OnlineFeatures(built.contract)
+        cut = microseconds(built.as_of)
+        with OnlineRows(self._workspace, built) as rows:
+            known = rows.known_until()
+
+            def carried(note: bytes) -> tuple[str, Change] | None:
+                contact_id, fact = fact_of(note)
+                return None if fact.at <= known.get(fact.kind, NULL_INT) else (contact_id, features.after(fact, fact.at))
+
+            about = Materialised(cut, built.contract.hash, rows.contacts, microseconds(_now()))
+            contacts = self._vectors.replace(rows.chunks(), about, carried)
         with _quiet():
             store, view = self._store()
             as_of = built.as_of.astype(datetime).replace(tzinfo=UTC)
-            online_store: Any = store._get_provider().online_store
-            online_store.replace_vectors(store.config, view, self._vectors(contact_ids, built), as_of)
             store.registry.apply_materialization(view, self._project, as_of, as_of)
-        self._reader = None
-        return len(contact_ids)
+        self._packing = None
+        return contacts
 
-    def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
+    def online(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> tuple[Columns, BoolArray]:
         """What the online store holds of contacts: features in their order (NULL where unknown), and who was found.
+
+        Parameters
+        ----------
+        contact_ids : sequence of str
+        now : datetime64[us], optional
+            From when `OnlineConfig.max_age_days` counts; the clock's now by default.
 
         Raises
         ------
@@ -166,10 +203,50 @@ class FeatureDoor:
         Unavailable
             Where the store cannot be read.
         """
-        reader = self._reader
-        if reader is None:
-            reader = self._reader = self._open_online()
-        return reader.packing.unpack(reader.read(contact_ids))
+        packing = self._packing or self._open_online()
+        return packing.unpack(self.read(contact_ids, now=now))
+
+    def read(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> list[bytes | None]:
+        """The packed vectors of contacts in their order, None where there is none or it is too old; `Packing(contract)` unpacks them.
+
+        Raises
+        ------
+        Unavailable
+            Where the store cannot be read.
+        """
+        vectors = self._vectors.read(contact_ids)
+        days = self._online.max_age_days
+        if days is None:
+            return vectors
+        oldest = (_now() if now is None else now).astype("datetime64[us]") - np.timedelta64(round(days * DAY), "us")
+        return [None if vector is None or as_of_of(vector) < oldest else vector for vector in vectors]
+
+    def materialised(self) -> Materialised | None:
+        """What the online store holds: as of when, of how many contacts, under which contract, since when; None where there is nothing.
+
+        Raises
+        ------
+        Unavailable
+            Where the store cannot be read.
+        """
+        return self._vectors.current()
+
+    def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64) -> bool:
+        """Bring one contact's online features up to date with something that happened; returns whether they are.
+
+        They are then what a build as of just after `fact` would give, but for what `OnlineFeatures.kept` names. They are not where the
+        contact was written by other means than `materialize`, or under another contract.
+
+        Raises
+        ------
+        DataError
+            Where the fact lies in the future, or has a value that is no number.
+        Unavailable
+            Where the store cannot be written, or nothing was materialised.
+        """
+        if self._events is None:
+            self._events = OnlineFeatures(self.contract)
+        return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note_of(contact_id, fact))
 
     def skew(self, *, most_contacts: int = 1000) -> Mapping[str, float]:
         """Share of contacts, a feature, whose online value is not the offline one of the same as_of; 0 everywhere is right.
@@ -228,44 +305,46 @@ class FeatureDoor:
             for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
                 yield retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
 
-    def _vectors(self, contact_ids: Ids, built: Built) -> Iterator[tuple[str, bytes]]:
-        packing, start = Packing(built.contract), 0
-        for table in self._retrieved(contact_ids, np.full(len(contact_ids), built.as_of)):
-            moments = np.full(table.num_rows, built.as_of)
-            yield from zip(contact_ids[start : start + table.num_rows], packing.pack(table, moments), strict=True)
-            start += table.num_rows
+    def _add_unknown(self, built: Built) -> None:
+        """Build the rows of contacts that came in after the build."""
+        import pyarrow as pa
 
-    def _open_online(self) -> _OnlineReader:
-        packing = Packing(self.contract)
+        contact_ids = pa.array(known_contacts(self._workspace, built.as_of), pa.string())
+        moments = pa.array(np.full(len(contact_ids), built.as_of.astype("datetime64[us]")))
+        add_missing(self._workspace, built, pa.table({"contact_id": contact_ids, "as_of": moments}))
+
+    @cached_property
+    def _vectors(self) -> OnlineVectors:
         if self._online.type == "redis":
-            return _OnlineReader(packing, self._through_feast())
-        vectors = SqliteVectors(self._workspace / ONLINE_FILE, f"{self._project}_{VIEW}", VECTOR)
-        sample = vectors.any()
-        if sample is None:
+            from features.online_redis import RedisVectors
+            from features.online_redis_client import DEFAULT_ADDRESS
+
+            return RedisVectors(self._online.connection_string or DEFAULT_ADDRESS, self._project)
+        return SqliteVectors(self._workspace / ONLINE_FILE, f"{self._project}_{VIEW}")
+
+    def _open_online(self) -> Packing:
+        """The layout of the vectors, once the store is known to hold vectors of this contract."""
+        held = self.materialised()
+        if held is None:
             raise NotFound("no features are in the online store", hint="run nudge features materialize")
-        if not packing.fits(sample):
+        if held.contract_hash != self.contract.hash:
             raise ContractMismatch(
                 "the online store holds features of another contract",
-                got=contract_hash_of(sample),
+                got=held.contract_hash,
                 allowed=self.contract.hash,
                 hint="run nudge features materialize",
             )
-        return _OnlineReader(packing, vectors.read)
-
-    def _through_feast(self) -> Callable[[Sequence[str]], list[bytes | None]]:
-        """How Feast's own client reads vectors; opened once, for a server's life."""
-        with _quiet():
-            store, view = self._store()
-            online_store: Any = store._get_provider().online_store
-        return lambda contact_ids: list(online_store.read_vectors(store.config, view, contact_ids))
+        self._packing = Packing(self.contract)
+        return self._packing
 
 
-@dataclass(frozen=True)
-class _OnlineReader:
-    """An online store that was opened under a contract."""
+def microseconds(moment: np.datetime64) -> int:
+    """Microseconds since 1970 UTC."""
+    return int(moment.astype("datetime64[us]").astype(np.int64))
 
-    packing: Packing
-    read: Callable[[Sequence[str]], list[bytes | None]]
+
+def _now() -> np.datetime64:
+    return np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
 
 
 @contextmanager

@@ -41,10 +41,11 @@ class OfflineStore(_Frozen):
 
 
 class OnlineStore(_Frozen):
-    """Where features for serving are kept."""
+    """Where features for serving are kept, and how long ago they may have been known at most."""
 
     type: Literal["sqlite", "redis"] = "sqlite"
     connection_string: str | None = None
+    max_age_days: Annotated[float, Field(gt=0.0, le=36500.0, allow_inf_nan=False)] | None = None
 
 
 class Stores(_Frozen):

@@ -62,5 +62,7 @@ def ensure_online(workspace: Workspace, progress: Say) -> None:
 
 
 def _online_key(workspace: Workspace, built: Built) -> str:
+    from features.packing import FORMAT
+
     store = workspace.config.stores.online
-    return f"{built.fingerprint} {built.as_of} {store.type} {store.connection_string}"
+    return f"{built.fingerprint} {built.as_of} {store.type} {store.connection_string} {FORMAT}"

@@ -98,7 +98,8 @@ class Workspace:
 
         online = self.config.stores.online
         self._state()
-        return FeatureDoor(self.folder, project=self.config.name, online=OnlineConfig(online.type, online.connection_string))
+        where = OnlineConfig(online.type, online.connection_string, online.max_age_days)
+        return FeatureDoor(self.folder, project=self.config.name, online=where)
 
     @cached_property
     def tracker(self) -> Tracker:

@@ -109,7 +109,7 @@ def open_store(workspace_dir: Path, project: str, online_type: str, connection_s
         )
         return FeatureStore(config=config)
     except (FeastExtrasDependencyImportError, FeastModuleImportError) as error:
-        raise Unavailable("the online store's client is not installed", got=online_type, hint="pip install 'feast[redis]'") from error
+        raise Unavailable("the online store's client is not installed", got=online_type, hint="pip install 'nudge-nba[redis]'") from error
 
 
 def apply(store: FeatureStore, contract: FeatureContract, rows: str) -> FeatureView:

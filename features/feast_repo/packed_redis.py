@@ -1,25 +1,21 @@
-"""Feast's Redis online store with one packed vector a contact; needs Feast's extra ``redis``."""
+"""Feast's Redis online store with one packed vector a contact; needs the extra ``redis``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
-from feast import FeatureView, RepoConfig
+from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
-from redis.exceptions import RedisError
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
-from decisioning.errors import Unavailable
 from features.feast_repo.packed_store import PackedStore
-
-ROWS_AT_ONCE = 10_000
-"""Feast sends one batch as one pipeline: what bounds its memory."""
+from features.online_redis import RedisVectors
+from features.online_redis_client import redis_settings
 
 
 class PackedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """Configuration of `PackedRedisOnlineStore`: that of Feast's Redis store."""
+    """Configuration of `PackedRedisOnlineStore`: that of Feast's Redis store; the connection string may be a URL too."""
 
     type: Literal["features.feast_repo.packed_redis.PackedRedisOnlineStore"] = "features.feast_repo.packed_redis.PackedRedisOnlineStore"  # type: ignore[assignment]
 
@@ -27,30 +23,20 @@ class PackedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 class PackedRedisOnlineStore(PackedStore, RedisOnlineStore):
     """Feast's Redis online store with one packed vector a contact."""
 
-    def replace_vectors(self, config: RepoConfig, table: FeatureView, vectors: Iterable[tuple[str, bytes]], as_of: datetime) -> None:
-        """Replace the contacts' vectors one by one; a contact who is no longer given keeps the last one.
+    _packed: RedisVectors | None = None
 
-        Raises
-        ------
-        Unavailable
-            Where the server cannot be reached.
-        """
-        rest = iter(vectors)
-        try:
-            while some := list(islice(rest, ROWS_AT_ONCE)):
-                self.write_vectors(config, table, some, as_of)
-        except RedisError as error:
-            raise Unavailable("the online store cannot be written", field="stores.online", got=str(error)) from error
+    def _vectors(self, config: RepoConfig) -> RedisVectors:
+        if self._packed is None:
+            self._packed = RedisVectors(config.online_store.connection_string, config.project)
+        return self._packed
 
-    def read_vectors(self, config: RepoConfig, table: FeatureView, contact_ids: Sequence[str]) -> list[bytes | None]:
-        """The packed vectors of contacts; None where there is none.
+    # For the views that pass through, and so that a URL does for them as well.
+    def _get_client(self, online_store_config: Any) -> Redis:
+        if self._client is None:
+            self._client = Redis(**redis_settings(online_store_config.connection_string))
+        return self._client
 
-        Raises
-        ------
-        Unavailable
-            Where the server cannot be reached.
-        """
-        try:
-            return super().read_vectors(config, table, contact_ids)
-        except RedisError as error:
-            raise Unavailable("the online store cannot be read", field="stores.online", got=str(error)) from error
+    async def _get_client_async(self, online_store_config: Any) -> AsyncRedis:
+        if self._client_async is None:
+            self._client_async = AsyncRedis(**redis_settings(online_store_config.connection_string))
+        return self._client_async

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from decisioning.vocabulary import DTYPES, Dtype
 from features.contract import FeatureContract, FeatureSpec
-from features.packing import Packing, contract_hash_of
+from features.packing import Packing, as_of_of, contract_hash_of
 
 ARROW = {
     "bool": pa.bool_(),
@@ -62,6 +62,47 @@ def test_every_value_of_every_dtype_comes_back_exactly(data: st.DataObject, size
     assert set(columns) == set(EVERY.names)
     for name, values in rows.items():
         np.testing.assert_array_equal(columns[name], expected([None, *values], EVERY.dtypes[name]), strict=True)
+
+
+def in_own_type(value: Any, dtype: Dtype) -> Any:
+    return value.replace(tzinfo=UTC) if dtype == "timestamp" and value is not None else value
+
+
+@given(st.data())
+def test_the_values_of_one_vector_come_back_each_in_its_own_type(data: st.DataObject) -> None:
+    whole = st.integers(-(2**63) + 1, 2**63 - 1)
+    row = {s.name: data.draw(st.none() | (whole if s.dtype == "int" else VALUES[s.dtype])) for s in EVERY.specs}
+    table = pa.table({name: pa.array([value], type=ARROW[EVERY.dtypes[name]]) for name, value in row.items()})
+    packing = Packing(EVERY)
+    [vector] = packing.pack(table, np.array(["2026-01-01"], dtype="datetime64[us]"))
+    values = packing.values(vector)
+    assert values == {name: in_own_type(value, EVERY.dtypes[name]) for name, value in row.items()}
+    assert all(type(value) is type(row[name]) for name, value in values.items())
+    assert as_of_of(vector) == np.datetime64("2026-01-01", "us")
+
+
+def test_a_vector_that_does_not_fit_has_no_values_and_the_null_vector_has_none_but_null() -> None:
+    packing = Packing(EVERY)
+    assert packing.values(None) is None
+    assert packing.values(b"nonsense") is None
+    assert packing.values(packing.null) == dict.fromkeys(EVERY.names)
+
+
+def test_a_time_that_python_cannot_hold_is_null_among_values_and_exact_in_columns() -> None:
+    packing = Packing(contract_of({"at": "timestamp"}))
+    far = np.array(["29000-01-01"], dtype="datetime64[us]")
+    vectors = packing.pack(pa.table({"at": pa.array(far)}), np.array(["2026-01-01"], dtype="datetime64[us]"))
+    assert packing.values(vectors[0]) == {"at": None}
+    assert packing.unpack(vectors)[0]["at"] == far
+
+
+def test_changed_values_are_changed_and_the_others_stay() -> None:
+    packing = Packing(EVERY)
+    changes: dict[str, float | None] = {"float_a": 0.1, "int_a": 2**62, "bool_b": 1.0, "timestamp_a": 86_400_000_000}
+    vector = packing.changed(packing.null, changes, 5)
+    wanted = {"float_a": 0.1, "int_a": 2**62, "bool_b": True, "timestamp_a": datetime(1970, 1, 2, tzinfo=UTC)}
+    assert packing.values(vector) == dict.fromkeys(EVERY.names) | wanted
+    assert packing.changed(vector, dict.fromkeys(changes), int(as_of_of(packing.null).astype(int))) == packing.null
 
 
 def test_a_vector_of_another_contract_counts_as_not_found() -> None:

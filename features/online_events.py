@@ -1,0 +1,260 @@
+"""One event brings a contact's online features up to date, by the same definitions as the features that are built offline.
+
+After an event the packed vector holds, in every feature that is computed from the contact's own events, touches and outcomes, what a
+build as of just after the event would give. Attributes stay as they were materialised, and so do consents, what the contacts of a firm did
+together and the workspace's own queries: `OnlineFeatures.kept` names them.
+
+The definitions are read from the feature contract itself (source, unit, window), so serving needs no data and no database to know them; a
+test holds them to the offline build, event after event.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from decisioning.errors import DataError
+from features.contract import FeatureContract, FeatureSpec
+from features.online import Change, Kept
+from features.online_recent import (
+    CHANNEL,
+    DAY,
+    EVENT,
+    NEGATIVE,
+    POSITIVE,
+    PURCHASE,
+    TOUCH,
+    TOUCH_CHANNEL,
+    TYPE,
+    Codes,
+    Fact,
+    Recent,
+)
+from features.packing import Packing, as_of_of
+from features.shapes import ZERO_IF_NONE
+from features.streams import MONEY_UNIT
+
+MOST_AHEAD = 300_000_000
+"""How far ahead of now (microseconds) a fact may claim to have happened: clocks differ."""
+
+Computed: TypeAlias = Callable[["Windows"], float | None]
+
+_PLAIN_COUNT = re.compile(r"(events|touches|responses|negative_outcomes)_\d+d")
+
+
+class Windows:
+    """What happened to a contact as of a moment, by window; each window is counted once."""
+
+    def __init__(self, recent: Recent, as_of: int) -> None:
+        self.recent, self.as_of = recent, as_of
+        self._moments = recent.facts["moment"]
+        self._counts: dict[tuple[str, int], npt.NDArray[np.intp]] = {}
+
+    def count(self, what: str, code: int, window_days: int) -> int:
+        """How many facts of the window have `code` in `what` (kind, type or channel)."""
+        key = (what, window_days)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = np.bincount(self.recent.facts[what][self._begin(window_days) :])
+        return int(counts[code]) if code < len(counts) else 0
+
+    def money(self, window_days: int) -> int:
+        """Money of the window's purchases in millionths."""
+        return int(self.recent.facts["money"][self._begin(window_days) :].sum())
+
+    def purchase_days(self, window_days: int) -> int:
+        """Purchase days that began in the window."""
+        return int(len(self.recent.days) - np.searchsorted(self.recent.days, self.as_of - window_days * DAY))
+
+    def days_since(self, moment: int | None) -> float | None:
+        """Days from a moment to as_of."""
+        return None if moment is None else (self.as_of - moment) / float(DAY)
+
+    def _begin(self, window_days: int) -> int:
+        return int(np.searchsorted(self._moments, self.as_of - window_days * DAY))
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """The features of a contract that single facts bring up to date.
+
+    Parameters
+    ----------
+    contract : FeatureContract
+    """
+
+    contract: FeatureContract
+
+    @cached_property
+    def packing(self) -> Packing:
+        """The layout of the vectors."""
+        return Packing(self.contract)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """How types and channels are kept."""
+        return Codes.of(self.contract)
+
+    @cached_property
+    def computed(self) -> dict[str, Computed]:
+        """What is brought up to date, by name."""
+        found = ((spec.name, _definition(spec, self.codes)) for spec in self.contract.specs)
+        return {name: definition for name, definition in found if definition is not None}
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """The features that stay as they were materialised."""
+        return tuple(name for name in self.contract.names if name not in self.computed)
+
+    @cached_property
+    def longest(self) -> int:
+        """The longest window in microseconds."""
+        return DAY * max((spec.window_days or 0 for spec in self.contract.specs if spec.name in self.computed), default=0)
+
+    @cached_property
+    def unknown(self) -> bytes:
+        """The vector of a contact of whom nothing is known before anything happened: as the offline build has it."""
+        # What is never NULL is 0 where nothing happened: counts, money, consents.
+        zeros = {spec.name: 0 for spec in self.contract.specs if spec.null_rule.startswith("never") and spec.dtype != "string"}
+        return self.packing.changed(self.packing.null, zeros, 0)
+
+    def after(self, fact: Fact, now: int) -> Change:
+        """What `fact` makes of a contact's vector at `now` (microseconds since 1970 UTC).
+
+        The vector is then as of just after the fact, of now, or of the moment of which it was before: whichever is latest.
+
+        Raises
+        ------
+        DataError
+            Where the fact has a value that is no number, or lies in the future.
+        """
+        if fact.value is not None and not np.isfinite(fact.value):
+            raise DataError("not an amount of money", field="value", got=fact.value, allowed="a finite number")
+        if fact.at > now + MOST_AHEAD:
+            raise DataError(
+                "happened in the future",
+                field="occurred_at",
+                got=str(np.datetime64(fact.at, "us")),
+                allowed=f"not after {np.datetime64(now, 'us')}",
+            )
+        return partial(self._after, fact, now)
+
+    def _after(self, fact: Fact, now: int, kept: Kept) -> Kept | None:
+        if not self.computed or (kept.vector is not None and not self.packing.fits(kept.vector)):
+            return None
+        if kept.vector is not None and kept.recent is None:
+            return None
+        vector = kept.vector or self.unknown
+        recent = Recent.nothing(self.codes) if kept.recent is None else Recent.from_bytes(kept.recent, self.codes)
+        if recent is None:
+            return None
+        before = int(as_of_of(vector).astype(np.int64)) if kept.vector is not None else fact.at
+        as_of = max(now, fact.at + 1, before)
+        recent = recent.after(fact, self.codes, as_of - self.longest)
+        windows = Windows(recent, as_of)
+        values = {name: compute(windows) for name, compute in self.computed.items()}
+        return Kept(self.packing.changed(vector, values, as_of), recent.to_bytes(self.codes))
+
+
+def note_of(contact_id: str, fact: Fact) -> bytes:
+    """A fact as it is noted until the data know it."""
+    return json.dumps([contact_id, asdict(fact)], separators=(",", ":")).encode()
+
+
+def fact_of(note: bytes) -> tuple[str, Fact]:
+    """What `note_of` noted: (contact_id, fact)."""
+    contact_id, fact = json.loads(note)
+    return contact_id, Fact(**fact)
+
+
+# --- the definitions ------------------------------------------------------------------------------------------------------------------
+
+
+def _definition(spec: FeatureSpec, codes: Codes) -> Computed | None:
+    """How a feature is computed from what happened; None for one that is not."""
+    if spec.source.startswith(TYPE):
+        return _of_type(spec, codes.type_codes[spec.source.removeprefix(TYPE)])
+    for start, touch in ((CHANNEL, False), (TOUCH_CHANNEL, True)):
+        if spec.source.startswith(start):
+            return _counted("channel", codes.channel_codes[touch, spec.source.removeprefix(start)], spec)
+    if spec.source in ("events", "interactions", "outcomes") and _PLAIN_COUNT.fullmatch(spec.name) and spec.null_rule == ZERO_IF_NONE:
+        kinds = {"events": (EVENT, PURCHASE), "touches": (TOUCH,), "responses": (POSITIVE,), "negative": (NEGATIVE,)}
+        return _kinds(kinds[spec.name.split("_")[0]], spec)
+    named = _NAMED.get(spec.name)
+    return named[1] if named is not None and named[0] == spec.source else None
+
+
+def _counted(what: str, code: int, spec: FeatureSpec) -> Computed | None:
+    days = spec.window_days
+    return None if days is None else lambda w: w.count(what, code, days)
+
+
+def _kinds(kinds: tuple[int, ...], spec: FeatureSpec) -> Computed | None:
+    days = spec.window_days
+    return None if days is None else lambda w: sum(w.count("kind", kind, days) for kind in kinds)
+
+
+def _of_type(spec: FeatureSpec, code: int) -> Computed | None:
+    if spec.unit == "days":
+        return lambda w: w.days_since(w.recent.last_of_type(code))
+    return _counted("type", code, spec)
+
+
+def _tenure(w: Windows) -> float | None:
+    known, first = w.recent["first_known"], w.recent["first_event"]
+    moments = [moment for moment in (known if known is not None and known < w.as_of else None, first) if moment is not None]
+    return w.days_since(min(moments)) if moments else None
+
+
+def _response_rate(w: Windows) -> float | None:
+    touches = w.count("kind", TOUCH, 365)
+    return w.count("kind", POSITIVE, 365) / touches if touches else None
+
+
+def _first_day(w: Windows) -> int | None:
+    return int(w.recent.days[0]) // DAY * DAY if len(w.recent.days) else None
+
+
+def _last_day(w: Windows) -> int | None:
+    return int(w.recent.days[-1]) // DAY * DAY if len(w.recent.days) else None
+
+
+def _mean(w: Windows) -> float | None:
+    days = len(w.recent.days)
+    return (w.recent["money"] or 0) / float(MONEY_UNIT) / days if days else None
+
+
+def _gap(w: Windows) -> float | None:
+    first, last = _first_day(w), _last_day(w)
+    return None if first is None or last is None else float((last - first) // DAY)
+
+
+def _repeat_mean(w: Windows) -> float | None:
+    repeats = len(w.recent.days) - 1
+    money = (w.recent["money"] or 0) - (w.recent["first_day_money"] or 0)
+    return money / float(MONEY_UNIT) / repeats if repeats > 0 else None
+
+
+_NAMED: dict[str, tuple[str, Computed]] = {
+    "days_since_last_event": ("events", lambda w: w.days_since(w.recent["last_event"])),
+    "days_since_last_touch": ("interactions", lambda w: w.days_since(w.recent["last_touch"])),
+    "tenure_days": ("events, contacts.valid_from", _tenure),
+    "response_rate_365d": ("outcomes, interactions", _response_rate),
+    "purchase_count": ("events.value", lambda w: len(w.recent.days)),
+    "purchase_count_365d": ("events.value", lambda w: w.purchase_days(365)),
+    "purchase_value_365d": ("events.value", lambda w: w.money(365) / float(MONEY_UNIT)),
+    "purchase_value_mean": ("events.value", _mean),
+    "days_since_first_purchase": ("events.value", lambda w: w.days_since(_first_day(w))),
+    "days_since_last_purchase": ("events.value", lambda w: w.days_since(_last_day(w))),
+    "last_gap_days": ("events.value", _gap),
+    "repeat_purchase_days": ("events.value", lambda w: max(len(w.recent.days) - 1, 0)),
+    "repeat_purchase_value_mean": ("events.value", _repeat_mean),
+}
+"""The features that are one of a kind: source and definition by name."""

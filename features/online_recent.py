@@ -1,0 +1,239 @@
+"""What happened to a contact lately, beside the packed vector: enough to compute every window anew as of any later moment.
+
+::
+
+    8 bytes        as in the packed vector: format, the contract's hash, 0
+    2 x 4 bytes    how many purchase days, how many facts
+    8 bytes each   first_known, first_event, last_event, last_touch, money of all purchases, money of the first purchase day,
+                   then the last event of each type that has features of its own: microseconds since 1970 UTC, money in millionths;
+                   the smallest int64 where there is none
+    8 bytes each   the first purchase of each purchase day, in order
+    21 bytes each  the facts of the longest window, in order (`FACT`)
+
+Counts over all time are kept as such; only what a window may lose again is kept fact by fact.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from features.contract import FeatureContract
+from features.packing import NULL_INT
+from features.streams import MONEY_UNIT
+
+FORMAT = 1
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+
+FactKind: TypeAlias = Literal["event", "touch", "positive", "negative"]
+"""An event; an interaction with an action; an outcome by its behaviour."""
+
+EVENT, TOUCH, POSITIVE, NEGATIVE, PURCHASE = range(5)
+"""Kinds of kept facts; a purchase is an event with value > 0."""
+
+FACT = np.dtype([("moment", "<i8"), ("money", "<i8"), ("kind", "u1"), ("type", "<i2"), ("channel", "<i2")])
+"""A kept fact; the codes of `type` and `channel` are those of `Codes`."""
+
+MOST_MONEY, MOST_TOTAL = 2**56, 2**62
+"""A purchase of more, a total of more, is kept as so much: 72 thousand million, 4.6 million million."""
+
+SCALARS = ("first_known", "first_event", "last_event", "last_touch", "money", "first_day_money")
+
+_KINDS: dict[FactKind, int] = {"event": EVENT, "touch": TOUCH, "positive": POSITIVE, "negative": NEGATIVE}
+_COUNTS = struct.Struct("<II")
+_HEAD = 8 + _COUNTS.size
+
+Facts: TypeAlias = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that happened to a contact.
+
+    Parameters
+    ----------
+    kind : FactKind
+    at : int
+        When, microseconds since 1970 UTC.
+    event_type, channel : str or None
+    value : float or None
+        Money of an event.
+    """
+
+    kind: FactKind
+    at: int
+    event_type: str | None = None
+    channel: str | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The numbers under which a contract's event types and channels are kept; all others share one."""
+
+    prefix: bytes
+    types: tuple[str, ...]
+    channels: tuple[str, ...]
+    touch_channels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contract: FeatureContract) -> Codes:
+        """The codes of a contract: in the order of its features' sources."""
+        return cls(
+            bytes([FORMAT]) + bytes.fromhex(contract.hash) + b"\x00",
+            *(
+                tuple(dict.fromkeys(spec.source.removeprefix(start) for spec in contract.specs if spec.source.startswith(start)))
+                for start in (TYPE, CHANNEL, TOUCH_CHANNEL)
+            ),
+        )
+
+    @cached_property
+    def type_codes(self) -> dict[str | None, int]:
+        """Code of an event type."""
+        return {name: code for code, name in enumerate(self.types)}
+
+    @cached_property
+    def channel_codes(self) -> dict[tuple[bool, str | None], int]:
+        """Code of a channel, of a touch (True) or an event (False)."""
+        names = [(False, name) for name in self.channels] + [(True, name) for name in self.touch_channels]
+        return {name: code for code, name in enumerate(names)}
+
+    @property
+    def other_type(self) -> int:
+        """The code of every other type, and of what is no event."""
+        return len(self.types)
+
+    @property
+    def other_channel(self) -> int:
+        """The code of every other channel."""
+        return len(self.channels) + len(self.touch_channels)
+
+    @cached_property
+    def head(self) -> np.dtype[np.void]:
+        """Everything before the purchase days."""
+        scalars = [*SCALARS, *(f"type {code}" for code in range(len(self.types)))]
+        return np.dtype([("prefix", "V8"), ("days", "<u4"), ("facts", "<u4"), *((name, "<i8") for name in scalars)])
+
+    @cached_property
+    def scalars(self) -> struct.Struct:
+        """The numbers after the counts."""
+        return struct.Struct(f"<{len(SCALARS) + len(self.types)}q")
+
+
+TYPE, CHANNEL, TOUCH_CHANNEL = "events.event_type=", "events.channel=", "interactions.channel="
+"""What the source of a feature of one event type or one channel begins with."""
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What happened to one contact.
+
+    Parameters
+    ----------
+    scalars : tuple of (int or None)
+        As `SCALARS`, then the last event of each type.
+    days : array of int64
+        The first purchase of each purchase day, in order.
+    facts : array of FACT
+        In the order of their moments.
+    """
+
+    scalars: tuple[int | None, ...]
+    days: npt.NDArray[np.int64]
+    facts: Facts
+
+    @classmethod
+    def nothing(cls, codes: Codes) -> Recent:
+        """Of a contact to whom nothing happened."""
+        return cls((None,) * (len(SCALARS) + len(codes.types)), np.empty(0, dtype=np.int64), np.empty(0, dtype=FACT))
+
+    @classmethod
+    def from_bytes(cls, kept: bytes, codes: Codes) -> Recent | None:
+        """What `to_bytes` wrote; None where that was under another contract."""
+        if kept[:8] != codes.prefix:
+            return None
+        days, facts = _COUNTS.unpack_from(kept, 8)
+        scalars = tuple(None if number == NULL_INT else number for number in codes.scalars.unpack_from(kept, _HEAD))
+        begin = _HEAD + codes.scalars.size
+        return cls(scalars, np.frombuffer(kept, "<i8", days, begin), np.frombuffer(kept, FACT, facts, begin + 8 * days))
+
+    def to_bytes(self, codes: Codes) -> bytes:
+        """The bytes that `from_bytes` reads."""
+        scalars = codes.scalars.pack(*(NULL_INT if number is None else number for number in self.scalars))
+        counts = _COUNTS.pack(len(self.days), len(self.facts))
+        return b"".join((codes.prefix, counts, scalars, self.days.tobytes(), self.facts.tobytes()))
+
+    def __getitem__(self, name: str) -> int | None:
+        """One of `SCALARS`."""
+        return self.scalars[SCALARS.index(name)]
+
+    def last_of_type(self, code: int) -> int | None:
+        """The last event of a type."""
+        return self.scalars[len(SCALARS) + code]
+
+    def after(self, fact: Fact, codes: Codes, keep_from: int) -> Recent:
+        """What it is once `fact` happened too; facts before `keep_from` may be forgotten."""
+        kind, money = _KINDS[fact.kind], 0
+        if kind == EVENT and fact.value is not None and fact.value > 0:
+            kind, money = PURCHASE, min(millionths(fact.value), MOST_MONEY)
+        is_event = kind in (EVENT, PURCHASE)
+        type_code = codes.type_codes.get(fact.event_type, codes.other_type) if is_event else codes.other_type
+        channel_code = codes.channel_codes.get((kind == TOUCH, fact.channel), codes.other_channel)
+        new = np.array([(fact.at, money, kind, type_code, channel_code)], dtype=FACT)
+        moments = self.facts["moment"]
+        begin, place = np.searchsorted(moments, (keep_from, fact.at))
+        facts = self.facts[begin:] if fact.at < keep_from else np.concatenate((self.facts[begin:place], new, self.facts[place:]))
+        scalars = list(self.scalars)
+        if is_event:
+            scalars[1] = _least(scalars[1], fact.at)
+            scalars[2] = _greatest(scalars[2], fact.at)
+        if kind == TOUCH:
+            scalars[3] = _greatest(scalars[3], fact.at)
+        if is_event and type_code != codes.other_type:
+            scalars[len(SCALARS) + type_code] = _greatest(scalars[len(SCALARS) + type_code], fact.at)
+        changed = replace(self, facts=facts, scalars=tuple(scalars))
+        return changed._with_purchase(fact.at, money) if kind == PURCHASE else changed
+
+    def _with_purchase(self, at: int, money: int) -> Recent:
+        day, days = at // DAY, self.days // DAY
+        place = int(np.searchsorted(days, day))
+        first_day_money = self["first_day_money"] or 0
+        if not len(days) or day < days[0]:
+            first_day_money = money
+        elif day == days[0]:
+            first_day_money += money
+        if place < len(days) and days[place] == day:
+            new_days = self.days.copy()
+            new_days[place] = min(new_days[place], at)
+        else:
+            new_days = np.insert(self.days, place, at)
+        scalars = list(self.scalars)
+        scalars[4:6] = [min((self["money"] or 0) + money, MOST_TOTAL), min(first_day_money, MOST_TOTAL)]
+        return replace(self, scalars=tuple(scalars), days=new_days)
+
+
+def millionths(value: float) -> int:
+    """Money as the windows count it: whole millionths, a half away from zero.
+
+    Examples
+    --------
+    >>> millionths(0.1), millionths(2.5e-6)
+    (100000, 3)
+    """
+    scaled = value * MONEY_UNIT
+    whole = int(scaled)
+    return whole + (1 if scaled - whole >= 0.5 else 0)
+
+
+def _least(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
+
+
+def _greatest(one: int | None, other: int) -> int:
+    return other if one is None else max(one, other)

@@ -1,0 +1,254 @@
+"""What a materialisation writes, chunk after chunk: every known contact's packed vector, and what happened to the contact lately.
+
+The rows are those that were built offline, read as of the build's own as_of; the facts come from the same tables. Both are read in the
+order of the contacts, so memory is bounded by a chunk, however many contacts there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.build import TIMESTAMP_COLUMN, population_sql
+from features.built import Built
+from features.contract import stored_name
+from features.online import Stored
+from features.online_events import OnlineFeatures
+from features.online_recent import (
+    DAY,
+    EVENT,
+    FACT,
+    MOST_MONEY,
+    MOST_TOTAL,
+    NEGATIVE,
+    POSITIVE,
+    PURCHASE,
+    SCALARS,
+    TOUCH,
+    Codes,
+    FactKind,
+    Facts,
+)
+from features.packing import NULL_INT
+from features.shapes import TOUCHED
+from features.sources import connect, literal, open_tables, quoted
+from features.streams import MONEY_UNIT
+
+CONTACTS_AT_ONCE = 50_000
+"""Contacts of a chunk: what bounds a materialisation's memory."""
+
+MEMORY = "600MB"
+"""What DuckDB may use before it spills to disk."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+class OnlineRows:
+    """The rows of a build as an online store keeps them; a context manager that holds DuckDB's tables."""
+
+    def __init__(self, workspace_dir: Path, built: Built) -> None:
+        self._built = built
+        self._features = OnlineFeatures(built.contract)
+        self._cut = int(built.as_of.astype("datetime64[us]").astype(np.int64))
+        self._connection = connect(built.folder.parent)
+        self._connection.execute(f"SET memory_limit = '{MEMORY}'")
+        open_tables(self._connection, workspace_dir / "data")
+        _write_contacts(self._connection, built)
+        if self._features.computed:
+            _write_facts(self._connection, self._features.codes, self._cut)
+
+    def __enter__(self) -> OnlineRows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @property
+    def contacts(self) -> int:
+        """How many there are."""
+        [(contacts,)] = self._connection.execute("SELECT count(*) FROM known").fetchall()
+        return int(contacts)
+
+    def known_until(self) -> dict[FactKind, int]:
+        """The last moment of which the data know a fact of a kind, before the build's as_of; nothing for a kind they do not know at all."""
+        if not self._features.computed:
+            return {}
+        last = dict(self._connection.execute("SELECT kind, max(moment) FROM facts GROUP BY kind").fetchall())
+        kinds: dict[FactKind, tuple[int, ...]] = {"event": (EVENT, PURCHASE), "touch": (TOUCH,)}
+        kinds |= {"positive": (POSITIVE, NEGATIVE), "negative": (POSITIVE, NEGATIVE)}
+        found = {kind: [last[code] for code in codes if code in last] for kind, codes in kinds.items()}
+        return {kind: max(moments) for kind, moments in found.items() if moments}
+
+    def chunks(self) -> Iterator[list[Stored]]:
+        """Every known contact, in alphabetical order."""
+        for start in range(0, self.contacts, CONTACTS_AT_ONCE):
+            between = f"place >= {start} AND place < {start + CONTACTS_AT_ONCE}"
+            yield self._chunk(start, between)
+
+    def _chunk(self, start: int, between: str) -> list[Stored]:
+        names = self._built.contract.names
+        columns = ", ".join(f"rows.{quoted(stored_name(name))} AS {quoted(name)}" for name in names)
+        # The bounds are the contacts' own: with them DuckDB skips what a file, sorted by contact, holds of others.
+        bounds = f"SELECT min(contact_id) AS low, max(contact_id) AS high FROM known WHERE {between}"
+        [(low, high)] = self._connection.execute(bounds).fetchall()
+        table = self._connection.sql(
+            f"""SELECT known.contact_id, known.first_known, {columns}
+            FROM (SELECT * FROM read_parquet({literal(self._built.files)})
+                  WHERE contact_id >= {literal(low)} AND contact_id <= {literal(high)}
+                  AND CAST({TIMESTAMP_COLUMN} AS TIMESTAMP) = make_timestamp({self._cut})) rows
+            JOIN known ON rows.contact_id = known.contact_id WHERE {between} ORDER BY known.place"""
+        ).to_arrow_table()
+        vectors = self._features.packing.pack(table.select(list(names)), np.full(table.num_rows, self._built.as_of))
+        contact_ids = table.column("contact_id").to_pylist()
+        if not self._features.computed:
+            return [Stored(contact_id, vector, None) for contact_id, vector in zip(contact_ids, vectors, strict=True)]
+        facts = self._connection.sql(f"SELECT * FROM facts WHERE {between} ORDER BY place, moment").fetchnumpy()
+        first_known = pc.fill_null(table.column("first_known"), NULL_INT).to_numpy()
+        recent = _Chunk(self._features, facts, facts["place"].astype(np.int64) - start, self._cut).kept(first_known)
+        return [Stored(*row) for row in zip(contact_ids, vectors, recent, strict=True)]
+
+
+def _write_contacts(connection: duckdb.DuckDBPyConnection, built: Built) -> None:
+    """Create the table ``known``: the contacts known by the build's as_of, by their place in alphabetical order."""
+    connection.execute(
+        f"""CREATE TEMP TABLE known AS
+        SELECT row_number() OVER (ORDER BY contact_id) - 1 AS place, contact_id, first_known
+        FROM (SELECT contact_id, epoch_us(min(valid_from)) AS first_known FROM contacts GROUP BY contact_id)
+        SEMI JOIN ({population_sql(built.as_of)}) population USING (contact_id) ORDER BY contact_id"""
+    )
+
+
+def _write_facts(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) -> None:
+    """Create the table ``facts``: what happened to known contacts before `cut`, by place and moment, in the codes of `Codes`."""
+    connection.register("type_codes", _code_table(codes.types, 0))
+    connection.register("channel_codes", _code_table(codes.channels, 0))
+    connection.register("touch_codes", _code_table(codes.touch_channels, len(codes.channels)))
+    other_type, other_channel = f"{codes.other_type}::SMALLINT", f"{codes.other_channel}::SMALLINT"
+    money = f"least(coalesce(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT), 0), {MOST_MONEY})"
+    behaviour = "coalesce(behaviour, 'positive')"
+    connection.execute(
+        f"""CREATE TEMP TABLE facts AS
+        SELECT known.place, epoch_us(happened.moment) AS moment, money, kind, type, channel FROM (
+            SELECT contact_id, occurred_at AS moment, CAST(CASE WHEN value > 0 THEN {money} ELSE 0 END AS BIGINT) AS money,
+                CAST(CASE WHEN value > 0 THEN {PURCHASE} ELSE {EVENT} END AS UTINYINT) AS kind,
+                coalesce(type_codes.code, {other_type}) AS type, coalesce(channel_codes.code, {other_channel}) AS channel
+            FROM events LEFT JOIN type_codes ON event_type = type_codes.name LEFT JOIN channel_codes ON channel = channel_codes.name
+            UNION ALL
+            SELECT contact_id, occurred_at, 0, {TOUCH}, {other_type}, coalesce(touch_codes.code, {other_channel})
+            FROM interactions LEFT JOIN touch_codes ON channel = touch_codes.name WHERE {TOUCHED}
+            UNION ALL
+            SELECT coalesce(outcomes.contact_id, interactions.contact_id), outcomes.occurred_at, 0,
+                CASE {behaviour} WHEN 'positive' THEN {POSITIVE} ELSE {NEGATIVE} END, {other_type}, {other_channel}
+            FROM outcomes LEFT JOIN interactions
+                ON outcomes.contact_id IS NULL AND outcomes.interaction_id = interactions.interaction_id
+            WHERE {behaviour} IN ('positive', 'negative')
+        ) happened JOIN known ON happened.contact_id = known.contact_id
+        WHERE happened.moment < make_timestamp({cut}) ORDER BY known.place, moment"""
+    )
+
+
+def _code_table(names: tuple[str, ...], first: int) -> pa.Table:
+    return pa.table({"name": pa.array(names, pa.string()), "code": pa.array(range(first, first + len(names)), pa.int16())})
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The facts of a chunk's contacts: columns in the order of contacts and moments, `place` (n,) each fact's contact."""
+
+    features: OnlineFeatures
+    columns: dict[str, npt.NDArray[np.generic]]
+    place: Numbers
+    cut: int
+
+    def kept(self, first_known: Numbers) -> list[bytes]:
+        """What `Recent.to_bytes` would make of each contact."""
+        codes, contacts = self.features.codes, len(first_known)
+        head = np.zeros(contacts, dtype=codes.head)
+        head["prefix"] = np.void(codes.prefix)
+        for name, numbers in self._scalars(first_known).items():
+            head[name] = numbers
+        bought = np.flatnonzero(self._is(PURCHASE))
+        day = self._moments[bought] // DAY
+        starts = bought[_first_of(self.place[bought], day)]
+        lately = np.flatnonzero(self._moments >= self.cut - self.features.longest)
+        head["days"] = np.bincount(self.place[starts], minlength=contacts)
+        head["facts"] = np.bincount(self.place[lately], minlength=contacts)
+        parts = (
+            _bytes(head, np.ones(contacts, dtype=np.int64)),
+            _bytes(self._moments[starts], head["days"]),
+            _bytes(self._facts(lately), head["facts"]),
+        )
+        return list(pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary())).to_pylist())
+
+    @property
+    def _moments(self) -> Numbers:
+        return self.columns["moment"].astype(np.int64, copy=False)
+
+    def _is(self, *kinds: int) -> npt.NDArray[np.bool_]:
+        return np.isin(self.columns["kind"], kinds)
+
+    def _facts(self, which: npt.NDArray[np.intp]) -> Facts:
+        facts = np.empty(len(which), dtype=FACT)
+        for name in FACT.names or ():
+            facts[name] = self.columns[name][which]
+        return facts
+
+    def _scalars(self, first_known: Numbers) -> dict[str, Numbers]:
+        contacts, event = len(first_known), self._is(EVENT, PURCHASE)
+        bought = np.flatnonzero(self._is(PURCHASE))
+        day, place = self._moments[bought] // DAY, self.place[bought]
+        money = np.minimum(self.columns["money"][bought].astype(np.int64), MOST_MONEY)
+        first_day = self._first(self._is(PURCHASE), contacts)[place] // DAY
+        numbers = {
+            "first_known": first_known,
+            "first_event": self._first(event, contacts),
+            "last_event": self._last(event, contacts),
+            "last_touch": self._last(self._is(TOUCH), contacts),
+            "money": _sums(place, money, contacts),
+            "first_day_money": _sums(place[day == first_day], money[day == first_day], contacts),
+        }
+        assert tuple(numbers) == SCALARS
+        types = self.columns["type"]
+        for code in range(len(self.features.codes.types)):
+            numbers[f"type {code}"] = self._last(event & (types == code), contacts)
+        return numbers
+
+    def _first(self, which: npt.NDArray[np.bool_], contacts: int) -> Numbers:
+        return self._last(which, contacts, step=-1)
+
+    def _last(self, which: npt.NDArray[np.bool_], contacts: int, step: int = 1) -> Numbers:
+        """The last moment of those facts of each contact; with step -1 the first."""
+        found = np.full(contacts, NULL_INT, dtype=np.int64)
+        place, moments = self.place[which][::step], self._moments[which][::step]
+        found[place] = moments  # of several values for one place numpy keeps the last
+        return found
+
+
+def _first_of(*sorted_by: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which rows begin a group of equal values."""
+    first = np.ones(len(sorted_by[0]), dtype=bool)
+    first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in sorted_by])
+    return first
+
+
+def _sums(place: Numbers, numbers: Numbers, contacts: int) -> Numbers:
+    """Exact sums of whole numbers by place; the smallest int64 where there is nothing to add."""
+    found = np.full(contacts, NULL_INT, dtype=np.int64)
+    if len(place):
+        starts = np.flatnonzero(_first_of(place))
+        found[place[starts]] = np.minimum(np.add.reduceat(numbers, starts), MOST_TOTAL)
+    return found
+
+
+def _bytes(items: npt.NDArray[np.generic], counts: npt.NDArray[np.integer]) -> pa.LargeBinaryArray:
+    """The bytes of consecutive items, `counts` of them at a time."""
+    offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))) * items.dtype.itemsize
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(items).tobytes())]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(counts), buffers)
