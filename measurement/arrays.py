@@ -50,3 +50,14 @@ def between(name: str, array: FloatArray, low: float, high: float, *, open_low: 
         allowed = f"{'(' if open_low else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name}: {int(outside.sum()):,} values outside {allowed}, for example {array[outside][0]:g}")
     return array
+
+
+def summed(code: npt.NDArray[np.integer], amounts: npt.ArrayLike, size: int) -> FloatArray:
+    """The sum of the amounts of each code from 0 to `size` - 1, as float64.
+
+    Examples
+    --------
+    >>> summed(np.array([0, 2, 0]), [1.0, 5.0, 2.0], 3)
+    array([3., 0., 5.])
+    """
+    return np.bincount(code, weights=np.asarray(amounts, dtype=np.float64), minlength=size).astype(np.float64, copy=False)
