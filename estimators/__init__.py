@@ -44,6 +44,12 @@ What is learned
 
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
+    `forest.py`                 many LightGBM models of the same contacts at once, compiled, to the last bit LightGBM's scores;
+    `forest_candidates.py`      one model with the action among its features: all candidates of a contact in one walk; of both
+    `forest_text.py`            LightGBM's text as plain trees, or refused,
+    `forest_layout.py`          the trees as flat arrays, and
+    `forest_kernels.py`, `forest_candidate_kernels.py`  the walks
+    `compiling.py`              loops compiled by numba
     `lead_card.py`              a points card: lines, points, P(won) of their sum
     `heads.py`                  a fitted model per action, made of such parts
     `clv_heads.py`, `clv_blend.py`  the same for CLV: one model of the contacts, or a blend

@@ -1,0 +1,110 @@
+"""Forest: the raw scores of many LightGBM models of the same contacts at once, to the last bit those of `Booster.predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from estimators.arrays import FloatArray
+from estimators.forest_kernels import TOGETHER, add_up, prepare, score_rows, walk_trees
+from estimators.forest_layout import INT32, SlotArrays, Slots, TreeArrays, lay_out, splits_of
+from estimators.forest_text import read_trees
+
+ROWS_A_THREAD = 2_048
+"""Below so many rows a second thread costs more than it gains."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """LightGBM models, compiled: their trees as flat arrays.
+
+    Parameters
+    ----------
+    trees : TreeArrays
+    slots : SlotArrays
+    n_columns : int
+        Of the rows that it reads.
+
+    Examples
+    --------
+    >>> import lightgbm
+    >>> X = np.arange(200.0).reshape(100, 2)
+    >>> data = lightgbm.Dataset(X, X[:, 0] % 7, params={"verbose": -1})
+    >>> booster = lightgbm.train({"verbose": -1, "num_leaves": 4}, data, num_boost_round=3)
+    >>> forest = Forest.of_texts([booster.model_to_string()])
+    >>> bool((forest.scores(X)[:, 0] == booster.predict(X, raw_score=True)).all())
+    True
+    """
+
+    trees: TreeArrays
+    slots: SlotArrays
+    n_columns: int
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], *, columns: Sequence[Mapping[int, int] | None] | None = None, n_columns: int = 0) -> Forest:
+        """The models that LightGBM's texts describe.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        columns : sequence of mappings of a model's feature to a column of the rows, optional
+            Default: feature j is column j.
+        n_columns : int
+            Of the rows, where `columns` are given.
+
+        Raises
+        ------
+        NotUnderstood
+            A text says what the kernel does not do: ask LightGBM.
+        """
+        places = [None] * len(texts) if columns is None else list(columns)
+        models = [(read_trees(text), place) for text, place in zip(texts, places, strict=True)]
+        slots = Slots(splits_of(models))
+        width = max((model.n_features for model, place in models if place is None), default=0)
+        return cls(lay_out(models, slots), slots.arrays(), max(width, n_columns))
+
+    @property
+    def n_models(self) -> int:
+        """How many scores a contact gets."""
+        return len(self.trees.starts) - 1
+
+    def scores(self, rows: FloatArray, *, threads: int = 1) -> FloatArray:
+        """The raw scores, shape (n, n_models), of rows of shape (n, n_columns).
+
+        Raises
+        ------
+        ValueError
+            If the rows have another number of columns.
+        """
+        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+            raise ValueError(f"the rows of a forest; got shape {rows.shape}; allowed: (n, {self.n_columns})")
+        given = np.ascontiguousarray(rows, dtype=np.float64)
+        out = np.empty((len(given), self.n_models))
+        if len(given) == 1:
+            self.score_one(given[0], out[0])
+        elif threads == 1 or len(given) < 2 * ROWS_A_THREAD:
+            self._score(given, out)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(self._score, np.array_split(given, threads), np.array_split(out, threads)))
+        return out
+
+    def score_one(self, row: FloatArray, out: FloatArray) -> None:
+        """The raw scores of one contact, shape (n_columns,), into `out`, shape (n_models,)."""
+        prepared, added = np.empty(self.slots.n_slots), np.empty(len(self.trees.root))
+        prepare(row, self.slots, prepared)
+        walk_trees(self.trees, prepared, self._order, added)
+        add_up(added, self.trees.starts, out)
+
+    def _score(self, rows: FloatArray, out: FloatArray) -> None:
+        score_rows(rows, self.slots, self.trees, out)
+
+    @cached_property
+    def _order(self) -> INT32:
+        """The trees by depth, so that those that walk side by side take as many steps; filled up with the last one."""
+        by_depth = np.argsort(-self.trees.depth, kind="stable").astype(np.int32)
+        return np.concatenate([by_depth, np.repeat(by_depth[-1:], -len(by_depth) % TOGETHER)])
