@@ -17,6 +17,14 @@ Each measure is a per-row quantity first, then a number, then an interval: so th
 ``attribution.py``         whose sale was it? First, last, linear, position-based, time decay
 ``attribution_markov.py``  what would be lost without a channel? Removal effects of a Markov chain of any order
 ``attribution_shapley.py`` a fair share of what channels sold together
+``chain.py``               was it marketing's sale? Targeted, consumed, lead, handed over, sold, in that order
+``firms.py``               a sale to a firm counts for the people who were touched there, once
+``roi.py``                 the figures of a business under four heads: value, performance, response, activity
+``content.py``             does content go with buying? B / A
+``goals.py``               are we getting there? Progress, forecast and status of a goal; what goals and figures miss of each other
+``channels.py``            which channel would you drop?
+``segments.py``            sizes, overlaps, movements and lift of segments
+``value_finder.py``        for whom is nothing good on offer, and what kind of action is missing?
 ========================== ===========================================================================================
 
 Pure: arrays in, numbers out; the random generator is an argument.
