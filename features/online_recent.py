@@ -184,7 +184,8 @@ class Recent:
             kind, money = PURCHASE, min(millionths(fact.value), MOST_MONEY)
         is_event = kind in (EVENT, PURCHASE)
         type_code = codes.type_codes.get(fact.event_type, codes.other_type) if is_event else codes.other_type
-        channel_code = codes.channel_codes.get((kind == TOUCH, fact.channel), codes.other_channel)
+        has_channel = is_event or kind == TOUCH
+        channel_code = codes.channel_codes.get((kind == TOUCH, fact.channel), codes.other_channel) if has_channel else codes.other_channel
         new = np.array([(fact.at, money, kind, type_code, channel_code)], dtype=FACT)
         moments = self.facts["moment"]
         begin, place = np.searchsorted(moments, (keep_from, fact.at))

@@ -47,8 +47,8 @@ def redis_settings(connection_string: str) -> dict[str, Any]:
             return waits | _of_url(connection_string)
         address, *pairs = connection_string.split(",")
         host, _, port = address.rpartition(":")
-        settings = {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
-        return {**waits, "host": host, "port": int(port), **settings}
+        settings = {key: _value(text) for key, text in (pair.split("=", 1) for pair in pairs)}
+        return {**waits, "host": host or "localhost", "port": int(port), **settings}
     except ValueError as error:
         raise ConfigError(
             "not a Redis server",
@@ -71,7 +71,7 @@ def _of_url(url: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> object:
-    """Feast reads a value as JSON where it is JSON; a password of digits is a text all the same."""
+    """Feast reads a value as JSON where it is JSON."""
     try:
         return json.loads(text)
     except ValueError:
