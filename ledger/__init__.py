@@ -7,6 +7,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `records.py`            a decision as it is handed in: what was chosen, what it came from, what it claims
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `outcomes.py`           what happened, once per `event_id`
+`looking_back.py`       the newest decisions and what came after them: what policies are judged on
 `claims.py`             what a decision takes that others want too: granted inside its transaction, or it is made again
 `history.py`            touches and outcomes for the contact policy: the ingested past and our own
 `history_queries.py`    how that past is asked in SQL

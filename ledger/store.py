@@ -12,6 +12,7 @@ from decisioning.vocabulary import Columns
 from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, suppressions
 from ledger.database import Database
 from ledger.history import PolicyHistory, Whose
+from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.records import DecisionRecord
 from ledger.schema import META
@@ -176,6 +177,21 @@ class Ledger:
         """What was used of each limit in a period of a price book; a limit of which nothing was used is left out."""
         with self._database.reading() as conn:
             return claims.meters(conn, book)
+
+    def newest_between(self, since: datetime, until: datetime, limit: int) -> list[str]:
+        """The ids of the newest decisions with ``since <= decided_at < until``, newest first."""
+        with self._database.reading() as conn:
+            return newest_between(conn, since, until, limit)
+
+    def outcomes_between(self, contact_ids: Sequence[str], since: datetime, until: datetime) -> list[OutcomeRecord]:
+        """What happened to these contacts with ``since <= occurred_at < until``, oldest first for each contact."""
+        with self._database.reading() as conn:
+            return outcomes_between(conn, contact_ids, since, until)
+
+    def book_of(self, plan_id: str) -> dict[str, Any] | None:
+        """The price book that a plan published, None where it published none."""
+        with self._database.reading() as conn:
+            return book_of(conn, plan_id)
 
     def keep_catalog(self, fingerprint: str, body: Mapping[str, Any]) -> None:
         """Keep a catalogue that decides from now on, so that its decisions can be made again; one that is there already stays."""
