@@ -24,6 +24,7 @@
 ``built.py``                the builds on disk, of which one counts
 ``packing.py``              one contact's features as one byte string, and back
 ``columns.py``              Arrow tables as columns, rows as distinct pairs
+``forgetting.py``           a contact is forgotten in the tables and in what was built from them
 ``online.py``               what an online store of packed vectors does: versions, single changes
 ``online_sqlite.py``        the embedded one: a contact read within microseconds
 ``online_redis.py``         the one in Redis, under Feast's keys

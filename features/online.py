@@ -7,7 +7,7 @@ which a single event brings the vector up to date; such an event is noted too, u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -88,6 +88,9 @@ class OnlineVectors(Protocol):
 
     def change(self, contact_id: str, change: Change, note: bytes) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed."""
+
+    def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
+        """Remove contacts from every version, and the notes that `noted` tells to be theirs; returns the vectors."""
 
     def clear(self) -> None:
         """Remove every version and every note."""

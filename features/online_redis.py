@@ -8,7 +8,7 @@ both in one step, so a reader knows nothing of versions and keeps none in memory
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -232,6 +232,13 @@ class RedisVectors:
         *_, done = line.ask((b"MULTI",), put, (b"RPUSH", self._notes, note), (b"EXEC",))
         line.once = False
         return True if done is not None else None
+
+    def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
+        """Remove contacts from every version, and the notes that `noted` tells to be theirs; returns the vectors."""
+        [notes] = self._ask((b"LRANGE", self._notes, b"0", b"-1"))
+        gone = [(b"LREM", self._notes, b"0", note) for note in set(notes) if noted(note)]
+        removed, *_ = self._ask((b"DEL", *(self._key(one) for one in contact_ids)), *gone)
+        return int(removed)
 
     def clear(self) -> None:
         """Remove every version and every note."""

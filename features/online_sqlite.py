@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -223,6 +223,20 @@ class SqliteVectors:
     def _version(self, connection: sqlite3.Connection) -> int | None:
         [(version,)] = connection.execute(f"SELECT version FROM {self._current}").fetchall()
         return version
+
+    def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
+        """Remove contacts from every version, and the notes that `noted` tells to be theirs, from the file too; returns the vectors."""
+        if not self._path.exists():
+            return 0
+        with self._writing() as connection:
+            connection.execute("PRAGMA secure_delete = ON").fetchall()
+            with _transaction(connection):
+                gone = [(key_of(one),) for one in contact_ids]
+                removed = connection.executemany(f"DELETE FROM {self._rows} WHERE contact = ?", gone).rowcount
+                notes = connection.execute(f"SELECT id, note FROM {self._notes}").fetchall()
+                connection.executemany(f"DELETE FROM {self._notes} WHERE id = ?", [(number,) for number, note in notes if noted(note)])
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return removed
 
     def clear(self) -> None:
         """Remove every version and every note."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -247,6 +247,17 @@ class FeatureDoor:
         if self._events is None:
             self._events = OnlineFeatures(self.contract)
         return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note_of(contact_id, fact))
+
+    def forget(self, contact_ids: Collection[str]) -> int:
+        """Remove contacts from the online store: vectors, and events that no materialisation knows yet; returns the vectors.
+
+        Raises
+        ------
+        Unavailable
+            Where the store cannot be reached.
+        """
+        gone = frozenset(contact_ids)
+        return self._vectors.forget(sorted(gone), lambda note: fact_of(note)[0] in gone) if gone else 0
 
     def skew(self, *, most_contacts: int = 1000) -> Mapping[str, float]:
         """Share of contacts, a feature, whose online value is not the offline one of the same as_of; 0 everywhere is right.

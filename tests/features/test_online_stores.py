@@ -291,3 +291,23 @@ def test_a_connection_string_is_a_url_or_feasts_own() -> None:
         with pytest.raises(ConfigError) as caught:
             redis_settings(wrong)
         assert "secret" not in str(caught.value)
+
+
+def test_a_forgotten_contact_is_in_no_version_and_in_no_note(opened: Open) -> None:
+    store = opened()
+    assert store.forget(["c1"], lambda note: True) == 0
+    store.replace(rows("a"), about(1), nothing)
+    for contact in ("c1", "c2"):
+        store.change(contact, count, contact.encode())
+    assert store.forget(["c1", "nobody"], lambda note: note == b"c1") == 1
+    assert opened().read(["c0", "c1", "c2"]) == [b"a0", None, b"a2"]
+    carried: list[bytes] = []
+    store.replace(rows("b", 1), about(2), carried.append)
+    assert carried == [b"c2"]
+
+
+def test_a_forgotten_contact_is_not_left_in_the_file(tmp_path: Path) -> None:
+    store = SqliteVectors(tmp_path / "online.db", "shop_contact_features")
+    store.replace([[Stored("somebody", b"of somebody" * 50, None), Stored("else", b"x", None)]], about(1), nothing)
+    store.forget(["somebody"], lambda note: False)
+    assert not [path.name for path in tmp_path.iterdir() if b"somebody" in path.read_bytes()]
