@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
     ranked = ranking(appraisal.candidates.alive[0], catalog.mandatory, preferred)
     slate = _slate(house, appraisal, limit)
     group = GROUPS[int(appraisal.groups[0])]
-    if group == TREATED and house.allowance > 0 and catalog.catalog.exploration.budget > 0:
+    if group == TREATED and _explores(house):
         return _explored(house, appraisal, slate)
     if group == RANDOM:
         return _at_random(appraisal, ranked, slate)
@@ -57,6 +58,58 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
         ranked = by_best_slate(ranked, _mandatory_first(preferred, catalog.mandatory), slate)
     chosen = select(ranked, slate)
     return Decision(appraisal, tuple(chosen), (1.0,) * len(chosen))
+
+
+def chance_of(house: House, situation: Situation, history: History, chosen: Sequence[int], *, limit: int = 1) -> float:
+    """The probability with which `decide` makes exactly this choice, in this order, whatever the situation's seed draws.
+
+    Parameters
+    ----------
+    chosen : sequence of int
+        Treatment columns, best first; empty is no_action.
+    """
+    appraisal = appraise_candidates(house, situation, history)
+    slate, group = _slate(house, appraisal, limit), GROUPS[int(appraisal.groups[0])]
+    if group == TREATED and _explores(house):
+        return _chance_explored(house, appraisal, slate, chosen)
+    if group == RANDOM:
+        alive = np.flatnonzero(appraisal.candidates.alive[0])
+        return _chance_at_random(alive, slate, chosen)
+    return float(decide(house, situation, history, limit=limit).chosen == tuple(chosen))
+
+
+def _explores(house: House) -> bool:
+    return house.allowance > 0 and house.catalog.catalog.exploration.budget > 0
+
+
+def _chance_at_random(alive: IntArray, slate: Slate, chosen: Sequence[int]) -> float:
+    chance = 1.0
+    for column in chosen:
+        free = slate.free(alive)
+        if column not in free:
+            return 0.0
+        chance /= len(free)
+        slate.take(column)
+    return 0.0 if len(slate.free(alive)) else chance
+
+
+def _chance_explored(house: House, appraisal: Appraisal, slate: Slate, chosen: Sequence[int]) -> float:
+    """As `_explored` draws, slot by slot; after the last choice no_action must have been drawn, unless nothing was free any more."""
+    ranked, chance, spent = _open_to_draws(house, appraisal), 1.0, 0.0
+    for column in [*chosen, None]:
+        free = slate.free(ranked)
+        if not len(free) or (column is not None and column not in free):
+            return chance if column is None else 0.0
+        if house.catalog.mandatory[free[0]]:
+            if column != free[0]:
+                return 0.0
+        else:
+            chances = _chances(house, appraisal, free, house.allowance - spent)
+            spent += exploration.expected_cost(np.append(appraisal.preference[0][free], 0.0), chances)
+            chance *= float(chances[len(free) if column is None else int(np.flatnonzero(free == column)[0])])
+        if column is not None:
+            slate.take(column)
+    return chance
 
 
 def _slate(house: House, appraisal: Appraisal, limit: int) -> Slate:
@@ -85,9 +138,7 @@ def _at_random(appraisal: Appraisal, ranked: IntArray, slate: Slate) -> Decision
 
 def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
     """Slot by slot, drawn from all relevant candidates that would not drive the contact away, no_action among them."""
-    catalog, preferred = house.catalog, appraisal.preference[0]
-    open_to_draws = appraisal.relevant[0] & (segment_of(appraisal.scores, appraisal.economics)[0] != DO_NOT_DISTURB)
-    ranked = ranking(open_to_draws | (appraisal.candidates.alive[0] & catalog.mandatory), catalog.mandatory, preferred)
+    catalog, preferred, ranked = house.catalog, appraisal.preference[0], _open_to_draws(house, appraisal)
     probabilities: list[float] = []
     spent, no_action_prob = 0.0, 1.0
     while len(free := slate.free(ranked)):
@@ -104,6 +155,13 @@ def _explored(house: House, appraisal: Appraisal, slate: Slate) -> Decision:
         slate.take(int(free[place]))
         probabilities.append(float(chances[place]))
     return Decision(appraisal, tuple(slate.chosen), tuple(probabilities), no_action_prob, spent)
+
+
+def _open_to_draws(house: House, appraisal: Appraisal) -> IntArray:
+    """What may be drawn, best first: what nothing took out before arbitration and would not drive the contact away."""
+    mandatory = house.catalog.mandatory
+    gentle = appraisal.relevant[0] & (segment_of(appraisal.scores, appraisal.economics)[0] != DO_NOT_DISTURB)
+    return ranking(gentle | (appraisal.candidates.alive[0] & mandatory), mandatory, appraisal.preference[0])
 
 
 def _chances(house: House, appraisal: Appraisal, free: IntArray, allowance: float) -> FloatArray:

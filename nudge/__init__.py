@@ -7,6 +7,8 @@
 - `show_decision.py`: an explained decision; `reporting.py` (report), `show_reports.py` and `funnel_page.py`: its tables and its page
 - one file a command: `examples.py` (init), `ingesting.py`, `training_command.py`, `deciding.py`, `planning.py`,
   `remembering.py` (replay, suppress), `server.py` (serve)
+- `evaluating.py` (evaluate, promote, rollback) over `evidence.py` and `ledger_evidence.py`: what challengers are compared on;
+  `show_evaluation.py`: their answers
 - `snapshot_source.py`: what serving swaps without a restart
 - `demo.py`: the whole job once through; `judging.py`: what each policy truly earned
 """

@@ -26,7 +26,8 @@ app = typer.Typer(
 features_app = typer.Typer(help="Features: build offline, materialise for serving, compare the two.", no_args_is_help=True)
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(learning.init, learning.simulate, learning.ingest, learning.train, learning.promote),
+    *(learning.init, learning.simulate, learning.ingest, learning.train),
+    *(learning.evaluate, learning.promote, learning.rollback),
     *(deciding.decide, deciding.plan, deciding.replay, deciding.suppress, deciding.report, deciding.serve, deciding.demo),
 )
 for _command in _COMMANDS:
@@ -48,7 +49,7 @@ def _not_yet(name: str) -> None:
     app.command(name, context_settings=anything, rich_help_panel="In a later version")(command)
 
 
-for _name in ("evaluate", "verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
+for _name in ("verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
     _not_yet(_name)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from decisioning.errors import NotSupportedYet
-from nudge import show, show_training
+from nudge import show, show_evaluation, show_training
 from nudge.cli_options import AsOfOption, JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
 
@@ -125,6 +125,22 @@ def train(
         terminal.warn(warning)
 
 
+def evaluate(
+    workspace: WorkspaceOption = Path(),
+    decisions: Annotated[int, typer.Option("--decisions", min=1, help="So many of the newest decisions of the ledger.")] = 10_000,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare champion, challenger and simple policies by what each would have earned."""
+    from nudge.evaluating import evaluate_workspace
+
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    with terminal.working("evaluating") as say:
+        document = evaluate_workspace(open_workspace(workspace), say=say, decisions=decisions)
+    if not terminal.result(document):
+        show_evaluation.evaluated(terminal, document)
+
+
 def promote(
     model: Annotated[str, typer.Argument(help="propensity, uplift or clv, or the registered name.")],
     workspace: WorkspaceOption = Path(),
@@ -134,11 +150,28 @@ def promote(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a model version the champion, the one that decides."""
-    from training.promote import promote as promote_version
+    """Make a model version the champion, the one that decides, if it surely earns more than the present one."""
+    from nudge.evaluating import promote_workspace
 
-    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
-    done = promote_version(found.tracker, model, version=version, force=force, why=why)
-    document = {"promoted": done.promoted, "reason": done.reason, "model": done.model, "version": done.version, "previous": done.previous}
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    with terminal.working("asking the gate") as say:
+        document = promote_workspace(open_workspace(workspace), model, say=say, version=version, force=force, why=why)
     if not terminal.result(document):
-        terminal.print(f"{done.model} version {done.version}: {done.reason}")
+        word = "is promoted" if document["promoted"] else "is not promoted"
+        terminal.print(f"{document['model']} version {document['version']} {word}: {document['reason']}")
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="propensity, uplift or clv, or the registered name.")],
+    workspace: WorkspaceOption = Path(),
+    why: Annotated[str | None, typer.Option("--why", help="The reason, kept on the version that steps down.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make the previous champion the champion again."""
+    from nudge.evaluating import rollback_workspace
+
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    document = rollback_workspace(open_workspace(workspace), model, why=why)
+    if not terminal.result(document):
+        terminal.print(f"{document['model']} version {document['version']} is the champion again: {document['reason']}")

@@ -44,7 +44,7 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
         catalog=workspace.catalog,
         door=workspace.door,
         tracker=workspace.tracker,
-        settings=TrainingSettings(**workspace.config.training.model_dump()),
+        settings=TrainingSettings(**workspace.config.training.model_dump(exclude={"minimum_gain"})),
     )
     report = train(context, as_of=None if as_of is None else to_datetime64(as_of), only=wanted, refit=refit, progress=say)
     return {"models": [_document(one) for one in report.models], "warnings": list(report.warnings)}

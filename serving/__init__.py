@@ -26,6 +26,8 @@
 `decision_records.py`    decisions as the ledger keeps them
 `decision_inputs.py`     what a decision was made from, as JSON and back
 `replay.py`              a past decision made again
+`would_have.py`          what other models would have done, and with what chance it was done
+`would_have_planned.py`  the same of a plan's decisions, at its prices
 `outcome_intake.py`      outcomes matched to decisions and kept once
 `contact_view.py`        everything held about one contact
 `reports.py`             the population's funnel as one document

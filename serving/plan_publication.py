@@ -117,7 +117,7 @@ def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
         economics = [{name: number(values[row]) for name, values in factors.items()} for row in range(begin, begin + len(selections))]
         trace: dict[str, Any] = {"plan_id": planned.plan_id, "versions": versions, "economics": economics}
         if not selections:
-            trace["no_action"] = made.reason[begin]
+            trace |= {"no_action": made.reason[begin], "selection_prob": float(made.selection_prob[begin])}
         yield DecisionRecord(
             decision_id=planned.decision_ids[contact],
             contact_id=str(made.contact_ids[begin]),

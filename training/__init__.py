@@ -50,5 +50,11 @@ packaging.py        a bundle laid out so that the logged model answers by itself
 pyfunc_model.py     what MLflow loads when anybody asks for models:/NAME@champion
 tracking.py         the only door to MLflow: runs, registered models, aliases
 promote.py          the rules by which a version becomes champion
+
+held_out.py         what a tested fit said of its test rows, kept beside the model
+held_out_evidence.py what would follow from two versions' held-out predictions
+comparison.py       policies side by side on logged decisions: doubly robust values, gains over the champion
+gate_verdict.py     does the challenger surely earn more?
+clv_gate.py         is the challenger's back-test error no larger?
 =================== ==============================================================================================
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -50,6 +50,8 @@ class ModelRun:
         What limits the model, as it is told again where the version is given back.
     key : str
         Hash of what the model is made of.
+    tables : mapping
+        More files beside the model, bytes by file name.
     """
 
     model: str
@@ -64,6 +66,7 @@ class ModelRun:
     model_card: str
     warnings: Sequence[str] = ()
     key: str = ""
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Published(NamedTuple):

@@ -40,6 +40,8 @@ class Judged:
     segments : str
         A markdown table.
     fairness : mapping of sensitive feature to markdown table
+    tables : mapping
+        More files beside the model, bytes by file name.
     """
 
     model: ModelName
@@ -53,6 +55,7 @@ class Judged:
     moments: npt.NDArray[np.datetime64] | None = None
     segments: str = ""
     fairness: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str], *, key: str = "") -> TrainedModel:
@@ -83,6 +86,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         model_card=model_card(facts),
         warnings=tuple(judged.warnings),
         key=key,
+        tables=judged.tables,
     )
     published = context.tracker.publish(run)
     return TrainedModel(

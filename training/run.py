@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from decisioning.errors import ConfigError, Conflict, NotFound, nearest
-from estimators.bundle import PropensityBundle
+from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.parallel import run_stages
 from training.context import MODELS, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
@@ -21,6 +21,7 @@ from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
 from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
 from training.fit_uplift import NO_CONTROL, fit_uplift
+from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
 from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_key import model_key
@@ -173,7 +174,13 @@ class _Training:
         metrics = {**scored.metrics, **learned.metrics, **propensity_intervals(scored, part.test, catalog, seed=seed)}
         groups = propensity_by_group(scored, part.test, catalog, self.context.settings.sensitive)
         judged = Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
-        return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups)]
+        tables = self._held_out(tested.bundle, None, part)
+        return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups, tables=tables)]
+
+    def _held_out(self, propensity: PropensityBundle, uplift: UpliftBundle | None, part: Interactions) -> dict[str, bytes]:
+        """What the tested fit says of the test rows, for the promotion gate."""
+        kept = held_out(propensity, uplift, part.test, self.context.catalog, salt=self.context.workspace_id)
+        return {} if kept is None else {HELD_OUT_FILE: kept.to_bytes()}
 
     def _uplift(self, part: Interactions, propensity: PropensityBundle) -> list[Judged]:
         if not part.all.controls.any():
@@ -204,7 +211,8 @@ class _Training:
         plots = uplift_plots(served.bundle, shape, gains)
         judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
         groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
-        return [replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)]
+        judged = replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)
+        return [replace(judged, tables=self._held_out(propensity, tested, part))]
 
     # --- CLV ------------------------------------------------------------------------------------------------------------------------
 

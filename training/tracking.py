@@ -81,6 +81,8 @@ class Tracker:
                 for name, png in run.plots.items():
                     Path(folder, name).write_bytes(png)
                 mlflow.log_artifacts(folder, "plots")
+                for name, written in run.tables.items():
+                    mlflow.log_artifact(_written(Path(folder, name), written))
             model_id = _log_bundle(mlflow, run)
             run_id = active.info.run_id
         return self._register(run, run_id, model_id)
@@ -186,6 +188,18 @@ class Tracker:
         if not isinstance(found, dict) or not {"metrics", "warnings"} <= set(found):
             raise gone
         return found
+
+    def table(self, model: str, version: int, name: str) -> bytes | None:
+        """A file that was published beside a version (`ModelRun.tables`); None where there is none, or the run was deleted."""
+        with _plain_errors(self.tracking_uri):
+            from mlflow.exceptions import MlflowException
+
+            run_id = self._client.get_model_version(self.registered_name(model), str(version)).run_id
+            with tempfile.TemporaryDirectory(prefix="nudge-") as folder:
+                try:
+                    return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+                except (MlflowException, OSError):
+                    return None
 
     def give_alias(self, model: str, version: int) -> str:
         """The alias that a version has, or that it gets as if it were new: champion where there is none of ours, else challenger."""
@@ -300,6 +314,11 @@ def _plain_errors(tracking_uri: str) -> Iterator[None]:
     except MlflowException as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Unavailable(f"MLflow did not answer: {first_line}", field="stores.tracking", got=tracking_uri) from error
+
+
+def _written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,54 @@
+"""What `nudge evaluate` and `nudge promote` print for people: policies side by side, the gate's verdicts, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nudge.terminal import Figure, Terminal
+
+Document = Mapping[str, Any]
+
+
+def evaluated(terminal: Terminal, document: Document) -> None:
+    """The table of policies, the warnings of each, and what the gate says of each challenger."""
+    _policies(terminal, document)
+    for one in document["policies"]:
+        for warning in one["warnings"]:
+            terminal.warn(f"{one['name']}: {warning}")
+    for note in document["notes"]:
+        terminal.say(f"note: {note}")
+    _challengers(terminal, document["challengers"])
+
+
+def _policies(terminal: Terminal, document: Document) -> None:
+    title = f"Money a decision ({document['currency']}), on {document['rows']:,} rows: {document['source']}"
+    header = ["policy", "value", "95 %", "more than the champion", "95 %", "decides like it", "effective rows"]
+    terminal.table(title, header, [_line(one) for one in document["policies"]])
+
+
+def _line(one: Document) -> list[object]:
+    is_champion = one["name"] == "champion"
+    gain = [None, None] if is_champion else [Figure(f"{one['gain']:+,.4g}"), _between(one["gain_low"], one["gain_high"], "+")]
+    return [
+        one["name"],
+        one["value"],
+        _between(one["low"], one["high"]),
+        *gain,
+        None if is_champion else Figure(f"{one['agreement']:.0%}"),
+        Figure(f"{one['ess']:,.0f}"),
+    ]
+
+
+def _between(low: float, high: float, sign: str = "") -> Figure:
+    return Figure(f"{low:{sign},.4g} to {high:{sign},.4g}")
+
+
+def _challengers(terminal: Terminal, challengers: list[Document]) -> None:
+    if not challengers:
+        terminal.print("There is no challenger: the next nudge train makes one.")
+    for one in challengers:
+        word = "would pass the gate" if one["passes"] else "would not pass the gate"
+        terminal.print(f"{one['model']} version {one['version']} {word}: {one['reason']}")
+        if one["passes"]:
+            terminal.print(f"Next: nudge promote {one['model']}")

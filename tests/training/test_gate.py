@@ -1,0 +1,160 @@
+"""The gate holds a challenger to money: simulated logs with a known truth, and the gate's own arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from decisioning.errors import DataError, NotFound
+from training.clv_gate import judged_by_error
+from training.comparison import CHALLENGER, CHAMPION, NO_ACTION, PROPENSITY_GREEDY, RANDOM, Evidence, compared
+from training.gate_verdict import judged
+from training.held_out import HeldOut
+from training.held_out_evidence import System, held_out_evidence
+
+N, VALUE, COST = 20_000, 10.0, 0.1
+
+
+def a_log(seed: int, noise: float = 0.0, n: int = N, *, first: int = 0) -> HeldOut:
+    """`push` adds 0.3 x to a baseline of 0.4, `ask` nothing to one of 0.8; the model sees the effect through `noise`."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, n)
+    action = rng.choice(np.array(["no_action", "push", "ask"]), n, p=[0.5, 0.25, 0.25])
+    push = (rng.random(n) < 0.4 + 0.3 * x * (action == "push")).astype(float)
+    ask = (rng.random(n) < 0.8).astype(float)
+    seen = (1 - noise) * x + noise * rng.permutation(x)
+    ids = np.array([f"r{i}" for i in range(first, first + n)])
+    ones = np.ones((n, 2))
+    return HeldOut(
+        row=ids,
+        contact=ids,
+        action=action,
+        selection_prob=np.where(action == "no_action", 0.5, 0.25),
+        actions=("push", "ask"),
+        goals=("sale", "card"),
+        happened=np.column_stack([push, ask]),
+        open=ones > 0,
+        value=VALUE * ones,
+        cost=COST * ones,
+        propensity=np.column_stack([np.clip(0.4 + 0.3 * seen, 0, 1), np.full(n, 0.8)]),
+        uplift=np.column_stack([0.3 * seen, np.zeros(n)]),
+    )
+
+
+def evidence_of(champion: HeldOut, challenger: HeldOut) -> Evidence:
+    return held_out_evidence({CHAMPION: System(champion, champion), CHALLENGER: System(challenger, challenger)})
+
+
+TRUTH = {"good": float(np.maximum(3 * np.linspace(-1, 1, 200_001) - COST, 0).mean())}
+
+
+def test_the_comparison_finds_what_each_policy_truly_earns() -> None:
+    lines = {line.name: line for line in compared(evidence_of(a_log(7), a_log(7, noise=1.0)))}
+
+    silence = VALUE * (0.4 + 0.8)
+    assert lines[NO_ACTION].low < silence < lines[NO_ACTION].high
+    assert lines[CHAMPION].low < silence + TRUTH["good"] < lines[CHAMPION].high
+    gain = lines[NO_ACTION].gain
+    assert gain.low < -TRUTH["good"] < gain.high
+    assert gain.high < 0
+    assert lines[PROPENSITY_GREEDY].gain.high < 0  # it asks those who come anyway
+    assert lines[RANDOM].gain.high < 0
+
+
+def test_a_gain_is_known_better_than_the_values_it_is_a_difference_of() -> None:
+    lines = {line.name: line for line in compared(evidence_of(a_log(7), a_log(7, noise=0.2)))}
+
+    assert lines[CHALLENGER].gain.standard_error < 0.5 * (lines[CHALLENGER].high - lines[CHALLENGER].low) / 1.96
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_challenger_trained_on_shuffled_labels_is_refused_and_a_better_one_promoted(seed: int) -> None:
+    good, bad = a_log(seed), a_log(seed, noise=1.0)
+
+    refused, promoted = judged(evidence_of(good, bad)), judged(evidence_of(bad, good), currency="PLN")
+
+    assert not refused.passed
+    assert refused.rows_needed is None
+    assert refused.reason.endswith("more decisions like these will not show one")
+    assert promoted.passed
+    assert promoted.reason.startswith("it gains +")
+    assert " PLN a decision (95 %: " in promoted.reason
+
+
+def test_a_small_gain_is_promised_for_later_and_shows_with_so_many_more_rows() -> None:
+    few = judged(evidence_of(a_log(5, 0.5, 1_500), a_log(5, 0.0, 1_500)))
+
+    assert not few.passed
+    assert few.rows_needed is not None
+    needed = few.rows + few.rows_needed
+    assert judged(evidence_of(a_log(5, 0.5, 2 * needed), a_log(5, 0.0, 2 * needed))).passed
+
+
+def test_the_workspace_may_ask_for_more_than_nothing() -> None:
+    evidence = evidence_of(a_log(4, 1.0), a_log(4))
+
+    assert judged(evidence).passed
+    asked = judged(evidence, minimum=5.0)
+    assert not asked.passed
+    assert "not surely above the workspace's minimum of 5" in asked.reason
+
+
+def test_a_twin_of_the_champion_has_nothing_to_gain() -> None:
+    verdict = judged(evidence_of(a_log(7), a_log(7)))
+
+    assert not verdict.passed
+    assert verdict.reason == "it decides like the champion in all of 20,000 held-out interactions: there is nothing to gain"
+
+
+def test_what_was_hardly_tried_cannot_be_judged() -> None:
+    verdict = judged(evidence_of(a_log(7, 1.0, 80), a_log(7, 0.0, 80)))
+
+    assert not verdict.passed
+    assert "logged" in verdict.reason
+    assert verdict.rows_needed is not None
+    assert verdict.rows_needed > 0
+
+
+def test_versions_are_compared_on_the_rows_that_both_hold_out() -> None:
+    champion = a_log(7)
+    rows = np.arange(5_000, N)
+
+    evidence = evidence_of(champion, champion.take(rows, champion.actions))
+
+    assert len(evidence) == 15_000
+    with pytest.raises(NotFound, match="the versions hold out no interaction in common"):
+        evidence_of(a_log(7, n=100), a_log(7, n=100, first=100))
+
+
+def test_an_action_that_only_the_challenger_knows_is_no_choice_of_the_champion() -> None:
+    whole = a_log(7)
+
+    evidence = evidence_of(whole.take(np.arange(N), ("ask",)), whole)
+
+    assert not evidence.policies[CHAMPION].goals[:, 0].any()
+    verdict = judged(evidence)
+    assert verdict.passed
+    assert verdict.gain is not None
+    assert verdict.gain.low < TRUTH["good"] < verdict.gain.high
+
+
+def test_held_out_rows_are_read_as_they_were_written() -> None:
+    written = a_log(7, n=50)
+
+    read = HeldOut.from_bytes(written.to_bytes())
+
+    assert (read.actions, read.goals) == (written.actions, written.goals)
+    for name in ("row", "contact", "action", "selection_prob", "happened", "open"):
+        assert np.array_equal(getattr(read, name), getattr(written, name))
+    np.testing.assert_allclose(read.uplift, written.uplift, atol=1e-7)
+    with pytest.raises(DataError, match="these are no held-out rows"):
+        HeldOut.from_bytes(b"PAR1")
+
+
+def test_clv_is_held_to_its_error_as_a_share_of_the_money_that_came() -> None:
+    worse = judged_by_error({"rmse.served": 30.0, "mean_money": 10.0}, {"rmse.served": 20.0, "mean_money": 10.0})
+    richer = judged_by_error({"rmse.served": 30.0, "mean_money": 20.0}, {"rmse.served": 20.0, "mean_money": 10.0})
+
+    assert not worse.passed
+    assert richer.passed
+    assert not judged_by_error({}, {"rmse.served": 20.0, "mean_money": 10.0}).passed
