@@ -14,6 +14,7 @@
     │   ├── ContractMismatch    a model was trained on another feature contract
     │   └── Infeasible          the limits of a plan contradict one another
     └── Unavailable             a store or a model cannot answer now
+        └── Overloaded          more is asked than can be answered in time
 
 The tree knows nothing of HTTP: `serving/http_errors.py` holds the one table of statuses.
 """
@@ -131,6 +132,10 @@ class Infeasible(Conflict):
 
 class Unavailable(NudgeError):
     """A store or a model cannot answer now; trying again later may help."""
+
+
+class Overloaded(Unavailable):
+    """More is asked than can be answered in time: this was not begun; trying again later will help."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -11,11 +11,13 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `claims.py`             what a decision takes that others want too: granted inside its transaction, or it is made again
 `history.py`            touches and outcomes for the contact policy: the ingested past and our own
 `history_queries.py`    how that past is asked in SQL
+`standing.py`           how some contacts stand now, for a batch of decisions in one read transaction
 `suppressions.py`       what is switched off for a contact until a date
 `consents.py`           the newest status per contact and purpose
 `prices.py`             the published price book
 `catalogs.py`           every catalogue that decided something
 `schema.py`             the tables, their version and its check
+`prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ
 `codec.py`              times, JSON and columns as the tables keep them
 ======================= =====================================================================================

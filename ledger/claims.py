@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from ledger import codec
 from ledger.database import insert_missing, serialise, upsert
+from ledger.prepared import Prepared, named_values
 from ledger.records import Claim, DecisionRecord, Draw
 from ledger.schema import METERS, SELECTIONS
 
@@ -102,10 +104,7 @@ def keep_meters(conn: Connection, grants: Grants) -> None:
     """Write what the granted claims have drawn."""
     rows = [{"book": book, "name": name, "used": used} for (book, name), used in sorted(grants.meters.items())]
     if rows:
-        statement = upsert(conn.dialect.name, METERS)
-        conn.execute(
-            statement.on_conflict_do_update(index_elements=[METERS.c.book, METERS.c.name], set_={"used": statement.excluded.used}), rows
-        )
+        _keep_meters(conn.dialect.name).execute_many(conn, rows)
 
 
 def start_meters(conn: Connection, book: str, used: Mapping[str, float]) -> None:
@@ -115,7 +114,7 @@ def start_meters(conn: Connection, book: str, used: Mapping[str, float]) -> None
 
 def meters(conn: Connection, book: str) -> dict[str, float]:
     """What was used of each limit in a period; a limit of which nothing was used is left out."""
-    return {row.name: row.used for row in conn.execute(_METERS, {"book": book})}
+    return dict(_METERS.rows(conn, {"book": book}))
 
 
 def counts_of_contacts(conn: Connection, contact_ids: Iterable[str]) -> dict[str, int]:
@@ -128,17 +127,17 @@ def counts_of_accounts(conn: Connection, account_ids: Iterable[str]) -> dict[str
     return _counted(conn, _COUNTS_OF_ACCOUNTS, account_ids)
 
 
-def _counted(conn: Connection, statement: Any, keys: Iterable[str]) -> dict[str, int]:
+def _counted(conn: Connection, statement: Prepared, keys: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for chunk in codec.chunks(keys, _CHUNK):
-        found.update((row[0], row[1]) for row in conn.execute(statement, {"keys": chunk}))
+        found.update(statement.rows(conn, {"keys": chunk}))
     return found
 
 
 def counts_of_everyone(conn: Connection) -> tuple[dict[str, int], dict[str, int]]:
     """How many outbound selections every contact, and every account, has had; those without any are left out."""
-    of_contacts, of_accounts = (conn.execute(statement).all() for statement in _COUNTS_OF_EVERYONE)
-    return {row[0]: row[1] for row in of_contacts}, {row[0]: row[1] for row in of_accounts}
+    of_contacts, of_accounts = (dict(statement.rows(conn, {})) for statement in _COUNTS_OF_EVERYONE)
+    return of_contacts, of_accounts
 
 
 def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
@@ -146,21 +145,31 @@ def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, 
     found: set[tuple[str, str, str]] = set()
     for book, contact_id, treatment_id in sorted(once):
         known = {"book": book, "contact": contact_id, "treatment": treatment_id}
-        if conn.execute(_DRAWN, known).first() is not None:
+        if _DRAWN.rows(conn, known):
             found.add((book, contact_id, treatment_id))
     return found
 
 
-def _counts(key: Any, *, everyone: bool) -> Any:
+def _counts(key: Any, *, everyone: bool) -> Prepared:
     which = key.is_not(None) if everyone else key.in_(bindparam("keys", expanding=True))
-    return select(key, func.count()).where(SELECTIONS.c.direction == "outbound", which).group_by(key)
+    return Prepared(select(key, func.count()).where(SELECTIONS.c.direction == "outbound", which).group_by(key))
+
+
+@cache
+def _keep_meters(dialect: str) -> Prepared:
+    statement = upsert(dialect, METERS)
+    return Prepared(
+        statement.values(named_values(METERS)).on_conflict_do_update(
+            index_elements=[METERS.c.book, METERS.c.name], set_={"used": statement.excluded.used}
+        )
+    )
 
 
 # Built once: composing a statement costs more than running it.
 _COUNTS_OF_CONTACTS, _COUNTS_OF_ACCOUNTS = (_counts(key, everyone=False) for key in (SELECTIONS.c.contact_id, SELECTIONS.c.account_id))
 _COUNTS_OF_EVERYONE = tuple(_counts(key, everyone=True) for key in (SELECTIONS.c.contact_id, SELECTIONS.c.account_id))
-_METERS = select(METERS.c.name, METERS.c.used).where(METERS.c.book == bindparam("book"))
-_DRAWN = (
+_METERS = Prepared(select(METERS.c.name, METERS.c.used).where(METERS.c.book == bindparam("book")))
+_DRAWN = Prepared(
     select(SELECTIONS.c.rank)
     .where(
         SELECTIONS.c.contact_id == bindparam("contact"),

@@ -1,7 +1,7 @@
 """Times, JSON and columns as the tables keep them.
 
 A time is a UTC count of microseconds since 1970-01-01 in a 64-bit integer: exact, sortable, the same in SQLite and PostgreSQL, and the
-bits of numpy's ``datetime64[us]``. JSON is ASCII text without NaN: what is not a finite number is null.
+bits of numpy's ``datetime64[us]``. JSON is UTF-8 text without NaN: what is not a finite number is null.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -58,21 +59,27 @@ def to_json(value: Mapping[str, Any]) -> str:
     '{"uplift":null,"rows":[0,1]}'
     """
     try:
-        return _dumps(value)
-    except ValueError:  # a NaN somewhere: rare, so only then is the whole value walked
-        return _dumps(_without_nan(value))
+        return _ENCODER.encode(value).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot write and JSON can only escape
+        return json.dumps(_without_nan(value), allow_nan=False, separators=(",", ":"), default=plain)
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain)
+def plain(value: object) -> object:
+    """What the encoder itself does not know: numpy's values, dates.
 
-
-def _plain(value: object) -> object:
+    Raises
+    ------
+    TypeError
+        It cannot be kept as JSON.
+    """
     if isinstance(value, np.generic | np.ndarray):
-        return _without_nan(value.tolist())
+        return value.tolist()
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"a {type(value).__name__} cannot be kept as JSON: {value!r}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=plain)
 
 
 def _without_nan(value: object) -> object:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from decisioning.vocabulary import Columns
 from ledger import codec
 from ledger.history_queries import current_generation
+from ledger.prepared import Prepared
 from ledger.schema import HISTORY_CONSENTS
 
 _READ_CONTACTS = 1_000  # contacts in one IN list
@@ -23,13 +24,7 @@ def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime
 
     Of two statuses at the same moment the refusal holds. Changes after `now` do not count yet.
     """
-    span = {"now": _EVER if now is None else codec.micros(now)}
-    rows: list[Any] = []
-    if contact_ids is None:
-        rows += conn.execute(_OF_ALL, span)
-    else:
-        for chunk in codec.chunks(dict.fromkeys(contact_ids), _READ_CONTACTS):
-            rows += conn.execute(_OF, {**span, "contacts": chunk})
+    rows = newest_rows(conn, contact_ids, now=now)
     contact, purpose, granted, changed_at = list(zip(*rows, strict=True)) or [()] * 4
     return {
         "contact_id": codec.text_column(contact),
@@ -37,6 +32,18 @@ def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime
         "granted": np.array(granted, dtype=np.float64),
         "changed_at": codec.time_column(changed_at),
     }
+
+
+def newest_rows(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime | None) -> list[Any]:
+    """The same as rows: (contact_id, purpose, granted, changed_at in microseconds)."""
+    span = {"now": _EVER if now is None else codec.micros(now)}
+    rows: list[Any] = []
+    if contact_ids is None:
+        rows += _OF_ALL.rows(conn, span)
+    else:
+        for chunk in codec.chunks(dict.fromkeys(contact_ids), _READ_CONTACTS):
+            rows += _OF.rows(conn, {**span, "contacts": chunk})
+    return rows
 
 
 def _statement(*, everyone: bool) -> Any:
@@ -54,4 +61,4 @@ def _statement(*, everyone: bool) -> Any:
 
 
 # Built once: composing a statement costs more than running it.
-_OF_ALL, _OF = _statement(everyone=True), _statement(everyone=False)
+_OF_ALL, _OF = Prepared(_statement(everyone=True)), Prepared(_statement(everyone=False))

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, insert, text
@@ -73,7 +72,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one consistent state and writes nothing."""
-        with self._translated(), self._engine.connect() as conn:
+        with self._translated(), self._engine.connect() as conn, conn.begin():
             yield conn
 
     @contextmanager
@@ -127,22 +126,28 @@ def _identity(url: URL) -> tuple[str, int] | None:
         return url.database, 0
 
 
-def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Insert the rows whose primary key is new, leave the others as they were; returns the keys inserted.
+def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False) -> Any:
+    """The driver's own cursor after running `text` within the transaction of `conn`.
 
-    The key is the table's first column. A key that stands twice in `rows` is inserted once, the first time. Rows go in in the order of
-    their keys: two writers with the same keys then wait for each other in PostgreSQL, never in a circle.
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        What the driver raises, under SQLAlchemy's names.
     """
-    if not rows:
-        return set()
-    ordered = sorted(rows, key=itemgetter(table.columns[0].name))
-    return set(conn.execute(_insert_new(conn.dialect.name, table, returning=True), ordered).scalars())
+    driver: Any = conn.dialect.loaded_dbapi
+    cursor = conn.connection.cursor()
+    try:
+        (cursor.executemany if many else cursor.execute)(text, values)
+    except driver.Error as error:
+        cursor.close()
+        raise exc.DBAPIError.instance(text, None, error, driver.Error, dialect=conn.dialect) from error
+    return cursor
 
 
 def insert_missing(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows whose primary key is new, leave the others as they were."""
     if rows:
-        conn.execute(_insert_new(conn.dialect.name, table, returning=False), rows)
+        conn.execute(_insert_missing(conn.dialect.name, table), rows)
 
 
 def insert_rows(conn: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -154,9 +159,8 @@ def insert_rows(conn: Connection, table: Table, names: Sequence[str], rows: Sequ
 
 
 @cache
-def _insert_new(dialect: str, table: Table, *, returning: bool) -> Any:
-    statement = upsert(dialect, table).on_conflict_do_nothing()
-    return statement.returning(table.columns[0]) if returning else statement
+def _insert_missing(dialect: str, table: Table) -> Any:
+    return upsert(dialect, table).on_conflict_do_nothing()
 
 
 def serialise(conn: Connection, keys: Iterable[str]) -> None:
@@ -218,7 +222,7 @@ def _sqlite_connection(dbapi: Any, _record: object) -> None:
 
 
 def _sqlite_begin(conn: Connection) -> None:
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("ledger_write") else "BEGIN")
+    driver_run(conn, "BEGIN IMMEDIATE" if conn.get_execution_options().get("ledger_write") else "BEGIN", ()).close()
 
 
 def _write_ahead_log(conn: Connection) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from operator import itemgetter
@@ -19,7 +19,8 @@ from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete
 
 from ledger import codec
 from ledger.claims import keep_meters, open_grants
-from ledger.database import insert_missing, insert_new, upsert
+from ledger.database import upsert
+from ledger.prepared import InsertNew, Prepared, named_values
 from ledger.records import DecisionRecord, Selection
 from ledger.schema import DECISIONS, REQUEST_CLAIMS, SELECTIONS
 
@@ -52,28 +53,31 @@ def record(conn: Connection, records: Sequence[DecisionRecord]) -> list[Decision
 def _known(conn: Connection, records: Sequence[DecisionRecord]) -> set[str]:
     """Those that are in the ledger already, of the records that claim something: they took it when they were written."""
     claiming = [record.decision_id for record in records if record.claim is not None]
-    return {row.decision_id for chunk in codec.chunks(claiming, _CHUNK) for row in conn.execute(_KNOWN, {"ids": chunk})}
+    return {row[0] for chunk in codec.chunks(claiming, _CHUNK) for row in _KNOWN.rows(conn, {"ids": chunk})}
 
 
 def _give_up(conn: Connection, request_ids: Sequence[str]) -> None:
     """Leave the request_ids of refused decisions to those that are made in their place."""
     for chunk in codec.chunks(request_ids, _CHUNK):
-        conn.execute(_UNCLAIM, {"ids": chunk})
+        _UNCLAIM.execute(conn, {"ids": chunk})
 
 
 def by_id(conn: Connection, decision_ids: Iterable[str]) -> dict[str, DecisionRecord]:
     """The decisions with these ids; unknown ids are left out."""
-    ids = list(decision_ids)
-    if not ids:
-        return {}
-    found = conn.execute(_BY_ID, {"ids": ids}).all()
-    return {record.decision_id: record for record in _records(conn, found)}
+    found: dict[str, DecisionRecord] = {}
+    for chunk in codec.chunks(decision_ids, _CHUNK):
+        found.update((record.decision_id, record) for record in _records(conn, conn.execute(_BY_ID, {"ids": chunk}).all()))
+    return found
 
 
-def by_request(conn: Connection, request_id: str, since: datetime) -> DecisionRecord | None:
-    """The decision that answers a request_id, if it was decided at `since` or later."""
-    found = conn.execute(_BY_REQUEST, {"request_id": request_id, "since": codec.micros(since)}).all()
-    return next(iter(_records(conn, found)), None)
+def by_requests(conn: Connection, request_ids: Collection[str], since: datetime) -> dict[str, DecisionRecord]:
+    """request_id -> the decision that answers it, if it was decided at `since` or later."""
+    found: dict[str, DecisionRecord] = {}
+    for chunk in codec.chunks(request_ids, _CHUNK):
+        rows = _BY_REQUEST.rows(conn, {"ids": chunk, "since": codec.micros(since)})
+        answering = {decision_id: request_id for request_id, decision_id in rows}
+        found.update((answering[one.decision_id], one) for one in by_id(conn, answering).values())
+    return found
 
 
 def newest_plan(conn: Connection, beginning: str) -> str | None:
@@ -94,34 +98,41 @@ def _claim(conn: Connection, records: Sequence[DecisionRecord]) -> dict[str | No
         {"request_id": r.request_id, "decision_id": r.decision_id, "decided_at": codec.micros(r.decided_at)} for r in records
     ]
     claims.sort(key=itemgetter("request_id"))  # two writers with the same ids wait for each other in one order, never in a circle
-    conn.execute(_claim_statement(conn.dialect.name), claims)
+    _claim_statement(conn.dialect.name).execute_many(conn, claims)
     winners: dict[str | None, str] = {}
     for chunk in codec.chunks(dict.fromkeys(r.request_id for r in records), _CHUNK):
-        winners.update((row.request_id, row.decision_id) for row in conn.execute(_WINNERS, {"ids": chunk}))
+        winners.update(_WINNERS.rows(conn, {"ids": chunk}))
     return winners
 
 
 @cache
-def _claim_statement(dialect: str) -> Any:
+def _claim_statement(dialect: str) -> Prepared:
     """A new claim wins where there is none, or where the one there is a day old."""
-    insert = upsert(dialect, REQUEST_CLAIMS)
+    insert = upsert(dialect, REQUEST_CLAIMS).values(named_values(REQUEST_CLAIMS))
     newest = insert.excluded
     expired = REQUEST_CLAIMS.c.decided_at <= newest.decided_at - REQUEST_WINDOW // timedelta(microseconds=1)
-    return insert.on_conflict_do_update(
-        index_elements=[REQUEST_CLAIMS.c.request_id],
-        set_={"decision_id": newest.decision_id, "decided_at": newest.decided_at},
-        where=expired,
+    return Prepared(
+        insert.on_conflict_do_update(
+            index_elements=[REQUEST_CLAIMS.c.request_id],
+            set_={"decision_id": newest.decision_id, "decided_at": newest.decided_at},
+            where=expired,
+        )
     )
 
 
 def _insert(conn: Connection, records: Sequence[DecisionRecord]) -> None:
-    new = insert_new(conn, DECISIONS, [_decision_row(record) for record in records])
+    new = _INSERT.insert(conn, [_decision_row(record) for record in records])
     rows = []
     for item in records:
         if item.decision_id in new:
             new.discard(item.decision_id)  # a decision_id twice in one call: the first holds
             rows += [_selection_row(item, selection) for selection in item.selections]
-    insert_missing(conn, SELECTIONS, rows)
+    _insert_selections(conn.dialect.name).execute_many(conn, rows)
+
+
+@cache
+def _insert_selections(dialect: str) -> Prepared:
+    return Prepared(upsert(dialect, SELECTIONS).values(named_values(SELECTIONS)).on_conflict_do_nothing())
 
 
 def _decision_row(item: DecisionRecord) -> dict[str, Any]:
@@ -208,13 +219,14 @@ def _number(kept: float | None) -> float:
 
 # Built once: composing a statement costs more than running it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_KNOWN: Select[Any] = select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id.in_(_IDS))
-_UNCLAIM = delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.request_id.in_(_IDS))
+_INSERT = InsertNew(DECISIONS)
+_KNOWN = Prepared(select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id.in_(_IDS)))
+_UNCLAIM = Prepared(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.request_id.in_(_IDS)))
 _BY_ID: Select[Any] = select(DECISIONS).where(DECISIONS.c.decision_id.in_(_IDS))
-_BY_REQUEST: Select[Any] = (
-    select(DECISIONS)
-    .join(REQUEST_CLAIMS, REQUEST_CLAIMS.c.decision_id == DECISIONS.c.decision_id)
-    .where(REQUEST_CLAIMS.c.request_id == bindparam("request_id"), REQUEST_CLAIMS.c.decided_at >= bindparam("since"))
+_BY_REQUEST = Prepared(
+    select(REQUEST_CLAIMS.c.request_id, REQUEST_CLAIMS.c.decision_id).where(
+        REQUEST_CLAIMS.c.request_id.in_(_IDS), REQUEST_CLAIMS.c.decided_at >= bindparam("since")
+    )
 )
 _NEWEST_PLAN: Select[Any] = (
     select(DECISIONS.c.plan_id)
@@ -228,5 +240,5 @@ _OF_CONTACT: Select[Any] = (
     .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.decision_id.desc())
     .limit(bindparam("limit"))
 )
-_WINNERS: Select[Any] = select(REQUEST_CLAIMS.c.request_id, REQUEST_CLAIMS.c.decision_id).where(REQUEST_CLAIMS.c.request_id.in_(_IDS))
+_WINNERS = Prepared(select(REQUEST_CLAIMS.c.request_id, REQUEST_CLAIMS.c.decision_id).where(REQUEST_CLAIMS.c.request_id.in_(_IDS)))
 _SELECTIONS: Select[Any] = select(SELECTIONS).where(SELECTIONS.c.decision_id.in_(_IDS)).order_by(SELECTIONS.c.rank)

@@ -15,13 +15,14 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 
 from decisioning.errors import DataError
 from decisioning.vocabulary import NO_ACTION, Columns
 from ledger import claims, codec
 from ledger.database import Database, insert_rows
 from ledger.history_queries import OUTCOME_NAMES, READ, RUNNING_SUPPRESSIONS, TOUCH_NAMES, current_generation
+from ledger.prepared import Prepared
 from ledger.schema import HISTORY_CONSENTS, HISTORY_MEMBERS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META
 
 _WRITE_ROWS = 25_000  # rows a transaction: an ingest must not keep a server's decisions waiting for long
@@ -95,6 +96,16 @@ def policy_history(conn: Connection, of: Whose, *, since: datetime, now: datetim
     )
 
 
+def past_rows(conn: Connection, of: tuple[str, str], ids: Sequence[str], span: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of some: `of` is ("contact_id" or "account_id", "touches" or "outcomes"), `span` as the statements name it."""
+    return _rows(conn, READ[of], ids, span)
+
+
+def suppression_rows(conn: Connection, contact_ids: Sequence[str], span: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """(contact_id, action_id, channel, until) of what is switched off for some contacts."""
+    return _rows(conn, RUNNING_SUPPRESSIONS, contact_ids, {"now": span["now"]})
+
+
 @dataclass(frozen=True)
 class Whose:
     """Whose past is asked for: contacts, and the accounts that account-wide policies ask about; None is everyone."""
@@ -164,15 +175,15 @@ def _clear(database: Database, table: Table) -> None:
 
 
 def _rows(
-    conn: Connection, statements: tuple[Select[Any], Select[Any]], ids: Sequence[str] | None, span: Mapping[str, Any]
+    conn: Connection, statements: tuple[Prepared, Prepared], ids: Sequence[str] | None, span: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
     """The rows of everyone (the first statement), or of some (the second)."""
     of_all, of_some = statements
     if ids is None:
-        return list(conn.execute(of_all, span))
+        return of_all.rows(conn, span)
     found: list[tuple[Any, ...]] = []
     for chunk in codec.chunks(dict.fromkeys(ids), _READ_IDS):
-        found += conn.execute(of_some, {**span, "ids": chunk})
+        found += of_some.rows(conn, {**span, "ids": chunk})
     return found
 
 

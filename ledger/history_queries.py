@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, String, and_, bindparam, case, exists, literal, or_, select, union_all
 
+from ledger.prepared import Prepared
 from ledger.schema import HISTORY_MEMBERS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META, OUTCOMES, SELECTIONS, SUPPRESSIONS
 
 TOUCH_NAMES = ("action_id", "treatment_id", "channel", "decision_id", "reserved_by")
@@ -78,10 +79,10 @@ def _suppressions(*, everyone: bool) -> Any:
 
 
 READ = {
-    (key, name): (make(key, everyone=True), make(key, everyone=False))
+    (key, name): (Prepared(make(key, everyone=True)), Prepared(make(key, everyone=False)))
     for key in ("contact_id", "account_id")
     for name, make in (("touches", _touches), ("outcomes", _outcomes))
 }
 """(of everyone, of some) by (key, name)."""
 
-RUNNING_SUPPRESSIONS = (_suppressions(everyone=True), _suppressions(everyone=False))
+RUNNING_SUPPRESSIONS = (Prepared(_suppressions(everyone=True)), Prepared(_suppressions(everyone=False)))

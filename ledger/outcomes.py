@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from ledger import codec
-from ledger.database import insert_new
+from ledger.prepared import InsertNew
 from ledger.schema import OUTCOMES
 
 
@@ -41,7 +41,7 @@ class Receipt:
 
 def record(conn: Connection, records: Sequence[OutcomeRecord]) -> list[Receipt]:
     """Write the outcomes whose event_id is new; one receipt a record, in order."""
-    new = insert_new(conn, OUTCOMES, [_row(item) for item in records])
+    new = _INSERT.insert(conn, [_row(item) for item in records])
     receipts = []
     for item in records:
         receipts.append(Receipt("accepted" if item.event_id in new else "duplicate", item.late))
@@ -92,6 +92,7 @@ def _record(row: Row[Any]) -> OutcomeRecord:
 
 
 # Built once: composing a statement costs more than running it.
+_INSERT = InsertNew(OUTCOMES)
 _OF_CONTACT: Select[Any] = (
     select(OUTCOMES)
     .where(OUTCOMES.c.contact_id == bindparam("contact_id"))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import select
 
 from decisioning.vocabulary import Columns
-from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, suppressions
+from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, standing, suppressions
 from ledger.database import Database
 from ledger.history import PolicyHistory, Whose
 from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.records import DecisionRecord
 from ledger.schema import META
+from ledger.standing import Standing, Wanted
 from ledger.suppressions import SuppressionRecord
 
 
@@ -83,6 +84,13 @@ class Ledger:
         with self._database.reading() as conn:
             return decisions.by_id(conn, [decision_id]).get(decision_id)
 
+    def decisions_by_id(self, decision_ids: Collection[str]) -> dict[str, DecisionRecord]:
+        """The decisions with these ids; unknown ids are left out."""
+        if not decision_ids:
+            return {}
+        with self._database.reading() as conn:
+            return decisions.by_id(conn, sorted(decision_ids))
+
     def newest_plan(self, beginning: str) -> str | None:
         """The id of the newest plan whose id begins so and of which decisions were kept."""
         with self._database.reading() as conn:
@@ -91,7 +99,14 @@ class Ledger:
     def decision_by_request(self, request_id: str, *, since: datetime) -> DecisionRecord | None:
         """The decision that answers a request_id, if it was decided at `since` or later."""
         with self._database.reading() as conn:
-            return decisions.by_request(conn, request_id, since)
+            return decisions.by_requests(conn, [request_id], since).get(request_id)
+
+    def decisions_by_request(self, request_ids: Collection[str], *, since: datetime) -> dict[str, DecisionRecord]:
+        """The same of several: request_id -> its decision; those without one are left out."""
+        if not request_ids:
+            return {}
+        with self._database.reading() as conn:
+            return decisions.by_requests(conn, request_ids, since)
 
     def decisions_of(self, contact_id: str, limit: int) -> list[DecisionRecord]:
         """A contact's decisions, newest first."""
@@ -147,6 +162,11 @@ class Ledger:
         """
         with self._database.reading() as conn:
             return history.policy_history(conn, of, since=since, now=now, excluding_plan=excluding_plan)
+
+    def standing(self, of: Wanted) -> Standing:
+        """How some contacts stand now: their past, consents and suppressions, and the meters, all of one moment."""
+        with self._database.reading() as conn:
+            return standing.standing(conn, of)
 
     def suppress(self, item: SuppressionRecord) -> None:
         """Switch an action, a channel or everything off for a contact until a date, in the place of an earlier suppression of the same."""

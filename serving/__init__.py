@@ -5,6 +5,9 @@
 `deciding.py`            decisions in real time: made with one snapshot, made again where another took what they counted on
 `ports.py`               what the routes need of a service, as a Protocol
 `app.py`                 the web application over a service
+`hot_routes.py`          decisions and outcomes that fit, answered before the framework's routing
+`hot_requests.py`        their bodies as structs
+`desk.py`                where requests wait for their turn, and are worked on a batch at a time
 `routes.py`              routes: read, call one verb, answer
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API

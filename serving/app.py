@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse
 
 from serving import http_errors
 from serving.body_limit import BodyLimit
+from serving.desk import Desk, Patience
+from serving.hot_routes import HotRoutes
 from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
@@ -39,7 +41,7 @@ FRONT_PAGE = """<!doctype html>
 """
 
 
-def create_app(service: Service, *, max_body_bytes: int = 2_000_000) -> FastAPI:
+def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: Patience | None = None) -> FastAPI:
     """The application; it closes the service when the server stops.
 
     Parameters
@@ -48,11 +50,15 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000) -> FastAPI:
         Its verbs run in the thread pool.
     max_body_bytes : int
         A larger request is refused with 413, and no more than this of any request is held in memory.
+    patience : Patience, optional
+        How much may wait, and how long.
     """
+    desk = Desk(service, patience or Patience())
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        desk.close()
         service.close()
 
     app = FastAPI(
@@ -71,6 +77,7 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000) -> FastAPI:
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
+    app.add_middleware(HotRoutes, desk=desk, max_body_bytes=max_body_bytes)
     app.add_middleware(http_errors.LastResort)
     return app
 

@@ -42,18 +42,18 @@ class BodyLimit:
             if len(body) > self.max_body_bytes:
                 await self._refuse(scope, receive, send)
                 return
-        await self.app(scope, _replayed(bytes(body), receive), send)
+        await self.app(scope, replayed(bytes(body), receive), send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = TooLarge("the request is too large", field="body", allowed=f"at most {self.max_body_bytes} bytes", hint="send it in parts")
         await ProblemResponse(problem_of(error))(scope, receive, send)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A receive channel that gives the body once, then what really comes."""
+def replayed(body: bytes, receive: Receive, *, more: bool = False) -> Receive:
+    """A receive channel that gives what was read once, then what really comes; `more` says that this is not the whole body."""
     waiting = [body]
 
     async def replay() -> Message:
-        return {"type": "http.request", "body": waiting.pop(), "more_body": False} if waiting else await receive()
+        return {"type": "http.request", "body": waiting.pop(), "more_body": more} if waiting else await receive()
 
     return replay

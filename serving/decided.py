@@ -7,8 +7,8 @@ from datetime import datetime
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
+from serving.hot_requests import AnyDecision
 from serving.running_period import RunningPeriod
-from serving.schemas import DecisionRequest
 from serving.situations import Gathered
 from serving.snapshot import Snapshot
 
@@ -18,7 +18,7 @@ class Decided:
     """Everything one decision came from; `decision` is None where none could be made, `degraded` says why."""
 
     decision_id: str
-    request: DecisionRequest
+    request: AnyDecision
     now: datetime
     snapshot: Snapshot
     gathered: Gathered

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -18,13 +19,16 @@ from ledger.store import Ledger
 from serving.decided import Decided
 from serving.decision_ids import new_decision_id
 from serving.decision_records import SCORES_UNAVAILABLE, decision_record, response_body
-from serving.running_period import running_period
-from serving.schemas import DecisionRequest
-from serving.situations import Asked, Gathered, gather, to_datetime64
+from serving.hot_requests import AnyDecision
+from serving.running_period import RunningPeriod, metered, period_of
+from serving.situations import Asked, Gathered, gather_many, to_datetime64
 from serving.snapshot import Snapshot, SnapshotHolder
 from serving.turns import Turns, shared_by
 
 LOG = logging.getLogger(__name__)
+TOO_LATE = "deadline"
+"""`degraded` of an answer whose time was over before work on it began: the catalogue's fallback."""
+
 _ATTEMPTS = 40
 """How often in a row the decisions of a call are made while others keep getting ahead of all of them."""
 
@@ -47,7 +51,7 @@ class Deciding:
         self._clock = clock
         self._kept_catalogs: set[str] = set()
 
-    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
+    def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
         """One answer a request, in order; a request that is refused gets its refusal and the others their decisions.
 
         All decisions are made with one snapshot and kept in one transaction. One whose cap or limit another decision has used up in
@@ -59,7 +63,8 @@ class Deciding:
         turns = Turns(range(len(requests)))
         in_vain = 0
         while in_vain < _ATTEMPTS and (places := turns.next()):
-            found = self._decide_once(requests, places, snapshot, turns)
+            asked = {place: (requests[place], math.inf if due is None else due[place]) for place in places}
+            found = self._decide_once(asked, snapshot, turns)
             turns.settle(found)
             in_vain = 0 if found else in_vain + 1
             results |= found
@@ -67,54 +72,71 @@ class Deciding:
         return [results.get(place, busy) for place in range(len(requests))]
 
     def _decide_once(
-        self, requests: Sequence[DecisionRequest], places: Sequence[int], snapshot: Snapshot, turns: Turns
+        self, asked: Mapping[int, tuple[AnyDecision, float]], snapshot: Snapshot, turns: Turns
     ) -> dict[int, dict[str, Any] | NudgeError]:
-        """Decide the requests at `places`; what was not granted is left out of the answer."""
-        results: dict[int, dict[str, Any] | NudgeError] = {}
+        """Decide the requests at these places, each with its due time; what was not granted is left out of the answer."""
+        results, to_make = self._earlier({place: request for place, (request, _) in asked.items()})
         to_keep: list[tuple[int, _Made]] = []
-        for place in places:
-            request = requests[place]
-            try:
-                found = self._earlier(request)
-                made = None if found is not None else self._make(request, snapshot)
-            except NudgeError as error:
-                results[place] = error
-                continue
-            if found is not None:
-                results[place] = found
-            elif made is not None and request.dry_run:
+        for place, made in self._made({place: asked[place] for place in to_make}, snapshot).items():
+            if isinstance(made, NudgeError):
+                results[place] = made
+            elif asked[place][0].dry_run:
                 results[place] = _finished(made, 0.0)
-            elif made is not None:
+            else:
                 turns.counts_on(place, shared_by(made.record))
                 to_keep.append((place, made))
         kept = self._keep([made for _, made in to_keep])
         return results | {place: answer for (place, _), answer in zip(to_keep, kept, strict=True) if answer is not None}
 
-    def _earlier(self, request: DecisionRequest) -> dict[str, Any] | None:
-        if request.request_id is None or request.dry_run:
-            return None
-        record = self._ledger.decision_by_request(request.request_id, since=self._clock() - REQUEST_WINDOW)
-        if record is not None and record.contact_id != request.contact_id:
-            raise _used_for_another(request.request_id)
-        return None if record is None else dict(record.trace["response"])
+    def _earlier(self, asked: Mapping[int, AnyDecision]) -> tuple[dict[int, dict[str, Any] | NudgeError], list[int]]:
+        """The answers of those whose request_id has its decision already, and the places of the others."""
+        named = {place: one.request_id for place, one in asked.items() if one.request_id is not None and not one.dry_run}
+        found = self._ledger.decisions_by_request(set(named.values()), since=self._clock() - REQUEST_WINDOW)
+        results: dict[int, dict[str, Any] | NudgeError] = {}
+        for place, request_id in named.items():
+            record = found.get(request_id)
+            if record is not None:
+                same = record.contact_id == asked[place].contact_id
+                results[place] = dict(record.trace["response"]) if same else _used_for_another(request_id)
+        return results, [place for place in asked if place not in results]
 
-    def _make(self, request: DecisionRequest, snapshot: Snapshot) -> _Made:
-        started = perf_counter()
-        now = self._clock()
-        decision_id = new_decision_id(now)
-        asked = _asked(request, snapshot, decision_id)
-        gathered = gather(asked, now, snapshot.sources(self._ledger))
-        period = running_period(snapshot.book, snapshot.catalog.catalog, self._ledger, to_datetime64(now))
-        features_ms = _ms_since(started)
+    def _made(self, wanted: Mapping[int, tuple[AnyDecision, float]], snapshot: Snapshot) -> dict[int, _Made | NudgeError]:
+        """A decision for each, or why it is refused; all of one moment, upon what was read once for all of them."""
+        started, now = perf_counter(), self._clock()
+        made: dict[int, _Made | NudgeError] = {}
+        asked: dict[int, Asked] = {}
+        for place, (request, _) in wanted.items():
+            try:
+                asked[place] = _asked(request, snapshot, new_decision_id(now))
+            except NudgeError as error:
+                made[place] = error
+        if not asked:
+            return made
+        catalog, moment = snapshot.catalog.catalog, to_datetime64(now)
+        book = metered(snapshot.book, catalog, moment)
+        batch = gather_many(list(asked.values()), now, snapshot.sources(self._ledger), book=book)
+        shared = _Shared(snapshot, now, period_of(snapshot.book, catalog, batch.meters, moment), started, _ms_since(started))
+        for (place, one), gathered in zip(asked.items(), batch.gathered, strict=True):
+            made[place] = gathered if isinstance(gathered, NudgeError) else self._make(one.decision_id, wanted[place], gathered, shared)
+        return made
+
+    def _make(self, decision_id: str, wanted: tuple[AnyDecision, float], gathered: Gathered, shared: _Shared) -> _Made:
+        begun = perf_counter()
+        request, due = wanted
+        snapshot, period = shared.snapshot, shared.period
         timer = _ScoreTimer(snapshot)
-        decision, degraded = self._choose(House(snapshot.catalog, timer, period.prices, period.room, period.allowance), gathered, request)
-        decided = Decided(decision_id, request, now, snapshot, gathered, period, decision, degraded)
+        house = House(snapshot.catalog, timer, period.prices, period.room, period.allowance)
+        decision, degraded = self._choose(house, gathered, request) if begun <= due else (None, TOO_LATE)
+        decided = Decided(decision_id, request, shared.now, snapshot, gathered, period, decision, degraded)
         body = response_body(decided)
-        spent = _ms_since(started)
-        body["took_ms"] = {"features": features_ms, "score": timer.spent_ms, "decide": round(spent - features_ms - timer.spent_ms, 3)}
-        return _Made(body, decision_record(decided, body), started)
+        body["took_ms"] = {
+            "features": shared.read_ms,
+            "score": timer.spent_ms,
+            "decide": round((perf_counter() - begun) * 1e3 - timer.spent_ms, 3),
+        }
+        return _Made(body, decision_record(decided, body), shared.started)
 
-    def _choose(self, house: House, gathered: Gathered, request: DecisionRequest) -> tuple[Decision | None, str | None]:
+    def _choose(self, house: House, gathered: Gathered, request: AnyDecision) -> tuple[Decision | None, str | None]:
         try:
             return decide(house, gathered.situation, gathered.history, limit=_limit(request)), gathered.degraded
         except NudgeError:
@@ -137,6 +159,17 @@ class Deciding:
             self._kept_catalogs.add(snapshot.catalog_key)
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What the decisions of a batch share: the snapshot, the moment, the period; when work began and what reading took."""
+
+    snapshot: Snapshot
+    now: datetime
+    period: RunningPeriod
+    started: float
+    read_ms: float
+
+
 class _ScoreTimer:
     """The snapshot's scorer, with the time it took."""
 
@@ -151,7 +184,7 @@ class _ScoreTimer:
         return scores
 
 
-def _asked(request: DecisionRequest, snapshot: Snapshot, decision_id: str) -> Asked:
+def _asked(request: AnyDecision, snapshot: Snapshot, decision_id: str) -> Asked:
     catalog = snapshot.catalog.catalog
     placements = tuple(request.placements or ())
     if request.channel is not None and request.channel not in catalog.channels:
@@ -163,7 +196,7 @@ def _asked(request: DecisionRequest, snapshot: Snapshot, decision_id: str) -> As
     return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {}, decision_id)
 
 
-def _limit(request: DecisionRequest) -> int:
+def _limit(request: AnyDecision) -> int:
     return request.limit or max(1, len(request.placements or ()))
 
 

@@ -16,6 +16,7 @@ from serving import answers
 from serving.claiming import claim_of, draws_of
 from serving.decided import Decided
 from serving.decision_inputs import inputs_to_json
+from serving.hot_requests import as_json
 
 LOG = logging.getLogger(__name__)
 SCORES_UNAVAILABLE = "scores_unavailable"
@@ -64,7 +65,7 @@ def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
     gathered, period = decided.gathered, decided.period
     inputs = inputs_to_json(gathered.situation, gathered.history)
     trace = {
-        "request": decided.request.model_dump(mode="json"),
+        "request": as_json(decided.request),
         "features": inputs.pop("features"),
         "versions": decided.snapshot.versions,
         "inputs": inputs,

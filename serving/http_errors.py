@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from decisioning.errors import Conflict, NotFound, NotSupportedYet, NudgeError, RequestError, TooLarge, Unavailable
+from decisioning.errors import Conflict, NotFound, NotSupportedYet, NudgeError, Overloaded, RequestError, TooLarge, Unavailable
 from serving.schemas import FieldProblem
 from serving.validation import InvalidFields, problems
 
@@ -34,6 +34,7 @@ STATUSES: dict[type[NudgeError], int] = {
     Conflict: 409,
     NotSupportedYet: 501,
     Unavailable: 503,
+    Overloaded: 429,
 }
 """Status of an error: that of the nearest of its classes."""
 
@@ -45,12 +46,14 @@ TITLES: dict[int, str] = {
     413: "Too large",
     415: "Not JSON",
     422: "The request is not valid",
+    429: "Too much at once",
     500: "Something failed here",
     501: "Not supported yet",
     503: "Not available now",
 }
 
 RETRY_AFTER_SECONDS = 1
+_LATER = (429, 503)
 _OURS = (500, 503)
 
 
@@ -60,7 +63,7 @@ class ProblemResponse(JSONResponse):
     media_type = PROBLEM_JSON
 
     def __init__(self, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if problem["status"] == STATUSES[Unavailable] else {}
+        retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if problem["status"] in _LATER else {}
         super().__init__(problem, status_code=problem["status"], headers={**retry, **(headers or {})})
 
     def render(self, content: Any) -> bytes:
@@ -127,8 +130,19 @@ async def json_only(request: Request) -> None:
         415.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    if not is_json(kind):
         raise HTTPException(415, f"the body must be JSON; got Content-Type {kind or 'none'}; allowed: application/json")
+
+
+def is_json(kind: str) -> bool:
+    """Whether a media type, in small letters and without its parameters, is one of JSON.
+
+    Examples
+    --------
+    >>> is_json("application/vnd.shop+json"), is_json("text/plain")
+    (True, False)
+    """
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class LastResort:

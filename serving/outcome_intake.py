@@ -11,36 +11,42 @@ from decisioning.errors import nearest
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
-from serving.schemas import OutcomeIn
+from serving.hot_requests import AnyOutcome
 
 
-def intake(outcomes: Sequence[OutcomeIn], ledger: Ledger, catalog: Catalog, now: datetime) -> dict[str, Any]:
-    """Keep every outcome that can be placed, in one transaction.
+def intake(calls: Sequence[Sequence[AnyOutcome]], ledger: Ledger, catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
+    """Keep every outcome that can be placed, those of all calls in one transaction.
 
     Returns
     -------
-    dict
-        `accepted` and `duplicates` as counts, `rejected` as a list of {index, reason}.
+    list of dict
+        A call's `accepted` and `duplicates` as counts, `rejected` as a list of {index, reason}.
     """
     treatment_of = {treatment.id: action.id for action, treatment in catalog.treatments}
+    decisions = ledger.decisions_by_id({one.decision_id for call in calls for one in call if one.decision_id is not None})
     records: list[OutcomeRecord] = []
-    rejected: list[dict[str, Any]] = []
-    decisions: dict[str, DecisionRecord | None] = {}
-    for index, outcome in enumerate(outcomes):
-        if outcome.decision_id is not None and outcome.decision_id not in decisions:
-            decisions[outcome.decision_id] = ledger.decision(outcome.decision_id)
-        decision = decisions.get(outcome.decision_id or "")
-        reason = _refusal(outcome, decision, catalog, treatment_of)
-        if reason is not None:
-            rejected.append({"index": index, "reason": reason})
-        else:
-            records.append(_record(outcome, decision, catalog, treatment_of, now))
-    receipts = ledger.record_outcomes(records)
-    accepted = sum(receipt.status == "accepted" for receipt in receipts)
-    return {"accepted": accepted, "duplicates": len(receipts) - accepted, "rejected": rejected}
+    kept: list[int] = []
+    rejected: list[list[dict[str, Any]]] = []
+    for call in calls:
+        before = len(records)
+        rejected.append([])
+        for index, outcome in enumerate(call):
+            decision = decisions.get(outcome.decision_id or "")
+            reason = _refusal(outcome, decision, catalog, treatment_of)
+            if reason is not None:
+                rejected[-1].append({"index": index, "reason": reason})
+            else:
+                records.append(_record(outcome, decision, catalog, treatment_of, now))
+        kept.append(len(records) - before)
+    receipts = iter(ledger.record_outcomes(records))
+    answers = []
+    for count, refused in zip(kept, rejected, strict=True):
+        accepted = sum(next(receipts).status == "accepted" for _ in range(count))
+        answers.append({"accepted": accepted, "duplicates": count - accepted, "rejected": refused})
+    return answers
 
 
-def _refusal(outcome: OutcomeIn, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str]) -> str | None:
+def _refusal(outcome: AnyOutcome, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str]) -> str | None:
     """Why an outcome cannot be kept, or None."""
     if outcome.outcome not in catalog.outcomes:
         hint = nearest(outcome.outcome, catalog.outcomes)
@@ -57,7 +63,7 @@ def _refusal(outcome: OutcomeIn, decision: DecisionRecord | None, catalog: Catal
 
 
 def _record(
-    outcome: OutcomeIn, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str], now: datetime
+    outcome: AnyOutcome, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str], now: datetime
 ) -> OutcomeRecord:
     kind = catalog.outcomes[outcome.outcome]
     occurred_at = outcome.occurred_at or now

@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from decisioning.errors import NudgeError
-from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.schemas import SuppressionIn
 
 
 class Service(Protocol):
     """Decides, records and remembers. Every verb may be called from several threads at once and refuses with a `NudgeError`."""
 
-    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+    def decide(self, request: AnyDecision) -> dict[str, Any]:
         """One decision (`schemas.DecisionResponse`), in the ledger before it returns."""
 
-    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
-        """One answer a request, in order: its decision, or its refusal."""
+    def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
+        """One answer a request, in order: its decision, or its refusal. After `due` (of `time.perf_counter`) only a fallback is made."""
 
-    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+    def record_outcomes(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         """Keep outcomes, each once (`schemas.OutcomeReceipt`); an index counts within `outcomes`."""
+
+    def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
+        """The same for several calls at once: one receipt a call."""
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         """The full trace of a decision (`schemas.DecisionTrace`)."""

@@ -46,16 +46,25 @@ def running_period(book: PriceBook, catalog: Catalog, ledger: Ledger, now: np.da
     Unavailable
         The ledger does not answer.
     """
+    key = metered(book, catalog, now)
+    return period_of(book, catalog, {} if key is None else ledger.meters(key), now)
+
+
+def metered(book: PriceBook, catalog: Catalog, now: np.datetime64) -> str | None:
+    """The key of the period that `now` lies in, None where nothing is metered."""
+    return f"{book.id}/{book.period(now).number}" if catalog.constraints or catalog.exploration.budget > 0 else None
+
+
+def period_of(book: PriceBook, catalog: Catalog, used: Mapping[str, float], now: np.datetime64) -> RunningPeriod:
+    """The period that `now` lies in, with meters that show `used`."""
     period = book.period(now)
-    key = f"{book.id}/{period.number}"
     budget = catalog.exploration.budget
-    used = ledger.meters(key) if catalog.constraints or budget > 0 else {}
     allowance = 0.0
     if budget > 0:
         spent = used.get(EXPLORATION, 0.0)
         allowance = allowance_now(budget, spent, elapsed=period.elapsed, head_start=min(1.0, 1.0 / catalog.period_days))
     return RunningPeriod(
-        key=key,
+        key=f"{book.id}/{period.number}",
         prices=current_prices(book, now, used),
         room=room_left(book, now, used),
         allowance=allowance,

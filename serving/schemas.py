@@ -21,6 +21,9 @@ MAX_ITEMS = 1_000
 MAX_LIMIT = 100
 """Actions in one decision."""
 
+MAX_DEADLINE_MS = 60_000
+"""The longest that a caller may allow one decision to take."""
+
 _BIGGEST_INTEGER = 2**63
 
 
@@ -84,6 +87,10 @@ class DecisionRequest(_In):
     features: Annotated[dict[str, Scalar] | None, Field(description="feature values that replace the stored ones, for this request")] = None
     explain: Annotated[bool, Field(description="also answer what was filtered, where and why, and what would change the choice")] = False
     dry_run: Annotated[bool, Field(description="log and count nothing")] = False
+    deadline_ms: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_DEADLINE_MS, description="answer within; what cannot be done in that time is left out and `degraded` says so"),
+    ] = None
 
 
 class OutcomeIn(_In):

@@ -13,12 +13,13 @@ from ledger.suppressions import SuppressionRecord
 from serving import answers
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
+from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.outcome_intake import intake
 from serving.plan_archive import PlanArchive
 from serving.price_books import prices_view
 from serving.replay import replay, replay_plan
 from serving.reports import Sample, funnel_report
-from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.schemas import SuppressionIn
 from serving.scorer import Models
 from serving.situations import to_datetime64
 from serving.snapshot import SnapshotHolder
@@ -57,7 +58,7 @@ class Service:
 
     # deciding ----------------------------------------------------------------------------------------------------
 
-    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+    def decide(self, request: AnyDecision) -> dict[str, Any]:
         """One decision as the JSON of the contract; in the ledger when it returns, unless `dry_run`.
 
         Raises
@@ -72,15 +73,22 @@ class Service:
             raise result
         return result
 
-    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
-        """One answer a request, in order; a request that is refused gets its refusal and the others their decisions."""
-        return self._deciding.decide_many(requests)
+    def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
+        """One answer a request, in order; a request that is refused gets its refusal and the others their decisions.
+
+        A request that is begun after it was `due` (seconds of `time.perf_counter`) gets the catalogue's fallback.
+        """
+        return self._deciding.decide_many(requests, due=due)
 
     # remembering -------------------------------------------------------------------------------------------------
 
-    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+    def record_outcomes(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         """Keep outcomes, each once: {accepted, duplicates, rejected: [{index, reason}]}; in the ledger when it returns."""
-        return intake(outcomes, self._ledger, self._snapshots.current.catalog.catalog, self._clock())
+        return self.record_calls([outcomes])[0]
+
+    def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
+        """The outcomes of several calls in one transaction: one receipt a call, each as if it had come alone."""
+        return intake(calls, self._ledger, self._snapshots.current.catalog.catalog, self._clock())
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         """The full trace of a decision, with its outcomes.

@@ -12,9 +12,10 @@ import numpy as np
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
-from decisioning.history import History, Planned, Suppression, firms_of
+from decisioning.history import Firms, History, Past, Planned, Suppression, firms_of
 from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
-from ledger.history import PolicyHistory, Whose
+from ledger.history import PolicyHistory
+from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Wanted, columns_of
 from ledger.store import Ledger
 
 FEATURES_UNAVAILABLE = "features_unavailable"
@@ -75,56 +76,151 @@ class Sources:
     plan_id: str | None = None
 
 
-def gather(asked: Asked, now: datetime, sources: Sources) -> Gathered:
-    """Read the features, consents and past of one contact.
+@dataclass(frozen=True)
+class Batch:
+    """What is known for a batch of requests: of each what was gathered, or why it is refused; and the meters of the running period."""
+
+    gathered: list[Gathered | RequestError]
+    meters: Mapping[str, float]
+
+
+def gather_many(asked: Sequence[Asked], now: datetime, sources: Sources, *, book: str | None = None) -> Batch:
+    """Read the features, consents and past of the contacts of a batch: each store is asked once.
 
     Features that cannot be read are NULL and the answer says so; without the ledger there is no decision, since it could not be kept.
+    A given feature with a value of the wrong type refuses its own request alone. `book` names the period whose meters are asked for.
 
     Raises
     ------
-    RequestError
-        A given feature has a value of the wrong type.
     Unavailable
         The ledger does not answer.
     """
-    dtypes = sources.dtypes
-    degraded, known = None, False
+    columns, found, degraded = _features(asked, sources)
+    features: list[Columns | RequestError] = []
+    for place, one in enumerate(asked):
+        own: dict[str, np.ndarray] = {name: column[place : place + 1] for name, column in columns.items()}
+        try:
+            own.update(
+                (name, read_feature(name, value, sources.dtypes[name])) for name, value in one.features.items() if name in sources.dtypes
+            )
+        except RequestError as error:
+            features.append(error)
+        else:
+            features.append(own)
+    known = [one for one in features if not isinstance(one, RequestError)]
+    accounts = {str(account) for own in known if (account := account_of(own)) is not None} if asks_for_accounts(sources.catalog) else ()
+    wanted = Wanted(
+        list(dict.fromkeys(one.contact_id for one in asked)),
+        sorted(accounts),
+        now - timedelta(days=back_days(sources)),
+        now,
+        consents=any(channel.purpose is not None for channel in sources.catalog.channels.values()),
+        counts=bool(longest_reservation_days(sources)) or _capped(sources.catalog),
+        book=book,
+    )
+    standing = sources.ledger.standing(wanted)
+    moment = to_datetime64(now)
+    gathered = [
+        own if isinstance(own, RequestError) else _one(one, own, (moment, standing, sources), known=bool(found[place]), degraded=degraded)
+        for place, (one, own) in enumerate(zip(asked, features, strict=True))
+    ]
+    return Batch(gathered, standing.meters)
+
+
+def _features(asked: Sequence[Asked], sources: Sources) -> tuple[Columns, Sequence[Any], str | None]:
+    """The columns of all that are asked for, which are known, and what could not be read."""
     try:
-        columns, found = sources.online.online([asked.contact_id])
-        known = bool(found[0])
+        columns, found = sources.online.online([one.contact_id for one in asked])
+        return columns, found.tolist(), None
     except Unavailable:
-        columns, degraded = {name: null_column(dtype, 1) for name, dtype in dtypes.items()}, FEATURES_UNAVAILABLE
-    given = {name: read_feature(name, value, dtypes[name]) for name, value in asked.features.items() if name in dtypes}
-    ids = np.array([asked.contact_id], dtype=object)
+        nothing = {name: null_column(dtype, len(asked)) for name, dtype in sources.dtypes.items()}
+        return nothing, [False] * len(asked), FEATURES_UNAVAILABLE
+
+
+def _one(asked: Asked, columns: Columns, read: tuple[np.datetime64, Standing, Sources], *, known: bool, degraded: str | None) -> Gathered:
+    """The one request out of what was read for all."""
+    moment, standing, sources = read
     situation = Situation(
-        contact_ids=ids,
-        columns={**columns, **given},
-        now=to_datetime64(now),
-        granted=granted(sources.ledger.consents([asked.contact_id], now=now), ids),
+        contact_ids=_single(asked.contact_id),
+        columns=columns,
+        now=moment,
+        granted=dict.fromkeys(standing.granted.get(asked.contact_id, ()), _YES),
         context=asked.context,
         channel=asked.channel,
         placements=asked.placements,
-        seeds=np.array([asked.decision_id], dtype=object),
+        seeds=_single(asked.decision_id),
     )
-    account_id = account_ids_of(situation)[0]
-    past = _read_past(sources, asked.contact_id, account_id, now)
-    history = history_of(past, situation, sources)
-    counted = bool(history.planned) or any(policy.max is not None for policy in sources.catalog.contact_policy)
+    account_id = account_of(columns)
+    history = history_at(standing, situation, sources)
+    counted = bool(history.planned) or _capped(sources.catalog)
+    by_account = account_id is not None and asks_for_accounts(sources.catalog)
     return Gathered(
         situation,
         history,
         known,
         degraded,
         account_id=account_id,
-        seen_contact=past.seen_contacts.get(asked.contact_id, 0) if counted else None,
-        seen_account=past.seen_accounts.get(account_id, 0) if account_id is not None and asks_for_accounts(sources.catalog) else None,
+        seen_contact=standing.seen_contacts.get(asked.contact_id, 0) if counted else None,
+        seen_account=standing.seen_accounts.get(str(account_id), 0) if by_account else None,
     )
 
 
-def _read_past(sources: Sources, contact_id: str, account_id: str | None, now: datetime) -> PolicyHistory:
-    accounts = [account_id] if account_id is not None and asks_for_accounts(sources.catalog) else []
-    back_days = max(longest_window_days(sources.catalog), longest_reservation_days(sources))
-    return sources.ledger.policy_history(Whose([contact_id], accounts), since=now - timedelta(days=back_days), now=now)
+def _single(value: str) -> np.ndarray:
+    one = np.empty(1, dtype=object)
+    one[0] = value
+    return one
+
+
+def _capped(catalog: Catalog) -> bool:
+    return any(policy.max is not None for policy in catalog.contact_policy)
+
+
+def account_of(columns: Columns) -> Any:
+    """The account of the one contact of `columns`, None where it has none."""
+    column = columns.get("account_id")
+    return None if column is None else column[0]
+
+
+def history_at(standing: Standing, situation: Situation, sources: Sources) -> History:
+    """The past of the one contact of `situation`, as the contact policies read it."""
+    contact_id, account_id = situation.contact_ids[0], account_of(situation.columns)
+    latest = int(situation.now.astype("datetime64[us]").astype(np.int64))
+    touches = _past(standing.touches.get(contact_id, []), TOUCH_COLUMNS, latest)
+    outcomes = _past(standing.outcomes.get(contact_id, []), OUTCOME_COLUMNS, latest)
+    firms = None
+    if asks_for_accounts(sources.catalog):
+        colleagues = standing.account_touches.get(str(account_id), []), standing.account_outcomes.get(str(account_id), [])
+        unit = np.zeros(1, dtype=np.int64) if account_id is not None else np.full(1, -1, dtype=np.int64)
+        firms = Firms(unit, _past(colleagues[0], TOUCH_COLUMNS, latest), _past(colleagues[1], OUTCOME_COLUMNS, latest))
+    switched_off = standing.suppressions.get(contact_id, [])
+    plain = History(
+        touches.row,
+        touches.columns,
+        outcomes.row,
+        outcomes.columns,
+        firms=firms,
+        suppressions=tuple(Suppression(0, action, channel, np.datetime64(until, "us")) for action, channel, until in switched_off),
+    )
+    planned = _planned(plain, sources.plan_id)
+    return replace(plain, planned=planned) if planned else plain
+
+
+def _past(rows: Rows, names: Sequence[str], latest: int) -> Past:
+    if not rows:
+        return _NO_PAST[names[0], len(names)]
+    return Past(np.zeros(len(rows), dtype=np.int64), columns_of(rows, names, latest=latest))
+
+
+_YES = np.ones(1, dtype=np.bool_)
+_NO_PAST = {
+    (names[0], len(names)): Past(np.zeros(0, dtype=np.int64), columns_of([], names, latest=0)) for names in (TOUCH_COLUMNS, OUTCOME_COLUMNS)
+}
+"""Nothing has happened to most contacts: one value for them all, which nobody writes to."""
+
+
+def back_days(sources: Sources) -> float:
+    """How far back the past is asked for."""
+    return max(longest_window_days(sources.catalog), longest_reservation_days(sources))
 
 
 def account_ids_of(situation: Situation) -> np.ndarray:
@@ -232,4 +328,8 @@ def longest_reservation_days(sources: Sources) -> float:
 
 def past_of(sources: Sources, situation: Situation, now: datetime) -> History:
     """What the contact policies look at of the one contact of `situation`."""
-    return history_of(_read_past(sources, str(situation.contact_ids[0]), account_ids_of(situation)[0], now), situation, sources)
+    account_id = account_of(situation.columns)
+    accounts = [str(account_id)] if account_id is not None and asks_for_accounts(sources.catalog) else []
+    since = now - timedelta(days=back_days(sources))
+    wanted = Wanted([str(situation.contact_ids[0])], accounts, since, now, consents=False, counts=False)
+    return history_at(sources.ledger.standing(wanted), situation, sources)

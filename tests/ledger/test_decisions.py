@@ -88,7 +88,7 @@ def test_what_is_not_a_number_is_kept_as_missing(ledger: Ledger) -> None:
     ledger.record_decisions([decision("d-1", email(expected_profit=math.nan), trace=trace)])
     kept = ledger.decision("d-1")
     assert kept is not None
-    assert kept.trace == {"uplift": None, "scores": [1.0, None], "nested": [{"clv": None}], "n": 3, "at": "2026-11-22T10:00:00+00:00"}
+    assert kept.trace == {"uplift": None, "scores": [1.0, None], "nested": [{"clv": None}], "n": 3, "at": "2026-11-22T10:00:00Z"}
     assert math.isnan(kept.selections[0].expected_profit)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from decisioning.errors import ConfigError, Conflict, NudgeError, Unavailable
 from ledger import consents, database, decisions, history_queries
-from ledger.schema import OUTCOMES, SCHEMA_VERSION, TABLES
+from ledger.schema import SCHEMA_VERSION, TABLES
 from ledger.store import Ledger
 from tests.ledger.conftest import NOW, decision, email
 
@@ -126,7 +126,7 @@ def test_a_commit_waits_for_the_disk(sqlite_ledger: Ledger) -> None:
 def test_a_write_takes_its_lock_before_it_reads(sqlite_ledger: Ledger) -> None:
     begun: list[str] = []
     engine: Engine = sqlite_ledger._database._engine
-    event.listen(engine, "before_cursor_execute", lambda *call: begun.append(call[2]))
+    event.listen(engine, "checkout", lambda driver, *_: driver.set_trace_callback(begun.append))
     sqlite_ledger.record_decisions([decision("d-1")])
     sqlite_ledger.decision_by_request("r-1", since=NOW)
     assert [sql for sql in begun if sql.startswith("BEGIN")] == ["BEGIN IMMEDIATE", "BEGIN"]
@@ -134,10 +134,10 @@ def test_a_write_takes_its_lock_before_it_reads(sqlite_ledger: Ledger) -> None:
 
 def test_every_statement_can_be_said_to_postgresql() -> None:
     dialect = postgresql.dialect()
-    statements = [statement for pair in history_queries.READ.values() for statement in pair]
-    statements += [*history_queries.RUNNING_SUPPRESSIONS, consents._OF_ALL, consents._OF]
-    statements += [decisions._BY_REQUEST, decisions._OF_CONTACT, decisions._SELECTIONS, decisions._claim_statement("postgresql")]
-    statements += [database._insert_new("postgresql", OUTCOMES, returning=True), *map(CreateTable, TABLES)]
+    prepared = [statement for pair in history_queries.READ.values() for statement in pair]
+    prepared += [*history_queries.RUNNING_SUPPRESSIONS, consents._OF_ALL, consents._OF]
+    prepared += [decisions._BY_REQUEST, decisions._claim_statement("postgresql"), decisions._insert_selections("postgresql")]
+    statements = [one.statement for one in prepared] + [decisions._OF_CONTACT, decisions._SELECTIONS, *map(CreateTable, TABLES)]
     said = "\n".join(str(statement.compile(dialect=dialect)) for statement in statements)
-    assert "ON CONFLICT DO NOTHING RETURNING outcomes.event_id" in said
+    assert "INSERT INTO selections" in said and "ON CONFLICT DO NOTHING" in said
     assert "WHERE request_claims.decided_at <= excluded.decided_at" in said

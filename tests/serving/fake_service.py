@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from decisioning.errors import NotFound, NudgeError, RequestError
-from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.schemas import SuppressionIn
 
 CHANNELS = ("web", "email")
 
@@ -25,13 +26,13 @@ class FakeService:
 
     def __init__(self) -> None:
         self.decisions: dict[str, dict[str, Any]] = {}
-        self.outcomes: dict[str, OutcomeIn] = {}
-        self.asked: list[DecisionRequest] = []
+        self.outcomes: dict[str, AnyOutcome] = {}
+        self.asked: list[AnyDecision] = []
         self.broken: Exception | None = None
         self.ready = {"ledger": {"ok": True, "detail": "answers"}, "features": {"ok": True, "detail": "answers"}}
         self.closed = False
 
-    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+    def decide(self, request: AnyDecision) -> dict[str, Any]:
         self._break()
         self.asked.append(request)
         if request.channel not in (None, *CHANNELS):
@@ -41,16 +42,16 @@ class FakeService:
             self.decisions[answer["decision_id"]] = answer
         return answer
 
-    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any] | NudgeError]:
+    def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
         return [self._answer_or_refusal(request) for request in requests]
 
-    def _answer_or_refusal(self, request: DecisionRequest) -> dict[str, Any] | NudgeError:
+    def _answer_or_refusal(self, request: AnyDecision) -> dict[str, Any] | NudgeError:
         try:
             return self.decide(request)
         except RequestError as error:
             return error
 
-    def record_outcomes(self, outcomes: Sequence[OutcomeIn]) -> dict[str, Any]:
+    def record_outcomes(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         self._break()
         rejected = [
             {"index": place, "reason": "unknown outcome 'nonsense'"} for place, one in enumerate(outcomes) if one.outcome == "nonsense"
@@ -59,6 +60,9 @@ class FakeService:
         new = {one.event_id: one for one in reversed(kept) if one.event_id not in self.outcomes}
         self.outcomes.update(new)
         return {"accepted": len(new), "duplicates": len(kept) - len(new), "rejected": rejected}
+
+    def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
+        return [self.record_outcomes(call) for call in calls]
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         self._break()
@@ -111,7 +115,7 @@ class FakeService:
             raise self.broken
 
 
-def _answer(decision_id: str, request: DecisionRequest) -> dict[str, Any]:
+def _answer(decision_id: str, request: AnyDecision) -> dict[str, Any]:
     return {
         "decision_id": decision_id,
         "contact_id": request.contact_id,
