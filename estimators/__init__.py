@@ -49,6 +49,10 @@ What is served
     `forest_text.py`            LightGBM's text as plain trees, or refused,
     `forest_layout.py`          the trees as flat arrays, and
     `forest_kernels.py`, `forest_candidate_kernels.py`  the walks
+    `joint.py`                  what all three bundles say of the same contacts, read once and computed together:
+    `joint_rows.py`             reading,
+    `joint_tables.py`, `joint_money.py`  the bundles as tables, and
+    `joint_kernels.py`, `joint_clv.py`  the loops over them
     `compiling.py`              loops compiled by numba
     `lead_card.py`              a points card: lines, points, P(won) of their sum
     `heads.py`                  a fitted model per action, made of such parts

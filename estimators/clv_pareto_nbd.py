@@ -20,8 +20,11 @@ from estimators.clv_likelihood import check_histories, climb, group_histories, i
 
 _STARTS = np.log([[0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 1.0], [0.3, 0.1, 2.0, 5.0], [3.0, 3.0, 0.3, 0.1]])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(28)
-_Q, _W = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
-_FOLDS = 40.0  # beyond so many e-folds the integrand adds nothing
+NODES = (_NODES + 1.0) / 2.0
+LOG_WEIGHTS = np.log(NODES * _WEIGHTS)
+FOLDS = 40.0
+"""Beyond so many e-folds the integrand adds nothing."""
+
 _CHUNK = 4_096  # rows at once: the temporaries stay in the cache
 
 
@@ -160,14 +163,14 @@ def _leaving(params: FloatArray, x: FloatArray, t_x: FloatArray, age: FloatArray
     m = min(alpha, beta)
     start = m + t_x
     falls = (r + x) * start / (alpha + t_x) + (s + 1.0) * start / (beta + t_x) - 1.0
-    reach = np.minimum(np.log((m + age) / start), _FOLDS / np.maximum(falls, 1e-12))
+    reach = np.minimum(np.log((m + age) / start), FOLDS / np.maximum(falls, 1e-12))
     reach = np.maximum(reach, 1e-300)
-    y = reach[:, None] * _Q**2
+    y = reach[:, None] * NODES**2
     near = start[:, None] * np.exp(y)
     far = near + abs(alpha - beta)
     log_near, log_far = np.log(start)[:, None] + y, np.log(far)
     by_rate, by_leaving = (log_near, log_far) if alpha <= beta else (log_far, log_near)
-    logs = log_near + np.log(2.0 * _Q * _W) - (r + x)[:, None] * by_rate - (s + 1.0) * by_leaving
+    logs = log_near + LOG_WEIGHTS - (r + x)[:, None] * by_rate - (s + 1.0) * by_leaving
     top = logs.max(axis=1)
     weights = np.exp(logs - top[:, None])
     sums = weights.sum(axis=1)

@@ -13,7 +13,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiled(function: _Function) -> _Function:
     """`function` compiled at its first call; kept on disk where numba finds a folder that it may write to.
 
-    Nothing is reordered and nothing is contracted (no `fastmath`): a sum is the same whatever stands beside it.
+    Nothing is reordered and nothing is contracted (no `fastmath`): a sum is the same whatever stands beside it. As in numpy, what is
+    divided by zero is an infinity.
     """
     return _kept(function)
 
@@ -25,6 +26,6 @@ def inlined(function: _Function) -> _Function:
 
 def _kept(function: _Function, **options: Any) -> _Function:
     try:
-        return cast(_Function, njit(cache=True, nogil=True, **options)(function))
+        return cast(_Function, njit(cache=True, nogil=True, error_model="numpy", **options)(function))
     except RuntimeError:
-        return cast(_Function, njit(nogil=True, **options)(function))
+        return cast(_Function, njit(nogil=True, error_model="numpy", **options)(function))

@@ -77,7 +77,7 @@ def read_trees(text: str) -> Trees:
 
     Examples
     --------
-    >>> read_trees("tree\\nversion=v9\\n")
+    >>> read_trees("tree\\nversion=v9\\nend of trees\\n")
     Traceback (most recent call last):
         ...
     estimators.forest_text.NotUnderstood: LightGBM's text: version; got 'v9'; allowed: v3, v4
@@ -117,7 +117,6 @@ def _blocks(text: str) -> Iterator[dict[str, str]]:
         elif line:
             name, _, value = line.partition("=")
             block[name] = value
-    yield block  # without its end: the header is checked first, then the number of trees
     _check(False, "the trees", "no end", "end of trees")
 
 

@@ -5,9 +5,10 @@ A `Scorer` is immutable: a new model means a new scorer, swapped in whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +16,16 @@ from decisioning.candidates import Scores, Situation
 from decisioning.catalog import ColdStart
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
-from decisioning.vocabulary import BoolArray, Columns, FloatArray
+from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
+from estimators.joint import Answers, JointScores
 
 MODEL, PROPENSITY, COLD_START = "model", "propensity", "cold_start"
 OBSERVED = "observed"
+MODEL_NAMES = ("propensity", "uplift", "clv")
+
+THREADS = 2
+"""Of a population's scoring; one contact, and a few thousand, are one thread's work."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,16 @@ class Models:
                 )
 
 
+class Asked(NamedTuple):
+    """What is asked about n contacts: some arms, and the worth of a response to some actions."""
+
+    columns: Columns
+    as_of: np.datetime64
+    n: int
+    arms: Sequence[Arm]
+    valued: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Scorer:
     """Scores candidates with the champions and the catalogue's values.
@@ -63,24 +79,64 @@ class Scorer:
     def __call__(self, situation: Situation, alive: BoolArray) -> Scores:
         """The scores of the candidates that are `alive`; NaN elsewhere and where nothing is known."""
         rows = np.flatnonzero(alive.any(axis=1))
-        columns = situation.columns if len(rows) == len(alive) else {name: column[rows] for name, column in situation.columns.items()}
+        everyone = len(rows) == len(alive)
+        columns = situation.columns if everyone else {name: column[rows] for name, column in situation.columns.items()}
         as_of = situation.now if self.feature_as_of is None else self.feature_as_of
-        wanted = np.flatnonzero(alive.any(axis=0))
-        scores = self._of_known(columns, as_of, len(rows), wanted)
-        value = self._value(situation, columns, as_of, rows)
-
-        def spread(part: FloatArray) -> FloatArray:
-            whole = np.full(alive.shape, np.nan)
-            whole[np.ix_(rows, wanted)] = part
-            return whole
-
-        propensity, uplift, risk, clv = scores
-        all_clv = np.full(len(alive), np.nan)
-        all_clv[rows] = clv
-        propensity, uplift = spread(propensity), spread(uplift)
+        said = self.answers(columns, as_of, len(rows))
+        if not everyone:
+            said = Answers(
+                *(_spread(part, rows, len(alive)) for part in (said.propensity, said.opt_out_risk, said.uplift, said.value, said.clv))
+            )
+        propensity, uplift, risk = (np.where(alive, part, np.nan) for part in (said.propensity, said.uplift, said.opt_out_risk))
         self._stand_in(propensity, uplift, alive)
-        known = (propensity, uplift, value, spread(risk), all_clv, self._base_rate, self._traffic, self._evidence)
+        known = (propensity, uplift, self._value(situation, said, rows), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
+
+    def answers(self, columns: Columns, as_of: np.datetime64, n: int) -> Answers:
+        """What the models say of n contacts about every treatment, computed together; a bundle that stays out is asked itself."""
+        joint = self._joint
+        if joint is None or not n:
+            return plain_answers(self.models, Asked(columns, as_of, n, self._arms, self._valued))
+        said = joint(columns, as_of, n, threads=THREADS)
+        if not joint.left_out:
+            return said
+        out = replace(self.models, **{name: None for name in MODEL_NAMES if name not in joint.left_out})  # type: ignore[arg-type]
+        asked = plain_answers(out, Asked(columns, as_of, n, self._arms, self._valued))
+        if "propensity" in joint.left_out:
+            said = replace(said, propensity=asked.propensity, opt_out_risk=asked.opt_out_risk, value=asked.value)
+        if "uplift" in joint.left_out:
+            said = replace(said, uplift=asked.uplift)
+        bounded = np.clip(said.uplift, said.propensity - 1.0, said.propensity)
+        clv = asked.clv if "clv" in joint.left_out else said.clv
+        return replace(said, uplift=np.where(np.isnan(said.propensity), said.uplift, bounded), clv=clv)
+
+    def warm_up(self) -> None:
+        """Compile, or load what is compiled, for one contact and for several, so that no first answer waits for it."""
+        models = [getattr(self.models, name) for name in MODEL_NAMES]
+        dtypes = {name: dtype for bundle in models if bundle is not None for name, dtype in bundle.feature_dtypes.items()}
+        for n in (1, 2):
+            self.answers({name: null_column(dtype, n) for name, dtype in dtypes.items()}, np.datetime64("2026-01-01", "us"), n)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The models that are not compiled, "propensity", "uplift" or "clv", and why; each costs milliseconds a decision."""
+        return {} if self._joint is None else self._joint.left_out
+
+    @cached_property
+    def _joint(self) -> JointScores | None:
+        models = self.models
+        if models.propensity is None and models.uplift is None and models.clv is None:
+            return None
+        return JointScores.of(models.propensity, models.uplift, models.clv, self._arms, self._valued)
+
+    @cached_property
+    def _arms(self) -> list[Arm]:
+        return [(action.id, treatment.channel) for action, treatment in self.catalog.treatments]
+
+    @cached_property
+    def _valued(self) -> list[str]:
+        """The actions whose responses bring what was observed."""
+        return [compiled.action.id for compiled in self.catalog.actions if compiled.value == OBSERVED]
 
     def _uplift_error(self, situation: Situation, as_of: np.datetime64) -> Callable[[int, int], float] | None:
         """The standard error of one candidate's uplift, computed when it is asked for."""
@@ -95,36 +151,12 @@ class Scorer:
 
         return error
 
-    def _of_known(
-        self, columns: Columns, as_of: np.datetime64, n_rows: int, wanted: np.ndarray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Propensity, uplift and opt-out risk of the treatments `wanted`, shape (n_rows, n_wanted), and the CLV."""
-        arms: list[Arm] = [(self.catalog.treatments[k][0].id, self.catalog.treatments[k][1].channel) for k in wanted]
-        unknown = np.full((n_rows, len(wanted)), np.nan)
-        propensity, uplift, risk, clv = unknown, unknown, unknown, np.full(n_rows, np.nan)
-        if not n_rows:
-            return propensity, uplift, risk, clv
-        models = self.models
-        if models.propensity is not None and arms:
-            encoded = models.propensity.encode(columns, as_of)
-            propensity = models.propensity.propensity(columns, as_of, arms, encoded=encoded)
-            risk = models.propensity.opt_out_risk(columns, as_of, [channel for _, channel in arms], encoded=encoded)
-        if models.uplift is not None and arms:
-            uplift = models.uplift.uplift(columns, as_of, arms)
-        if models.clv is not None:
-            clv = models.clv.clv(columns, as_of)
-        # uplift and propensity are learned apart; p1 and p1 - uplift must both be probabilities
-        uplift = np.where(np.isnan(propensity), uplift, np.clip(uplift, propensity - 1.0, propensity))
-        return propensity, uplift, risk, clv
-
-    def _value(self, situation: Situation, columns: Columns, as_of: np.datetime64, rows: np.ndarray) -> FloatArray:
+    def _value(self, situation: Situation, said: Answers, rows: IntArray) -> FloatArray:
         value = self.catalog.stated_values.on(situation.rows)
-        learned = self.models.propensity
-        observed = [compiled for compiled in self.catalog.actions if compiled.value == OBSERVED]
-        if learned is not None and observed and len(rows):
-            money = learned.observed_value(columns, as_of, [compiled.action.id for compiled in observed])
+        if self._valued and self.models.propensity is not None and len(rows):
+            observed = [compiled for compiled in self.catalog.actions if compiled.value == OBSERVED]
             for place, compiled in enumerate(observed):
-                value[np.ix_(rows, np.array(compiled.columns))] = money[:, [place]]
+                value[np.ix_(rows, np.array(compiled.columns))] = said.value[rows][:, [place]]
         return value
 
     @cached_property
@@ -185,3 +217,29 @@ class Scorer:
             if head is not None and effect is not None:
                 rates[column] = max(0.0, head.base_rate - effect[0])
         return rates
+
+
+def _spread(part: FloatArray, rows: IntArray, n: int) -> FloatArray:
+    """The numbers of some contacts among those of all n; NaN for the others."""
+    whole = np.full((n, *part.shape[1:]), np.nan)
+    whole[rows] = part
+    return whole
+
+
+def plain_answers(models: Models, asked: Asked) -> Answers:
+    """What the models say, asked one after the other: the law that the compiled answers are held to; NaN where there is no model."""
+    n, unknown = asked.n, np.full((asked.n, len(asked.arms)), np.nan)
+    propensity, risk, uplift, clv = unknown, unknown, unknown, np.full(n, np.nan)
+    value = np.full((n, len(asked.valued)), np.nan)
+    if n and models.propensity is not None:
+        encoded = models.propensity.encode(asked.columns, asked.as_of)
+        propensity = models.propensity.propensity(asked.columns, asked.as_of, asked.arms, encoded=encoded)
+        risk = models.propensity.opt_out_risk(asked.columns, asked.as_of, [channel for _, channel in asked.arms], encoded=encoded)
+        value = models.propensity.observed_value(asked.columns, asked.as_of, asked.valued, encoded=encoded)
+    if n and models.uplift is not None:
+        uplift = models.uplift.uplift(asked.columns, asked.as_of, asked.arms)
+    if n and models.clv is not None:
+        clv = models.clv.clv(asked.columns, asked.as_of)
+    # uplift and propensity are learned apart; p1 and p1 - uplift must both be probabilities
+    uplift = np.where(np.isnan(propensity), uplift, np.clip(uplift, propensity - 1.0, propensity))
+    return Answers(propensity, risk, uplift, value, clv)

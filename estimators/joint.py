@@ -1,0 +1,135 @@
+"""JointScores: everything that the three served bundles say of the same contacts, read once and computed together.
+
+The bundles themselves are the law, plain and slow: they encode a contact once each and ask one model after the other. Here the contact is
+read once, all tree models are one forest, all linear scores one product, and the rest a few compiled loops; tests hold the two together.
+A bundle that holds a part which is not understood stays out, and whoever asks is told so: its own methods answer then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from estimators.arrays import Columns, FloatArray
+from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
+from estimators.forest import Forest
+from estimators.forest_text import NotUnderstood
+from estimators.joint_kernels import Design, Tables, answers, linear_scores
+from estimators.joint_money import JointClv
+from estimators.joint_rows import RowReader
+from estimators.joint_tables import Parts, arms_of, effects, responses, values
+
+CONTACTS_AT_ONCE = 2_048
+"""So many contacts are computed together: what is known of them stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the bundles say of n contacts: `propensity`, `opt_out_risk` and `uplift` of K arms, shape (n, K), `value` of v actions, shape
+    (n, v), and `clv`, shape (n,). NaN where nothing is known, and wherever a bundle stayed out."""
+
+    propensity: FloatArray
+    opt_out_risk: FloatArray
+    uplift: FloatArray
+    value: FloatArray
+    clv: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class JointScores:
+    """The bundles for some arms, compiled.
+
+    Parameters
+    ----------
+    reader : RowReader
+    forest : Forest
+    design : Design
+    tables : Tables
+    clv : JointClv or None
+    left_out : mapping of "propensity", "uplift" or "clv" to the reason
+        The bundles that are to be asked themselves.
+    """
+
+    reader: RowReader
+    forest: Forest
+    design: Design
+    tables: Tables
+    clv: JointClv | None
+    left_out: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        propensity: PropensityBundle | None,
+        uplift: UpliftBundle | None,
+        clv: ClvBundle | None,
+        arms: Sequence[Arm],
+        valued: Sequence[str] = (),
+    ) -> JointScores:
+        """The bundles for the arms that may be asked about, and for the actions whose responses bring money that was observed."""
+        left_out: dict[str, str] = {}
+
+        def understood(name: str, attempt: Callable[[], object]) -> bool:
+            try:
+                attempt()
+            except (NotUnderstood, ValueError) as error:
+                left_out[name] = str(error)
+            return name not in left_out
+
+        alone = {"propensity": propensity, "uplift": uplift, "clv": clv}
+        kept: dict[str, Any] = {
+            name: bundle
+            for name, bundle in alone.items()
+            if bundle is not None
+            and understood(name, lambda name=name: _compiled({**dict.fromkeys(alone), name: alone[name]}, arms, valued))  # type: ignore[misc]
+        }
+        return cls(*_compiled({**dict.fromkeys(alone), **kept}, arms, valued), left_out)
+
+    def __call__(self, columns: Columns, as_of: Any, n: int, *, threads: int = 1) -> Answers:
+        """What the bundles say of n contacts; a contact gets the same numbers alone and among others.
+
+        Parameters
+        ----------
+        columns : mapping of str to array, shape (n,) each
+        as_of : datetime64, scalar or shape (n,)
+        n : int
+        threads : int
+            Used where there are many contacts.
+        """
+        rows = np.empty((n, self.reader.width + 4))
+        self.reader.read(columns, as_of, rows)
+        k, v = len(self.tables.arms), len(self.tables.values)
+        out, clv = np.empty((n, 3 * k + v)), np.full(n, np.nan)
+        if n <= CONTACTS_AT_ONCE:
+            self._compute(rows, out, clv)
+        else:
+            parts = [slice(low, low + CONTACTS_AT_ONCE) for low in range(0, n, CONTACTS_AT_ONCE)]
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda part: self._compute(rows[part], out[part], clv[part]), parts))
+        return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k :], clv)
+
+    def _compute(self, rows: FloatArray, out: FloatArray, clv: FloatArray) -> None:
+        outlook = None if self.clv is None else self.clv.outlook(rows)
+        trees = self.forest.scores(rows)
+        linear = np.empty((len(rows), len(self.design.intercept)))
+        linear_scores(rows, self.design, linear)
+        answers(linear, trees, self.tables, out)
+        if self.clv is not None and outlook is not None:
+            self.clv.money(outlook, trees, clv)
+
+
+def _compiled(
+    bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]
+) -> tuple[RowReader, Forest, Design, Tables, JointClv | None]:
+    propensity, uplift, clv = (bundles[name] for name in ("propensity", "uplift", "clv"))
+    reader = RowReader.of([one.encoder for one in (propensity, uplift, clv) if one is not None], JointClv.numbers_of(clv))
+    parts = Parts(reader)
+    tables = Tables(
+        *responses(propensity, parts), arms_of(arms, propensity, uplift), *effects(uplift, parts), values(propensity, valued, parts)
+    )
+    money = None if clv is None else JointClv.of(clv, parts)
+    return reader, parts.forest(reader.width + 4), parts.design(), tables, money
