@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +55,11 @@ class LoggedActions:
 
     def __len__(self) -> int:
         return len(self.action)
+
+    def take(self, rows: IntArray) -> LoggedActions:
+        """Some of the rows."""
+        parts = {name: getattr(self, name)[rows] for name in ("action", "channel", "labels", "open", "weight")}
+        return replace(self, **parts)
 
     def channel_name(self, channel: int) -> str | None:
         """The name of a channel by its index; None for `NOTHING`."""

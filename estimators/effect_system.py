@@ -45,6 +45,11 @@ class Moments(NamedTuple):
     score: FloatArray
     information: FloatArray
 
+    @classmethod
+    def none(cls, size: int) -> Moments:
+        """Of no rows."""
+        return cls(0.0, np.zeros(size), np.zeros((size, size)))
+
     def plus(self, other: Moments) -> Moments:
         """The moments of both cells' rows."""
         return Moments(self.likelihood + other.likelihood, self.score + other.score, self.information + other.information)

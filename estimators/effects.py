@@ -19,7 +19,7 @@ Models", 2006 (the levels). Beirami et al., "On Optimal Generalization in Parame
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -31,6 +31,7 @@ from estimators.curves import Curves
 from estimators.effect_levels import EffectLevels
 from estimators.effect_rows import NOTHING, Cell, LoggedActions
 from estimators.effect_system import CellMoments, Moments, Priors, SingleArray, Solution, directions, moments_of, solve
+from estimators.encoding import Rows, blocks_of
 from estimators.parallel import fit_each
 
 MOST_ROUNDS, FIRST_ROUNDS = 20, 12
@@ -43,6 +44,12 @@ SMALL_STEP = 0.5
 
 THIN_ABOVE = 60_000
 """With more rows (counted once for each goal) the first rounds read every fourth only: they need no more to find the way."""
+
+MOST_PASSES, UPDATES, NEAR = 3, 3, 0.1
+"""Passes over everything from where a sample's optimum lies: one, if no coefficient then moves by more than `NEAR` (Newton's error is
+about its square); variances are learned on between passes, which costs no pass."""
+
+FEWEST_OF_AN_ARM = 1_000
 
 STRENGTH_SD, LEAST_STRENGTH, MOST_STRENGTH = 0.7, 0.1, 8.0
 """A channel's strength is 1 give or take this beforehand, and never outside the bounds."""
@@ -144,6 +151,61 @@ def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | Non
     return EffectModel(curves, work.projection, work.levels, logged.goal_of, logged.channels, at, priors, solution, without)
 
 
+def fit_effects_in_blocks(rows: Rows, logged: LoggedActions, folds: IntArray, *, most_rows: int, workers: int = 1) -> EffectModel:
+    """The model of more rows than fit into one design: variances from a sample, then Newton's method on everything, block by block.
+
+    Parameters
+    ----------
+    rows : Encoded or EncodedLater
+    logged : LoggedActions
+    folds : array of int, shape (n,)
+    most_rows : int
+        Of the sample; with no more rows than twice as many this is `fit_effects`.
+    workers : int
+    """
+    if len(rows) <= 2 * most_rows:
+        return fit_effects(rows.take(slice(None)).linear, logged, folds, workers=workers)
+    sample = _of_every_arm(logged, most_rows)
+    start = fit_effects(rows.take(sample).linear, logged.take(sample), workers=workers)
+    work = _Work(
+        start.curves,
+        np.empty((0, 0), dtype=np.float32),
+        logged,
+        start.levels,
+        start.projection,
+        start.priors.groups,
+        tuple(logged.cells()),
+        workers,
+    )
+    at, priors = start.at, start.priors
+    for number in range(MOST_PASSES):
+        before, parts = at, work.moments_by_fold(rows, folds, at)
+        everything = _added_up(parts)
+        solution = solve(everything, at.theta, at.phi, priors, work.projection)
+        for _ in range(UPDATES):
+            moved = at.moved(solution)
+            priors = priors.updated(moved.theta, moved.phi, solution)
+            solution = solve(everything, at.theta, at.phi, priors, work.projection)
+        at = at.moved(solution)
+        if solution.largest_step < NEAR or number + 1 == MOST_PASSES:
+            break
+        at = replace(at, strength=work.strengths(everything, before, at))
+    without = tuple(before.moved(_solve_without(part, everything, before, priors, work)) for part in parts)
+    solution = solve(everything, before.theta, before.phi, priors.widened(solution), work.projection)
+    return replace(start, at=at, priors=priors, solution=solution, without_fold=without)
+
+
+def _of_every_arm(logged: LoggedActions, most_rows: int) -> IntArray:
+    """About `most_rows` rows, spread evenly over those of every action and channel, of which none keeps fewer than `FEWEST_OF_AN_ARM`."""
+    arms = np.unique(np.column_stack([logged.action, logged.channel]), axis=0, return_inverse=True)[1].ravel()
+    share, kept = most_rows / len(arms), []
+    order = np.argsort(arms, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(arms[order])) + 1):
+        wanted = min(len(rows), max(FEWEST_OF_AN_ARM, round(share * len(rows))))
+        kept.append(np.sort(np.random.default_rng(len(rows)).permutation(rows)[:wanted]))
+    return np.sort(np.concatenate(kept))
+
+
 def _climb(work: _Work, at: Coefficients, priors: Priors, rounds: int) -> tuple[Coefficients, Priors, Solution]:
     """Newton's method with variances and strengths learned on the way; a step that makes things worse is halved."""
     before, likelihood_before = at, -np.inf
@@ -171,6 +233,7 @@ def _climb(work: _Work, at: Coefficients, priors: Priors, rounds: int) -> tuple[
 class _Work:
     """The rows as Newton's method reads them, again in each round."""
 
+    curves: Curves
     design: SingleArray
     logged: LoggedActions
     levels: EffectLevels
@@ -185,7 +248,7 @@ class _Work:
         arms = [(cell.action, logged.channel_name(cell.channel)) for cell in cells if cell.action != NOTHING]
         levels = EffectLevels.of(logged.places, arms)
         projection, groups = directions(design, curves, len(levels.kinds))
-        return cls(design, logged, levels, projection, groups, cells, workers)
+        return cls(curves, design, logged, levels, projection, groups, cells, workers)
 
     @property
     def size(self) -> int:
@@ -204,6 +267,25 @@ class _Work:
         """The moments of every cell."""
         found = fit_each({k: partial(self._of, cell, at) for k, cell in enumerate(self.cells)}, workers=self.workers)
         return [CellMoments(cell.goal, self._blocks(cell, at), found[k]) for k, cell in enumerate(self.cells)]
+
+    def moments_by_fold(self, rows: Rows, folds: IntArray, at: Coefficients) -> list[list[CellMoments]]:
+        """The moments of every cell in each fold, from one pass over the rows."""
+        logged, coef = self.logged, [self._log_odds(cell, at) for cell in self.cells]
+        found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
+        for block in blocks_of(len(rows)):
+            design = self.curves.design(rows.take(block).linear)
+            labels, weight, fold_of = logged.labels[block], logged.weight[block], folds[block]
+            for k, cell in enumerate(self.cells):
+                low, high = np.searchsorted(cell.rows, (block.start, block.stop))
+                inside = cell.rows[low:high] - block.start
+                for fold, of_fold in enumerate(found):
+                    mine = inside[fold_of[inside] == fold]
+                    if len(mine):
+                        of_fold[k] = of_fold[k].plus(moments_of(design, mine, labels[:, cell.goal], weight, coef[k]))
+        return [
+            [CellMoments(cell.goal, self._blocks(cell, at), one) for cell, one in zip(self.cells, of_fold, strict=True)]
+            for of_fold in found
+        ]
 
     def strengths(self, moments: list[CellMoments], before: Coefficients, now: Coefficients) -> FloatArray:
         """Each channel's strength, by one Newton step from where the likelihood's second order says the rows stand now."""
@@ -254,11 +336,17 @@ def _start(logged: LoggedActions, work: _Work) -> Coefficients:
 def _without_each(work: _Work, at: Coefficients, priors: Priors, folds: IntArray) -> list[Coefficients]:
     """One Newton step from the optimum with the fold's moments taken away."""
     parts = [work.of_fold(folds, fold).moments(at) for fold in range(int(folds.max()) + 1)]
+    everything = _added_up(parts)
+    return [at.moved(_solve_without(part, everything, at, priors, work)) for part in parts]
+
+
+def _added_up(parts: Sequence[list[CellMoments]]) -> list[CellMoments]:
     everything = parts[0]
     for part in parts[1:]:
         everything = [cell._replace(moments=cell.moments.plus(more.moments)) for cell, more in zip(everything, part, strict=True)]
-    found = []
-    for part in parts:
-        rest = [cell._replace(moments=cell.moments.minus(less.moments)) for cell, less in zip(everything, part, strict=True)]
-        found.append(at.moved(solve(rest, at.theta, at.phi, priors, work.projection)))
-    return found
+    return everything
+
+
+def _solve_without(part: list[CellMoments], everything: list[CellMoments], at: Coefficients, priors: Priors, work: _Work) -> Solution:
+    rest = [cell._replace(moments=cell.moments.minus(less.moments)) for cell, less in zip(everything, part, strict=True)]
+    return solve(rest, at.theta, at.phi, priors, work.projection)

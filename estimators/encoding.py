@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from estimators.arrays import (
 )
 from estimators.encoding_categories import CategoryEncoding
 from estimators.encoding_numbers import NumberEncoding
+
+BLOCK_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,45 @@ class Encoded:
     def take(self, rows: Any) -> Encoded:
         """The rows named by an index array or a mask."""
         return Encoded(self.trees[rows], self.linear[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedLater:
+    """Rows whose linear matrix is made where it is read, some rows at a time: it never exists as a whole.
+
+    Parameters
+    ----------
+    trees : array, shape (n, d)
+    standardised : callable
+        The linear matrix of some rows of the tree matrix.
+    """
+
+    trees: FloatArray
+    standardised: Callable[[FloatArray], FloatArray]
+
+    def __len__(self) -> int:
+        return len(self.trees)
+
+    def take(self, rows: Any) -> Encoded:
+        """The rows named by an index array, a slice or a mask."""
+        part = self.trees[rows]
+        return Encoded(part, self.standardised(part))
+
+
+Rows: TypeAlias = Encoded | EncodedLater
+"""Rows of which some can be taken."""
+
+
+def blocks_of(n: int) -> Iterator[slice]:
+    """Runs of rows that are read together.
+
+    Examples
+    --------
+    >>> [(block.start, block.stop) for block in blocks_of(20_000)]
+    [(0, 16384), (16384, 20000)]
+    """
+    for start in range(0, n, BLOCK_ROWS):
+        yield slice(start, min(n, start + BLOCK_ROWS))
 
 
 @dataclass(frozen=True, eq=False)
