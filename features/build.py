@@ -78,10 +78,11 @@ def known_contacts(workspace_dir: Path, as_of: np.datetime64) -> npt.NDArray[np.
     return np.array(column.to_pylist(), dtype=object)
 
 
-def population_sql(as_of: np.datetime64) -> str:
-    """SQL of the contacts known by `as_of`, as (contact_id, as_of)."""
+def population_sql(as_of: np.datetime64, *more: str) -> str:
+    """SQL of the contacts known by `as_of`, as contact_id, as_of and what `more` aggregates over each one's rows."""
     moment = f"TIMESTAMP {literal(str(as_of.astype('datetime64[us]')))}"
-    return f"""SELECT contact_id, {moment} AS as_of FROM contacts WHERE contact_id IS NOT NULL GROUP BY contact_id
+    return f"""SELECT {", ".join(["contact_id", f"{moment} AS as_of", *more])}
+        FROM contacts WHERE contact_id IS NOT NULL GROUP BY contact_id
         HAVING bool_or(valid_from IS NULL) OR min(valid_from) <= {known_at(moment)}"""
 
 

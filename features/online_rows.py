@@ -86,42 +86,69 @@ class OnlineRows:
         found = {kind: [last[code] for code in codes if code in last] for kind, codes in kinds.items()}
         return {kind: max(moments) for kind, moments in found.items() if moments}
 
-    def chunks(self) -> Iterator[list[Stored]]:
-        """Every known contact, in alphabetical order."""
-        for start in range(0, self.contacts, CONTACTS_AT_ONCE):
-            between = f"place >= {start} AND place < {start + CONTACTS_AT_ONCE}"
-            yield self._chunk(start, between)
-
-    def _chunk(self, start: int, between: str) -> list[Stored]:
-        names = self._built.contract.names
-        columns = ", ".join(f"rows.{quoted(stored_name(name))} AS {quoted(name)}" for name in names)
-        # The bounds are the contacts' own: with them DuckDB skips what a file, sorted by contact, holds of others.
-        bounds = f"SELECT min(contact_id) AS low, max(contact_id) AS high FROM known WHERE {between}"
-        [(low, high)] = self._connection.execute(bounds).fetchall()
-        table = self._connection.sql(
-            f"""SELECT known.contact_id, known.first_known, {columns}
-            FROM (SELECT * FROM read_parquet({literal(self._built.files)})
-                  WHERE contact_id >= {literal(low)} AND contact_id <= {literal(high)}
-                  AND CAST({TIMESTAMP_COLUMN} AS TIMESTAMP) = make_timestamp({self._cut})) rows
-            JOIN known ON rows.contact_id = known.contact_id WHERE {between} ORDER BY known.place"""
+    def missing(self) -> pa.Table:
+        """The (contact_id, as_of) of known contacts whose rows are not built: they came in after the build."""
+        return self._connection.sql(
+            f"""SELECT contact_id, make_timestamp({self._cut}) AS as_of
+            FROM known ANTI JOIN (SELECT contact_id {self._built_rows}) USING (contact_id)"""
         ).to_arrow_table()
-        vectors = self._features.packing.pack(table.select(list(names)), np.full(table.num_rows, self._built.as_of))
-        contact_ids = table.column("contact_id").to_pylist()
+
+    def chunks(self) -> Iterator[list[Stored]]:
+        """Every known contact, as the files have them: in alphabetical order but for those that came in after the build."""
+        columns = ", ".join(f"{quoted(stored_name(name))} AS {quoted(name)}" for name in self._built.contract.names)
+        batches = self._connection.sql(f"SELECT contact_id, {columns} {self._built_rows}").to_arrow_reader(CONTACTS_AT_ONCE)
+        beside = self._connection.cursor()  # a connection has one open answer at a time
+        start = 0
+        for batch in batches:
+            rows, place, first_known = _placed(beside, pa.Table.from_batches([batch]), start)
+            if len(place):
+                start = int(place[-1]) + 1
+                yield self._stored(beside, rows, place, first_known)
+
+    @property
+    def _built_rows(self) -> str:
+        """SQL of the rows as of the build's own as_of."""
+        moment = f"TIMESTAMPTZ {literal(f'{self._built.as_of}+00')}"
+        return f"FROM read_parquet({literal(self._built.files)}) WHERE {TIMESTAMP_COLUMN} = {moment}"
+
+    def _stored(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table, place: Numbers, first_known: Numbers) -> list[Stored]:
+        names = self._built.contract.names
+        contact_ids = rows.column("contact_id").to_pylist()
+        vectors = self._features.packing.pack(rows.select(list(names)), np.full(rows.num_rows, self._built.as_of))
         if not self._features.computed:
             return [Stored(contact_id, vector, None) for contact_id, vector in zip(contact_ids, vectors, strict=True)]
-        facts = self._connection.sql(f"SELECT * FROM facts WHERE {between} ORDER BY place, moment").fetchnumpy()
-        first_known = pc.fill_null(table.column("first_known"), NULL_INT).to_numpy()
-        recent = _Chunk(self._features, facts, facts["place"].astype(np.int64) - start, self._cut).kept(first_known)
-        return [Stored(*row) for row in zip(contact_ids, vectors, recent, strict=True)]
+        between = f"SELECT * FROM facts WHERE place >= {place[0]} AND place <= {place[-1]} ORDER BY place, moment"
+        facts = connection.sql(between).fetchnumpy()
+        row = np.searchsorted(place, facts["place"])
+        here = place[row] == facts["place"]
+        if not here.all():
+            facts, row = {name: column[here] for name, column in facts.items()}, row[here]
+        return list(map(Stored, contact_ids, vectors, _Chunk(self._features, facts, row, self._cut).kept(first_known)))
+
+
+def _placed(connection: duckdb.DuckDBPyConnection, rows: pa.Table, start: int) -> tuple[pa.Table, Numbers, Numbers]:
+    """Those of the rows that are known contacts', in the order of their places; their places and `first_known`."""
+    known = connection.sql(
+        f"SELECT contact_id, first_known FROM known WHERE place >= {start} AND place < {start + rows.num_rows} ORDER BY place"
+    ).to_arrow_table()
+    # As a rule the files hold exactly the known contacts, in their order.
+    if known.column("contact_id").equals(rows.column("contact_id")):
+        place = np.arange(start, start + rows.num_rows)
+    else:
+        connection.register("some_rows", rows)
+        rows = connection.sql(
+            "SELECT place, first_known, some_rows.* FROM some_rows JOIN known USING (contact_id) ORDER BY place"
+        ).to_arrow_table()
+        known, place = rows, rows.column("place").to_numpy()
+    return rows, place, pc.fill_null(known.column("first_known"), NULL_INT).to_numpy()
 
 
 def _write_contacts(connection: duckdb.DuckDBPyConnection, built: Built) -> None:
     """Create the table ``known``: the contacts known by the build's as_of, by their place in alphabetical order."""
     connection.execute(
-        f"""CREATE TEMP TABLE known AS
-        SELECT row_number() OVER (ORDER BY contact_id) - 1 AS place, contact_id, first_known
-        FROM (SELECT contact_id, epoch_us(min(valid_from)) AS first_known FROM contacts GROUP BY contact_id)
-        SEMI JOIN ({population_sql(built.as_of)}) population USING (contact_id) ORDER BY contact_id"""
+        f"""CREATE TABLE known AS
+        SELECT row_number() OVER () - 1 AS place, contact_id, first_known
+        FROM ({population_sql(built.as_of, "epoch_us(min(valid_from)) AS first_known")} ORDER BY contact_id)"""
     )
 
 
@@ -134,7 +161,7 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) 
     money = f"least(coalesce(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT), 0), {MOST_MONEY})"
     behaviour = "coalesce(behaviour, 'positive')"
     connection.execute(
-        f"""CREATE TEMP TABLE facts AS
+        f"""CREATE TABLE facts AS
         SELECT known.place, epoch_us(happened.moment) AS moment, money, kind, type, channel FROM (
             SELECT contact_id, occurred_at AS moment, CAST(CASE WHEN value > 0 THEN {money} ELSE 0 END AS BIGINT) AS money,
                 CAST(CASE WHEN value > 0 THEN {PURCHASE} ELSE {EVENT} END AS UTINYINT) AS kind,

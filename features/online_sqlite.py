@@ -231,8 +231,9 @@ class SqliteVectors:
         with self._writing() as connection:
             connection.execute("PRAGMA secure_delete = ON").fetchall()
             with _transaction(connection):
-                gone = [(key_of(one),) for one in contact_ids]
-                removed = connection.executemany(f"DELETE FROM {self._rows} WHERE contact = ?", gone).rowcount
+                versions = connection.execute(f"SELECT DISTINCT version FROM {self._rows}").fetchall()
+                gone = [(version, key_of(one)) for one in contact_ids for (version,) in versions]
+                removed = connection.executemany(f"DELETE FROM {self._rows} WHERE version = ? AND contact = ?", gone).rowcount
                 notes = connection.execute(f"SELECT id, note FROM {self._notes}").fetchall()
                 connection.executemany(f"DELETE FROM {self._notes} WHERE id = ?", [(number,) for number, note in notes if noted(note)])
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -166,10 +166,10 @@ class FeatureDoor:
         from features.online_rows import OnlineRows
 
         built = self._current()
-        self._add_unknown(built)
         features = OnlineFeatures(built.contract)
         cut = microseconds(built.as_of)
         with OnlineRows(self._workspace, built) as rows:
+            add_missing(self._workspace, built, rows.missing())
             known = rows.known_until()
 
             def carried(note: bytes) -> tuple[str, Change] | None:
@@ -315,14 +315,6 @@ class FeatureDoor:
             store, _ = self._store()
             for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
                 yield retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
-
-    def _add_unknown(self, built: Built) -> None:
-        """Build the rows of contacts that came in after the build."""
-        import pyarrow as pa
-
-        contact_ids = pa.array(known_contacts(self._workspace, built.as_of), pa.string())
-        moments = pa.array(np.full(len(contact_ids), built.as_of.astype("datetime64[us]")))
-        add_missing(self._workspace, built, pa.table({"contact_id": contact_ids, "as_of": moments}))
 
     @cached_property
     def _vectors(self) -> OnlineVectors:

@@ -321,3 +321,21 @@ def test_an_online_store_without_its_client_says_what_to_install(workspace: Path
     else:
         with pytest.raises(Unavailable):
             door_of(workspace, OnlineConfig("redis", "127.0.0.1:1")).materialize()
+
+
+def test_who_came_in_after_the_build_is_materialised_too_and_who_is_asked_about_but_is_no_contact_is_not(tmp_path: Path) -> None:
+    write_table(tmp_path, "contacts", [{"contact_id": contact, "age": number} for number, contact in enumerate(["b", "d", "f"])])
+    interactions = [
+        {"interaction_id": contact, "contact_id": contact, "action_id": "mail", "channel": "email", "occurred_at": AS_OF}
+        for contact in ("a stranger", "d", "e stranger")
+    ]
+    write_table(tmp_path, "interactions", interactions)
+    door = door_of(tmp_path)
+    door.build(moment(AS_OF))
+    write_table(
+        tmp_path, "contacts", [{"contact_id": contact, "age": number} for number, contact in enumerate(["a", "b", "c", "d", "f", "g"])]
+    )
+    assert door.materialize() == 6
+    columns, found = door.online(["a", "b", "c", "d", "f", "g", "a stranger", "e stranger"])
+    assert list(found) == [True] * 6 + [False] * 2
+    assert list(columns["age"][:6]) == [0, 0, 2, 1, 2, 5]  # as built: the rows of b, d and f are older than their new ages
