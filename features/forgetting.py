@@ -11,9 +11,11 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 
@@ -24,6 +26,8 @@ from features.tables import TABLES, TableSpec
 _REMOVED = ("contacts", "consents")
 _EMPTIED = ("session_id", "anonymous_id", "content_id")
 _IDS = ("interaction_id", "event_id")
+_Query: TypeAlias = Callable[[str, Mapping[str, str]], str]
+"""SQL of the new rows, from a source and its columns with their types."""
 
 
 def forget(workspace_dir: Path, names: Mapping[str, str]) -> dict[str, int]:
@@ -45,10 +49,36 @@ def forget(workspace_dir: Path, names: Mapping[str, str]) -> dict[str, int]:
     with _locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
         _name(connection, names)
         for spec in TABLES.values():
-            counts[spec.name] = _rewrite(connection, data / f"{spec.name}.parquet", _without_person(spec), at_all=_has(spec))
+            how = None if spec.name in _REMOVED else partial(_nobodys, spec)
+            counts[spec.name] = _rewrite(connection, data / f"{spec.name}.parquet", how)
             counts[f"quarantine/{spec.name}"] = _rewrite(connection, data / "quarantine" / f"{spec.name}.parquet", None)
         _write_manifest(data, {name for name, rows in counts.items() if rows})
     counts["features"] = _forget_built(workspace_dir, names)
+    return {name: rows for name, rows in counts.items() if rows}
+
+
+def join(workspace_dir: Path, names: Mapping[str, str]) -> dict[str, int]:
+    """Give the rows of visitors to the contacts that they became; returns the rows by table. A visitor's own row of `contacts` goes.
+
+    Parameters
+    ----------
+    names : mapping of anonymous_id to contact_id
+
+    Raises
+    ------
+    Conflict
+        An ingest is running.
+    """
+    data = workspace_dir / "data"
+    counts: dict[str, int] = {}
+    if not names or not data.is_dir():
+        return counts
+    with _locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
+        _name(connection, names)
+        for spec in (one for one in TABLES.values() if _has(one)):
+            how = _contacts if spec.name != "contacts" else None
+            counts[spec.name] = _rewrite(connection, data / f"{spec.name}.parquet", how)
+        _write_manifest(data, {name for name, rows in counts.items() if rows})
     return {name: rows for name, rows in counts.items() if rows}
 
 
@@ -79,14 +109,9 @@ def _has(spec: TableSpec) -> bool:
     return spec.column("contact_id") is not None
 
 
-def _without_person(spec: TableSpec) -> TableSpec | None:
-    """The table whose rows stay without a person; None where they go."""
-    return None if spec.name in _REMOVED else spec
-
-
-def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, spec: TableSpec | None, *, at_all: bool = True) -> int:
-    """Write a file again without the person, if they are in it; returns their rows."""
-    if not at_all or not path.exists():
+def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, how: _Query | None) -> int:
+    """Write a file again as `how` says, without the rows of `forgotten` where it says nothing; returns how many those are."""
+    if not path.exists():
         return 0
     columns = _columns(connection, path)
     if "contact_id" not in columns:
@@ -95,7 +120,7 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, spec: TableSpec 
     row = connection.execute(f"SELECT count(*) FROM {source} WHERE {_THEIRS}").fetchone()
     theirs = int(row[0]) if row else 0
     if theirs:
-        query = f"SELECT * FROM {source} WHERE NOT coalesce({_THEIRS}, false)" if spec is None else _nobodys(source, spec, columns)
+        query = f"SELECT * FROM {source} WHERE NOT coalesce({_THEIRS}, false)" if how is None else how(source, columns)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         connection.execute(f"COPY ({query}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)")
         _onto_disk(unfinished)
@@ -103,7 +128,14 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, spec: TableSpec 
     return theirs
 
 
-def _nobodys(source: str, spec: TableSpec, columns: Mapping[str, str]) -> str:
+def _contacts(source: str, columns: Mapping[str, str]) -> str:
+    """The rows, those of a visitor as the contact's."""
+    names = [f"coalesce(f.tombstone, t.{quoted(one)}) AS {quoted(one)}" if one == "contact_id" else f"t.{quoted(one)}" for one in columns]
+    return f"SELECT {', '.join(names)} FROM {source} LEFT JOIN forgotten f ON t.contact_id = f.contact_id"
+
+
+def _nobodys(spec: TableSpec, source: str, columns: Mapping[str, str]) -> str:
+    """The rows, the person's without anything that is theirs."""
     parts = []
     for name, sql_type in columns.items():
         column = f"t.{quoted(name)}"

@@ -16,6 +16,13 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `consents.py`           the newest status per contact and purpose
 `prices.py`             the published price book
 `catalogs.py`           every catalogue that decided something
+`chain.py`              every row as a link of a chain: what was changed behind the ledger's back shows
+`chain_rows.py`         the rows that the chain vouches for, read back; the chain's beginning
+`verify.py`             whether the ledger is what it was
+`deeds.py`              what was done to the ledger itself, in the chain too
+`erasure.py`            a contact is erased; sums and chains stay
+`held.py`               everything that is held about a contact
+`identities.py`         a visitor becomes a contact
 `schema.py`             the tables, their version and its check
 `prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ

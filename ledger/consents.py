@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from decisioning.vocabulary import Columns
-from ledger import codec
+from ledger import codec, deeds
 from ledger.history_queries import current_generation
 from ledger.prepared import Prepared
 from ledger.schema import HISTORY_CONSENTS
 
 _READ_CONTACTS = 1_000  # contacts in one IN list
 _EVER = 2**63 - 1
+_TOLD = 2**62  # the generation of what contacts told us ourselves: no ingest replaces it
+
+
+@dataclass(frozen=True)
+class ConsentChange:
+    """What a contact said about a purpose; times are aware UTC."""
+
+    contact_id: str
+    purpose: str
+    status: Literal["granted", "denied", "revoked"]
+    changed_at: datetime
+    source: str | None = None
+
+
+def put(conn: Connection, change: ConsentChange, now: datetime) -> None:
+    """Keep a change, and the evidence of it in the chain."""
+    row = {"generation": _TOLD, "contact_id": change.contact_id, "purpose": change.purpose}
+    conn.execute(HISTORY_CONSENTS.insert(), {**row, "granted": change.status == "granted", "changed_at": codec.micros(change.changed_at)})
+    deeds.add(conn, "consent", now, {}, of=(change.contact_id, asdict(change)))
 
 
 def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime | None) -> Columns:
@@ -51,7 +71,7 @@ def _statement(*, everyone: bool) -> Any:
     order = (row.changed_at.desc(), row.granted)
     place = func.row_number().over(partition_by=(row.contact_id, row.purpose), order_by=order).label("place")
     ranked = select(row.contact_id, row.purpose, row.granted, row.changed_at, place).where(
-        row.generation == current_generation(), row.changed_at <= bindparam("now")
+        or_(row.generation == current_generation(), row.generation == _TOLD), row.changed_at <= bindparam("now")
     )
     if not everyone:
         ranked = ranked.where(row.contact_id.in_(bindparam("contacts", expanding=True)))

@@ -86,6 +86,15 @@ class Database:
         ):
             yield conn
 
+    def overwrite_log(self) -> None:
+        """Let SQLite's log hold nothing of what was overwritten or removed; what readers still read is left to the next call."""
+        if self.dialect == "sqlite":
+            with self._translated(), self._engine.connect() as conn:
+                cursor = conn.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor.fetchall()
+                cursor.close()
+
     def close(self) -> None:
         """Give every connection back; any later call raises `Unavailable`."""
         self._closed = True

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete, select
 
-from ledger import codec
+from ledger import chain, codec
 from ledger.claims import keep_meters, open_grants
 from ledger.database import upsert
 from ledger.prepared import InsertNew, Prepared, named_values
@@ -121,13 +121,19 @@ def _claim_statement(dialect: str) -> Prepared:
 
 
 def _insert(conn: Connection, records: Sequence[DecisionRecord]) -> None:
-    new = _INSERT.insert(conn, [_decision_row(record) for record in records])
-    rows = []
-    for item in records:
+    rows = [(_decision_row(record), record) for record in records]
+    new = _INSERT.insert(conn, [row for row, _ in rows])
+    selections: list[dict[str, Any]] = []
+    links = []
+    for row, item in rows:
         if item.decision_id in new:
             new.discard(item.decision_id)  # a decision_id twice in one call: the first holds
-            rows += [_selection_row(item, selection) for selection in item.selections]
-    _insert_selections(conn.dialect.name).execute_many(conn, rows)
+            mine = list({one.rank: _selection_row(item, one) for one in reversed(item.selections)}.values())
+            mine.sort(key=itemgetter("rank"))
+            selections += mine
+            links.append(chain.decision_content(row, mine))
+    _insert_selections(conn.dialect.name).execute_many(conn, selections)
+    chain.extend(conn, "decisions", links)
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from ledger import codec
+from ledger import chain, codec
 from ledger.prepared import InsertNew
 from ledger.schema import OUTCOMES
 
@@ -41,11 +41,15 @@ class Receipt:
 
 def record(conn: Connection, records: Sequence[OutcomeRecord]) -> list[Receipt]:
     """Write the outcomes whose event_id is new; one receipt a record, in order."""
-    new = _INSERT.insert(conn, [_row(item) for item in records])
-    receipts = []
-    for item in records:
+    rows = [_row(item) for item in records]
+    new = _INSERT.insert(conn, rows)
+    receipts, links = [], []
+    for item, row in zip(records, rows, strict=True):
         receipts.append(Receipt("accepted" if item.event_id in new else "duplicate", item.late))
-        new.discard(item.event_id)
+        if item.event_id in new:
+            new.discard(item.event_id)
+            links.append(chain.outcome_content(row))
+    chain.extend(conn, "outcomes", links)
     return receipts
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from decisioning.errors import Conflict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 _METADATA = MetaData()
@@ -192,6 +193,62 @@ PRICES = Table(
     Column("book", Text, nullable=False),
 )
 
+CHAIN_HEADS = Table(
+    "chain_heads",
+    _METADATA,
+    Column("stream", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""The last link of each stream; see `chain`."""
+
+CHAIN_ENTRIES = Table(
+    "chain_entries",
+    _METADATA,
+    Column("stream", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String, nullable=False),
+    Column("salt", LargeBinary),
+    Column("personal", LargeBinary),
+    Column("leaf", LargeBinary),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""A link for each row of `decisions`, `outcomes` and `deeds`; see `chain`."""
+
+DEEDS = Table(
+    "deeds",
+    _METADATA,
+    Column("deed_id", String, primary_key=True),
+    Column("deed", String, nullable=False),
+    Column("done_at", BigInteger, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("contact_id", String),
+    Column("details", Text),
+    Index("deeds_of_contact", "contact_id"),
+)
+"""What was done to the ledger itself: erasures, removals by age, joined identities, consents given over HTTP. `details` are personal."""
+
+IDENTITIES = Table(
+    "identities",
+    _METADATA,
+    Column("anonymous_id", String, primary_key=True),
+    Column("contact_id", String, nullable=False),
+    Column("joined_at", BigInteger, nullable=False),
+    Index("identities_of_contact", "contact_id"),
+)
+"""Visitors who became contacts."""
+
+ERASURES = Table(
+    "erasures",
+    _METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("tombstone", String, nullable=False),
+    Column("erased_at", BigInteger, nullable=False),
+)
+"""Who was erased, as a salted digest: enough to keep them out when the same sources are ingested again."""
+
 TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
 
 
@@ -234,7 +291,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS = {1: _TO_VERSION_2}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

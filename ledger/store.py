@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import select
 
 from decisioning.vocabulary import Columns
-from ledger import catalogs, claims, consents, decisions, history, outcomes, prices, standing, suppressions
+from ledger import (
+    catalogs,
+    chain_rows,
+    claims,
+    consents,
+    decisions,
+    erasure,
+    held,
+    history,
+    identities,
+    outcomes,
+    prices,
+    standing,
+    suppressions,
+)
+from ledger.consents import ConsentChange
 from ledger.database import Database
+from ledger.erasure import Erased
 from ledger.history import PolicyHistory, Whose
+from ledger.identities import Joined
 from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.records import DecisionRecord
 from ledger.schema import META
 from ledger.standing import Standing, Wanted
 from ledger.suppressions import SuppressionRecord
+from ledger.verify import Verdict, verify
 
 
 class Ledger:
@@ -50,7 +68,17 @@ class Ledger:
         Conflict
             The database is something else's, or another version's.
         """
-        return cls(Database(url))
+        database = Database(url)
+        try:
+            with database.reading() as conn:
+                started = chain_rows.started(conn)
+            if not started:
+                with database.writing(opening=True) as conn:
+                    chain_rows.start(conn)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
 
     def close(self) -> None:
         """Release the database; any later call raises `Unavailable`."""
@@ -66,6 +94,11 @@ class Ledger:
         """Return if the database answers, else raise `Unavailable`."""
         with self._database.reading() as conn:
             conn.execute(select(META.c.schema_version)).scalar_one()
+
+    def verify(self, known_heads: Mapping[str, Sequence[Any]] | None = None) -> Verdict:
+        """Check the hash chains: whether every decision and outcome is what it was when it was written; see `verify`."""
+        with self._database.reading() as conn:
+            return verify(conn, known_heads)
 
     def record_decisions(self, records: Sequence[DecisionRecord]) -> list[DecisionRecord | None]:
         """Write decisions; returns, in order, the decision that holds for each.
@@ -151,7 +184,11 @@ class Ledger:
         DataError
             A required column or value is missing; the old past stays.
         """
-        history.replace(self._database, touches, outcomes, consents, members or {})
+        with self._database.reading() as conn:
+            names = identities.everyone(conn)
+            given = [identities.renamed(columns, names) for columns in (touches, outcomes, consents, members or {})]
+            touches, outcomes, consents, members = (erasure.without_erased(conn, columns) for columns in given)
+        history.replace(self._database, touches, outcomes, consents, members)
 
     def policy_history(self, of: Whose, *, since: datetime, now: datetime, excluding_plan: str | None = None) -> PolicyHistory:
         """Touches and outcomes with ``since <= at <= now`` of those `of` names; what counts as a touch: see `history`.
@@ -180,6 +217,44 @@ class Ledger:
         """
         with self._database.reading() as conn:
             return consents.newest(conn, contact_ids, now=now)
+
+    def put_consent(self, change: ConsentChange, now: datetime) -> None:
+        """Keep what a contact has just said about a purpose; it holds beside what is ingested, the newest counts."""
+        with self._database.writing() as conn:
+            consents.put(conn, change, now)
+
+    def join_identity(self, anonymous_id: str, contact_id: str, now: datetime) -> Joined:
+        """Make a visitor's decisions, touches, outcomes and suppressions the contact's; see `identities`.
+
+        Raises
+        ------
+        RequestError, Conflict
+            Both are the same; the visitor is another contact's already; it would go round in a circle.
+        """
+        with self._database.writing() as conn:
+            return identities.join(conn, anonymous_id, contact_id, now)
+
+    def identities(self, ids: Collection[str] | None = None) -> dict[str, str]:
+        """The contact of each joined visitor among `ids`, of all of them where None."""
+        with self._database.reading() as conn:
+            return identities.everyone(conn) if ids is None else identities.resolve(conn, ids)
+
+    def erase(self, contact_id: str, now: datetime) -> Erased:
+        """Erase a contact, and the visitors joined to it (article 17): identity, features and traces; sums and chains stay."""
+        with self._database.writing() as conn:
+            done = erasure.erase(conn, contact_id, now)
+        self._database.overwrite_log()
+        return done
+
+    def erased_among(self, contact_ids: Iterable[str]) -> dict[str, str]:
+        """Those of these contacts who were erased, and what stands in their place."""
+        with self._database.reading() as conn:
+            return erasure.erased_among(conn, contact_ids)
+
+    def held(self, contact_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Everything held about a contact, rows by table (article 15)."""
+        with self._database.reading() as conn:
+            return held.held(conn, contact_id)
 
     def set_prices(self, book: Mapping[str, Any], *, meters: tuple[str, Mapping[str, float]] | None = None) -> None:
         """Publish a price book; it holds from now on. `meters`: a period, and what its meters begin with unless they run already."""

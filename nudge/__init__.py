@@ -9,6 +9,7 @@
   `remembering.py` (replay, suppress), `server.py` (serve)
 - `evaluating.py` (evaluate, promote, rollback) over `evidence.py` and `ledger_evidence.py`: what challengers are compared on;
   `show_evaluation.py`: their answers
+- `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
 - `snapshot_source.py`: what serving swaps without a restart
 - `demo.py`: the whole job once through; `judging.py`: what each policy truly earned
 """

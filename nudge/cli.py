@@ -1,7 +1,7 @@
 """The command line: its commands, and how a refusal ends.
 
-Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py` and `nudge/cli_deciding.py` have
-them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
+Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py`, `nudge/cli_deciding.py` and
+`nudge/cli_ledger.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typer
 from decisioning.errors import NotSupportedYet, NudgeError
 from nudge import cli_deciding as deciding
 from nudge import cli_learning as learning
+from nudge import cli_ledger as ledgers
 
 app = typer.Typer(
     name="nudge",
@@ -28,6 +29,7 @@ features_app = typer.Typer(help="Features: build offline, materialise for servin
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(learning.init, learning.simulate, learning.ingest, learning.train),
     *(learning.evaluate, learning.promote, learning.rollback),
+    *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact),
     *(deciding.decide, deciding.plan, deciding.replay, deciding.suppress, deciding.report, deciding.serve, deciding.demo),
 )
 for _command in _COMMANDS:
@@ -49,7 +51,7 @@ def _not_yet(name: str) -> None:
     app.command(name, context_settings=anything, rich_help_panel="In a later version")(command)
 
 
-for _name in ("verify-ledger", "export-decisions", "erase", "export-contact", "keys"):
+for _name in ("export-decisions", "keys"):
     _not_yet(_name)
 
 

@@ -16,6 +16,7 @@ from decisioning.vocabulary import Columns
 from features.audit import audit, ingest_document
 from features.build import infer_contract
 from features.ingest import ingest
+from nudge.people import keep_apart
 from nudge.workspace import Workspace
 
 KEPT_DAYS = 400
@@ -60,6 +61,7 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
     )
     progress("handing touches, outcomes and consents to the ledger")
     with workspace.open_ledger() as ledger:
+        keep_apart(workspace, ledger)
         ledger.replace_history(**read_past(workspace.folder / "data", report.newest_at))
     progress("auditing the data")
     document = ingest_document(report, audit(workspace.folder))

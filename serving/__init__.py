@@ -38,6 +38,7 @@
 `planner.py`             a whole population planned in the same stages
 `plan_publication.py`    a plan becomes binding: decisions kept, prices handed to real time
 `plan_archive.py`        what a plan was made from, to make its decisions again
+`forgetting.py`          a contact is forgotten in the archive of plans and in what they gave out
 `audiences.py`           plan files and audiences per channel
 ======================== =====================================================================================
 """

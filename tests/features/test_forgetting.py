@@ -129,6 +129,15 @@ def test_what_is_held_is_every_row_of_the_person(workspace: Path) -> None:
     assert held["contacts"] == [{"contact_id": PERSON, "age": 41, "email": f"{PERSON}@x"}]
 
 
+def test_what_a_visitor_did_is_the_contacts_once_they_are_one(workspace: Path) -> None:
+    counts = forgetting.join(workspace, {PERSON: "c-2"})
+    assert counts == {"contacts": 1, "consents": 2, "interactions": 2, "outcomes": 2, "events": 2}
+    for table in ("consents", "interactions", "outcomes", "events"):
+        assert ask(workspace, f"SELECT contact_id, count(*) FROM 'DATA/{table}.parquet' GROUP BY ALL") == [("c-2", 3)]
+    assert ask(workspace, "SELECT contact_id, age FROM 'DATA/contacts.parquet'") == [("c-2", 22), (None, 1)]
+    assert ask(workspace, "SELECT note FROM 'DATA/interactions.parquet' WHERE note IS NOT NULL") == [(f"{PERSON} was angry",), ("calm",)]
+
+
 def test_nobody_is_forgotten_while_an_ingest_runs(workspace: Path) -> None:
     import fcntl
 

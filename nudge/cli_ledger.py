@@ -1,0 +1,80 @@
+"""The commands about the ledger as evidence, and about one person in all stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from decisioning.errors import Conflict, RequestError
+from nudge import show_ledger
+from nudge.cli_options import JsonOption, QuietOption, WorkspaceOption, open_workspace
+from nudge.terminal import Terminal
+
+_ContactId = Annotated[str, typer.Argument(help="Whom.")]
+
+
+def verify_ledger(
+    workspace: WorkspaceOption = Path(),
+    known: Annotated[
+        Path | None,
+        typer.Option("--known", metavar="FILE", help="An earlier check's --json: its links must still be there."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check that every decision and outcome is what it was when it was written; exit code 1 where one is not."""
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    heads = None if known is None else _heads(known)
+    with terminal.working("checking the ledger"), found.open_ledger() as ledger:
+        verdict = ledger.verify(heads)
+    if not terminal.result(verdict.to_json()):
+        show_ledger.verified(terminal, verdict.to_json())
+    if verdict.first_bad is not None:
+        bad = verdict.first_bad
+        raise Conflict(f"the ledger is not what it was: {bad.what}", field=f"{bad.stream} {bad.seq}", got=bad.key)
+
+
+def erase(
+    contact_id: _ContactId,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Erase a contact from every store (GDPR article 17); sums and hash chains stay."""
+    from nudge.people import erase_contact
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    with terminal.working("erasing"):
+        document = erase_contact(found, contact_id)
+    if not terminal.result(document):
+        show_ledger.erased(terminal, document)
+
+
+def export_contact(
+    contact_id: _ContactId,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Everything held about a contact (GDPR article 15), as JSON."""
+    from nudge.people import export_contact as export
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    with terminal.working("gathering"):
+        document = export(found, contact_id)
+    if not terminal.result(document):
+        terminal.print(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def _heads(path: Path) -> dict[str, Any]:
+    try:
+        heads = json.loads(path.read_text(encoding="utf-8"))["heads"]
+        return {str(name): (int(seq), str(digest)) for name, (seq, digest) in heads.items()}
+    except OSError as error:
+        raise RequestError("cannot be read", field="--known", got=str(path), hint=error.strerror) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        allowed = "the JSON of an earlier nudge verify-ledger --json"
+        raise RequestError("holds no heads of a ledger", field="--known", got=str(path), allowed=allowed) from None

@@ -1,0 +1,29 @@
+"""What the commands about the ledger and about one person print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nudge.terminal import Terminal
+
+Document = Mapping[str, Any]
+
+
+def verified(terminal: Terminal, document: Document) -> None:
+    """How many links were looked at, and whether they hold."""
+    if document["intact"]:
+        terminal.print(f"intact: {document['rows']:,} rows, each as it was written")
+    else:
+        bad = document["first_bad"]
+        terminal.print(f"NOT intact: {bad['what']} ({bad['stream']}, link {bad['seq']}, {bad['key'] or 'no id'})")
+
+
+def erased(terminal: Terminal, document: Document) -> None:
+    """What became nobody's or was removed, store by store."""
+    rows: list[list[object]] = []
+    for store, what in document["erased"].items():
+        rows += [[store, name, count] for name, count in (what if isinstance(what, dict) else {"": what}).items()]
+    terminal.table(f"Erased: {document['contact_id']}", ["store", "what", "rows"], rows)
+    for left in document["left"]:
+        terminal.say(left)
