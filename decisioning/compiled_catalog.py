@@ -65,6 +65,11 @@ class CompiledCatalog:
     use_per_contact: dict[str, FloatArray]
 
     @cached_property
+    def treatment_ids(self) -> list[str]:
+        """The id of each treatment."""
+        return [treatment.id for _, treatment in self.treatments]
+
+    @cached_property
     def action_of(self) -> IntArray:
         """The place in `actions` of each treatment's action, shape (n_treatments,)."""
         return np.repeat(np.arange(len(self.actions), dtype=np.int64), [len(one.columns) for one in self.actions])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -140,21 +141,33 @@ def _fallback(catalog: CompiledCatalog, rank: int, channel: str | None, placemen
     }
 
 
-def candidate_trace(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, Any]]:
-    """Every candidate with its scores and the rule that took it out: what a decision can be audited from."""
+TRACED = ("propensity", "uplift", "value", "expected_profit", "priority")
+
+
+def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str, list[Any]]:
+    """Every candidate with its scores and the rule that took it out, a list a column: what a decision can be audited from.
+
+    A number that is not finite is left as it is: `ledger.codec.to_json` writes it as null.
+    """
     appraisal = decision.appraisal
-    rows = []
-    for column, (_, treatment) in enumerate(catalog.treatments):
-        removal = appraisal.candidates.removal(0, column)
-        rows.append(
-            {
-                "treatment_id": treatment.id,
-                "removed_by": None if removal is None else f"{removal.stage}: {removal.rule}",
-                "propensity": number(appraisal.scores.propensity[0, column]),
-                "uplift": number(appraisal.scores.uplift[0, column]),
-                "value": number(appraisal.scores.value[0, column]),
-                "expected_profit": number(appraisal.economics.profit[0, column]),
-                "priority": number(appraisal.economics.priority[0, column]),
-            }
-        )
-    return rows
+    scores, economics, removals = appraisal.scores, appraisal.economics, appraisal.candidates.removals
+    words: list[str | None] = [*(f"{one.stage}: {one.rule}" for one in removals), None]
+    numbers = (scores.propensity, scores.uplift, scores.value, economics.profit, economics.priority)
+    return {
+        "treatment_id": catalog.treatment_ids,
+        "removed_by": [words[place] for place in appraisal.candidates.removed_by[0].tolist()],  # -1, the last word, is none
+        **{name: column[0].tolist() for name, column in zip(TRACED, numbers, strict=True)},
+    }
+
+
+def candidate_rows(columns: Mapping[str, Sequence[Any]] | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The candidates that `candidate_columns` wrote, one a row; a decision of an earlier version was kept so.
+
+    Examples
+    --------
+    >>> candidate_rows({"treatment_id": ["a", "b"], "priority": [1.5, None]})
+    [{'treatment_id': 'a', 'priority': 1.5}, {'treatment_id': 'b', 'priority': None}]
+    """
+    if not isinstance(columns, Mapping):
+        return list(columns)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

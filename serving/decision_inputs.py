@@ -1,6 +1,7 @@
 """What a decision was made from, as JSON and back: everything but the catalogue and the models, which their versions name.
 
-Numbers keep every bit, times every microsecond, so that a decision can be made again exactly.
+Numbers keep every bit, times every microsecond, so that a decision can be made again exactly: a time of the past is its count of
+microseconds since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def inputs_to_json(situation: Situation, history: History) -> dict[str, Any]:
         "contact_id": str(situation.contact_ids[0]),
         "now": _time(situation.now),
         "seed": str(situation.seeds_or_ids[0]),
-        "features": {name: plain(column[0]) for name, column in situation.columns.items()},
+        "features": {name: column.item() if column.dtype.kind in "fO" else plain(column[0]) for name, column in situation.columns.items()},
         "granted": sorted(purpose for purpose, yes in situation.granted.items() if yes[0]),
         "context": dict(situation.context),
         "channel": situation.channel,
@@ -78,7 +79,10 @@ def _firm(firms: Firms) -> dict[str, Any]:
 
 def _rows(columns: Columns) -> dict[str, list[Any]]:
     """Columns of one contact, or of one account, as lists."""
-    return {name: [_time(one) for one in column] if name in _TIMES else list(column.tolist()) for name, column in columns.items()}
+    return {
+        name: column.astype("datetime64[us]").astype(np.int64).tolist() if name in _TIMES else column.tolist()
+        for name, column in columns.items()
+    }
 
 
 def _past(kept: Mapping[str, list[Any]]) -> Past:

@@ -72,7 +72,7 @@ def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
         "prices": dict(period.prices),
         "room": {name: left for name, left in period.room.items() if math.isfinite(left)},
         "allowance": period.allowance,
-        "candidates": [] if decided.decision is None else answers.candidate_trace(decided.decision, decided.catalog),
+        "candidates": [] if decided.decision is None else answers.candidate_columns(decided.decision, decided.catalog),
         "response": body,
     }
     return DecisionRecord(

@@ -108,7 +108,7 @@ class Service:
             "decided_at": answers.iso(record.decided_at),
             "control_group": record.control_group,
             "plan_id": record.plan_id,
-            **record.trace,
+            **_shown(record.trace),
             "outcomes": outcomes,
         }
 
@@ -198,6 +198,11 @@ def known(name: str | None, names: Collection[str], field: str) -> None:
     """Raise a `RequestError` for a name that the catalogue does not have; None names nothing."""
     if name is not None and name not in names:
         raise RequestError("is not in the catalogue", field=field, got=name, allowed=", ".join(names), hint=nearest(name, names))
+
+
+def _shown(trace: Mapping[str, Any]) -> dict[str, Any]:
+    """The trace with its candidates one a row."""
+    return {**trace, **({"candidates": answers.candidate_rows(trace["candidates"])} if "candidates" in trace else {})}
 
 
 def _outcome(record: Any) -> dict[str, Any]:

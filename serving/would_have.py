@@ -30,6 +30,7 @@ from decisioning.stages import House, ScoreFunction, appraise_candidates
 from decisioning.vocabulary import BoolArray, Dtype
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
+from serving.answers import candidate_rows
 from serving.decision_inputs import inputs_from_json
 from serving.replay import LoadModels
 from serving.scorer import Models, Scorer
@@ -165,7 +166,7 @@ class Remaking:
             at_random=made.chance(first, RANDOM, logged),
             open_at_random=relevant,
             slots=slots,
-            **recorded_scores(trace["candidates"]),
+            **recorded_scores(candidate_rows(trace["candidates"])),
             goal_of=goals_of(then.catalog),
             cost=sum(one.cost for one in record.selections),
             clv=clv,
