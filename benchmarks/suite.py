@@ -14,7 +14,9 @@ from benchmarks import (
     hillstrom_uplift,
     leads,
     off_policy,
+    online,
     peers,
+    point_in_time,
     real_time_month,
     small_effects,
     uplift_policies,
@@ -35,6 +37,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "clv": clv.measure,
     "bank": bank.measure,
     "leads": leads.measure,
+    "online": online.measure,
+    "point_in_time": point_in_time.measure,
     "off_policy": off_policy.measure,
 }
 
