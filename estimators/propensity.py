@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ from estimators.encoding import Encoded
 from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
 from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
-from estimators.response_members import LabelledRows, Said, gathered
+from estimators.response_members import LabelledRows, Said, Settled, gathered
 from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins, response_settings, tree_score
 from estimators.validation import checked_rows, checked_training, tags_of, zero_one
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
+
+SETTLED_CV = 2
+"""Shuffled folds where penalty and trees are settled: they only weigh the members, and each costs a fit."""
 
 FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
 """A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
@@ -46,7 +49,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     Blend weights and the number of trees come from the out-of-fold log loss, so thin data shrinks to the mean: with fewer than 15
     rows of either class the model is the (shrunk) mean. Where the rows have times, forward-chained folds say what lasts: the penalty is
     chosen by them, the blend moves towards what they prefer as far as they are sure, a calibrator has to prove itself forward, and the
-    level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
+    level is shifted as far as the shifts of earlier times tell of the next one (`estimators.lasting`).
 
     Parameters
     ----------
@@ -55,7 +58,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     settings : TreeSettings
         Scaled down where there are few events.
     cv : int
-        Folds, shuffled and forward.
+        Shuffled folds.
+    parts : int
+        Forward folds: each tells once by how much the level had moved.
     gap : float
         How long after its time the label of a row is known, in the unit of `time`.
     drifting : tuple of int
@@ -63,6 +68,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     monotone : tuple of int, length 0 or d
         1 where the trees may only rise in a column of the tree matrix, -1 where they may only fall, 0 where they are free.
     random_state : int
+    settled : Settled, optional
+        What a fit on earlier rows chose, as `settled_`: it is taken over, and two shuffled folds are left for what is not.
 
     Attributes
     ----------
@@ -71,6 +78,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     oof_probability_ : array, shape (n,)
         Each row by models that have not seen it; calibrated where there is no time (the calibrator has seen it, out of its few degrees
         of freedom).
+    settled_ : Settled or None
+        The penalty and the number of trees, for a later fit on more rows; None where there were too few rows to choose.
     classes_ : array([0, 1])
 
     Examples
@@ -89,18 +98,22 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = RESPONSE,
         cv: int = 4,
+        parts: int = 5,
         gap: float = 0.0,
         drifting: tuple[int, ...] = (),
         monotone: tuple[int, ...] = (),
         random_state: int = 0,
+        settled: Settled | None = None,
     ) -> None:
         self.categorical = categorical
         self.settings = settings
         self.cv = cv
+        self.parts = parts
         self.gap = gap
         self.drifting = drifting
         self.monotone = monotone
         self.random_state = random_state
+        self.settled = settled
 
     def fit(
         self,
@@ -137,12 +150,14 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         data = checked_training(self, X, y, sample_weight, numeric=False)
         X, weight = data.X, data.weight
         y, self.classes_ = zero_one(data.y)
+        self.settled_: Settled | None = None
         linear, time, groups = _kept(data.kept, X_linear, time, groups)
         self._uses_linear = X_linear is not None
         events = int(min(y.sum(), len(y) - y.sum()))
         how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": response_bins(len(y)), "monotone": self.monotone}
         binned = BinnedRows(X, categorical=self.categorical, **how)
-        rows = LabelledRows(binned, response_settings(self.settings, len(y), max(events, 1)), linear, y, weight, tuple(self.drifting))
+        settings = response_settings(self.settings, len(y), max(events, 1))
+        rows = LabelledRows(binned, settings, linear, y, weight, tuple(self.drifting), self.settled)
         if events < FEWEST_EVENTS or X.shape[1] == 0:
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
             self.oof_probability_ = np.full(len(y), rows.base_rate())
@@ -171,19 +186,22 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
             return []
-        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=forward_share(events), gap=self.gap)
+        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.parts, share=forward_share(events), gap=self.gap)
 
     def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
         y, weight = rows.y, rows.weight
-        out = gathered(rows, shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups))
+        cv = self.cv if rows.settled is None else min(self.cv, SETTLED_CV)
+        out = gathered(rows, shuffled_folds(y, cv=cv, random_state=self.random_state, groups=groups))
         chosen = _choice(out, [rows.ask(fold) for fold in forward], forward, rows, self.random_state)
         weights, every = chosen.weights, np.arange(len(y))
-        booster = rows.binned.fit(rows.settings, "binary", every, y, weight) if weights[2] > 0 else None
+        self.settled_ = rows.settle(chosen.penalty, chosen.rounds)
+        trees = replace(rows.settings, n_estimators=rows.counts[chosen.rounds])
+        booster = rows.binned.fit(trees, "binary", every, y, weight) if weights[2] > 0 else None
         self.head_ = ResponseHead(
             base_rate=rows.base_rate(),
             weights=(weights[0], weights[1], weights[2]),
             linear=rows.line(chosen.penalty, every) if weights[1] > 0 else None,
-            trees=None if booster is None else tree_score(booster, rows.counts[chosen.rounds]),
+            trees=None if booster is None else tree_score(booster),
             calibrator=chosen.calibrator,
             evidence=len(y),
             responses=int(y.sum()),
@@ -204,7 +222,7 @@ def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: Lab
         calibrator = choose_calibrator(y, np.array(weights) @ members, sample_weight=weight, random_state=random_state)
         return _Choice(penalty, rounds, weights, 0.0, calibrator)
     truth = [(y[test], weight[test]) for _, test in forward]
-    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(rows.choices)], rows.hedged)
+    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(rows.options))], rows.hedged)
     steady = sure_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
     members_of = [said.members(penalty, rounds) for said in later]
     weights = lasting_weights(truth, members_of, steady)

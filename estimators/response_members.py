@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -34,9 +34,21 @@ class Said:
         return np.stack([self.base_rate, self.linear[penalty], self.trees[rounds]])
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What an earlier fit chose: the penalty, whether drifting columns are trusted by half (None: none drifted), the share of the trees."""
+
+    penalty: float
+    hedged: bool | None
+    share: float
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """n labelled rows that models are fitted on subsets of; `drifting` are the columns of the linear matrix that move in time."""
+    """n labelled rows that models are fitted on subsets of.
+
+    `drifting` are the columns of the linear matrix that move in time; what is `settled` is not tried again.
+    """
 
     binned: BinnedRows
     settings: TreeSettings
@@ -44,36 +56,47 @@ class LabelledRows:
     y: FloatArray
     weight: FloatArray
     drifting: tuple[int, ...] = ()
+    settled: Settled | None = None
 
     @property
     def counts(self) -> list[int]:
         """The numbers of iterations that are tried."""
-        return sorted({max(1, round(share * self.settings.n_estimators)) for share in ITERATION_SHARES})
+        shares = ITERATION_SHARES if self.settled is None else (self.settled.share,)
+        return sorted({max(1, round(share * self.settings.n_estimators)) for share in shares})
 
     def base_rate(self, rows: IntArray | slice = slice(None)) -> float:
         """The mean of the labels, shrunk by half a response among one row more."""
         return float((self.weight[rows] @ self.y[rows] + 0.5) / (self.weight[rows].sum() + 1.0))
 
     @property
-    def choices(self) -> int:
-        """How many logistic regressions there are to choose from: one a penalty, and where columns drift one hedged a penalty."""
-        return len(PENALTIES) * (2 if self.drifting else 1)
+    def options(self) -> list[tuple[float, bool]]:
+        """The logistic regressions to choose from, as (penalty, hedged): one a penalty, and where columns drift one hedged a penalty."""
+        penalties = PENALTIES if self.settled is None else (self.settled.penalty,)
+        ways = (False, True) if self.drifting else (False,)
+        if self.drifting and self.settled is not None and self.settled.hedged is not None:
+            ways = (self.settled.hedged,)
+        return [(penalty, hedged) for hedged in ways for penalty in penalties]
 
     @property
-    def hedged(self) -> range:
-        """The choices that hedge."""
-        return range(len(PENALTIES), self.choices)
+    def hedged(self) -> list[int]:
+        """The options that hedge."""
+        return [place for place, (_, hedged) in enumerate(self.options) if hedged]
+
+    def settle(self, option: int, rounds: int) -> Settled:
+        """What a later fit need not choose again."""
+        penalty, hedged = self.options[option]
+        return Settled(penalty, hedged if self.drifting else None, self.counts[rounds] / self.settings.n_estimators)
 
     def lines(self, rows: IntArray) -> list[LinearScore]:
-        """Every choice, fitted on some rows."""
-        whole = [self._fitted(penalty, rows) for penalty in PENALTIES]
-        return whole + [self._hedge(line, penalty, rows) for line, penalty in zip(whole, PENALTIES, strict=True) if self.drifting]
+        """Every option, fitted on some rows."""
+        whole = {penalty: self._fitted(penalty, rows) for penalty in dict.fromkeys(penalty for penalty, _ in self.options)}
+        return [self._hedge(whole[penalty], penalty, rows) if hedged else whole[penalty] for penalty, hedged in self.options]
 
-    def line(self, choice: int, rows: IntArray) -> LinearScore:
-        """One choice, fitted on some rows."""
-        penalty = PENALTIES[choice % len(PENALTIES)]
+    def line(self, option: int, rows: IntArray) -> LinearScore:
+        """One option, fitted on some rows."""
+        penalty, hedged = self.options[option]
         whole = self._fitted(penalty, rows)
-        return self._hedge(whole, penalty, rows) if choice in self.hedged else whole
+        return self._hedge(whole, penalty, rows) if hedged else whole
 
     def _fitted(self, penalty: float, rows: IntArray, columns: IntArray | slice = slice(None)) -> LinearScore:
         return fit_logistic(self.linear[rows][:, columns], self.y[rows], C=penalty, sample_weight=self.weight[rows])
@@ -93,7 +116,8 @@ class LabelledRows:
     def ask(self, fold: Fold) -> Said:
         """What models of the fold's first rows say of its other rows."""
         train, test = fold
-        booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
+        rounds = replace(self.settings, n_estimators=max(self.counts))
+        booster = self.binned.fit(rounds, "binary", train, self.y, self.weight)
         lines = self.lines(train)
         return Said(
             np.full(len(test), self.base_rate(train)),

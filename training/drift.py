@@ -102,7 +102,7 @@ class DriftReport:
         return {**found, "drift.dropped": float(len(self.dropped))}
 
 
-def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int) -> DriftReport | None:
+def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int, judged: DriftReport | None = None) -> DriftReport | None:
     """The drift of the features of the labelled rows; None in a one-shot experiment and where there are too few rows or instants.
 
     Parameters
@@ -110,6 +110,9 @@ def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int) -> DriftRep
     prepared : Prepared
     catalog : Catalog
     seed : int
+    judged : DriftReport, optional
+        Of the earlier of these rows: the features that it dropped stay dropped, since the model without them is the one that was judged,
+        and what dropping them gains is not measured again. Which features have moved by now is.
     """
     days = days_of(prepared.data.rows)
     if days is None:
@@ -125,6 +128,8 @@ def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int) -> DriftRep
     indices = stability_indices(trees, encoder.categorical_indices, later)
     area, error = two_sample_auc(trees, encoder.categorical_indices, later, seed=seed)
     report = DriftReport(dict(zip(encoder.feature_names, indices.tolist(), strict=True)), area, error)
+    if judged is not None and judged.drifting:
+        return _as_judged(report, judged)
     window = max((catalog.outcomes[action.goal].window_days for action in catalog.actions if action.goal is not None), default=0.0)
     share = forward_share(int(min(y[rows].sum(), len(rows) - y[rows].sum())))
     folds = forward_folds(days[rows], y[rows], cv=FOLDS, share=share, gap=window)
@@ -184,6 +189,11 @@ def _with_gains(report: DriftReport, trial: _Trial) -> DriftReport:
     best = max(tried, key=lambda names: tried[names].value)
     dropped = best if tried[best].sure else ()
     return replace(report, alone=alone, together=tried[report.drifting], dropped=dropped, dropped_gain=tried[best] if dropped else None)
+
+
+def _as_judged(report: DriftReport, judged: DriftReport) -> DriftReport:
+    together = judged.together if set(judged.drifting) == set(report.drifting) else None  # else it is of other features
+    return replace(report, alone=judged.alone, together=together, dropped=judged.dropped, dropped_gain=judged.dropped_gain)
 
 
 def _loss(rows: LabelledRows, fold: Fold, trees: bool) -> FloatArray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from estimators.bundle import Arm, OptOutHead, PropensityBundle
 from estimators.heads import ValueHead
 from estimators.parallel import fit_each
 from estimators.propensity import ResponseModel
+from estimators.response_members import Settled
 from estimators.shrinkage import log_odds_offsets, shrink_offsets
 from estimators.trees import RESPONSE, TreeSettings
 from estimators.value import ValueModel
@@ -39,11 +40,14 @@ class LearnedPropensity:
     ----------
     drift : DriftReport or None
         None in a one-shot experiment.
+    settled : mapping of head to Settled
+        Penalty and trees of each head.
     """
 
     bundle: PropensityBundle
     drift: DriftReport | None
     settings: TreeSettings
+    settled: Mapping[str, Settled] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -67,62 +71,69 @@ def learn_propensity(
     *,
     seed: int,
     cv: int = SERVED_CV,
-    settings: TreeSettings | None = None,
     tuning_minutes: float = 0.0,
+    after: LearnedPropensity | None = None,
 ) -> LearnedPropensity:
-    """`fit_propensity` without the features that later rows are predicted better without, and the report that says so.
+    """`fit_heads` without the features that later rows are predicted better without, and the report that says so.
 
     Parameters
     ----------
-    settings : TreeSettings, optional
-        Known already; without them they are searched for.
     tuning_minutes : float
-        How long; 0 keeps the defaults.
+        How long better settings of the trees are searched for; 0 keeps the defaults.
+    after : LearnedPropensity, optional
+        Learned on the earlier of these rows and judged on the later ones: what it chose (settings, features, penalties, trees) is what was
+        judged, so it is taken over; blends, calibrators and levels are chosen again, since newer rows speak of them.
     """
-    if settings is None:
-        settings = searched_settings(prepared, catalog, minutes=tuning_minutes, seed=seed)
-    drift = drift_report(prepared, catalog, seed=seed)
+    settings = searched_settings(prepared, catalog, minutes=tuning_minutes, seed=seed) if after is None else after.settings
+    drift = drift_report(prepared, catalog, seed=seed, judged=None if after is None else after.drift)
     kept = prepared if drift is None else without(prepared, drift.dropped)
     drifting = () if drift is None else drift.drifting
-    bundle = fit_propensity(kept, catalog, seed=seed, cv=cv, settings=settings, drifting=drifting)
-    return LearnedPropensity(bundle, drift, settings)
+    columns = prepared.encoder.linear_features
+    places = tuple(place for place, name in enumerate(columns) if name in drifting)
+    bundle, settled = fit_heads(kept, catalog, HeadFit(settings, cv, seed, places, {} if after is None else after.settled))
+    return LearnedPropensity(bundle, drift, settings, settled)
 
 
-def fit_propensity(
-    prepared: Prepared,
-    catalog: Catalog,
-    *,
-    seed: int,
-    cv: int = SERVED_CV,
-    settings: TreeSettings = RESPONSE,
-    drifting: Collection[str] = (),
-) -> PropensityBundle:
+@dataclass(frozen=True)
+class HeadFit:
+    """How every head is fitted.
+
+    Parameters
+    ----------
+    settings : TreeSettings
+        Scaled to the rows of each head.
+    cv : int
+        Folds by which a head chooses its blend and its calibration.
+    seed : int
+    drifting : tuple of int
+        Columns of the linear matrix that move in time; linear models trust them by half unless later rows surely say more.
+    settled : mapping of head to Settled
+        What is not chosen again.
+    """
+
+    settings: TreeSettings = RESPONSE
+    cv: int = SERVED_CV
+    seed: int = 0
+    drifting: tuple[int, ...] = ()
+    settled: Mapping[str, Settled] = field(default_factory=dict)
+
+
+def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[PropensityBundle, dict[str, Settled]]:
     """One response head for each action with a goal and logged rows, one opt-out head, one value head for each observed value.
 
     Channels move the log odds of a response and of an opt-out by an offset, drawn towards none where the rows are few.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    catalog : Catalog
-    seed : int
-    cv : int
-        Folds by which a head chooses its blend and its calibration.
-    settings : TreeSettings
-        Scaled to the rows of each head.
-    drifting : collection of str
-        Features that move in time; linear models trust them by half unless later rows surely say more.
+    Returns the bundle, and by action (opt-outs under the empty id) what each head settled.
     """
     labels = {action.id: prepared.data.labels.happened[action.goal] for action in catalog.actions if action.goal is not None}
     rows = {action.id: labelled_rows(prepared, action) for action in catalog.actions}
     labels[_OPT_OUT], rows[_OPT_OUT] = prepared.data.opted_out, touched_rows(prepared)
     wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
-    columns = prepared.encoder.linear_features
-    how = _Fit(settings, cv, seed, tuple(place for place, name in enumerate(columns) if name in drifting))
     # The largest first: the others fit beside it.
     wanted.sort(key=lambda key: -len(rows[key]))
     jobs: dict[str, Callable[[], ResponseModel]] = {
-        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], _gap(catalog, key), how) for key in wanted
+        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], how, gap=_gap(catalog, key), settled=how.settled.get(key))
+        for key in wanted
     }
     models = fit_each(jobs, workers=WORKERS)
     offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model) for key, model in models.items()}
@@ -130,27 +141,18 @@ def fit_propensity(
         (action.id, channel): offset for action in catalog.actions for channel, offset in offsets.get(action.id, {}).items()
     }
     opt_out = models.get(_OPT_OUT)
-    return PropensityBundle(
+    bundle = PropensityBundle(
         contract_hash=prepared.contract_hash,
         encoder=prepared.encoder,
         heads={action.id: models[action.id].head_ for action in catalog.actions if action.id in models},
         channel_offsets=shrink_offsets(by_arm),
         opt_out=None if opt_out is None else OptOutHead(opt_out.head_, shrink_offsets(offsets[_OPT_OUT])),
-        values=_fit_values(prepared, catalog, seed),
+        values=_fit_values(prepared, catalog, how.seed),
     )
+    return bundle, {key: model.settled_ for key, model in models.items() if model.settled_ is not None}
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """How every head is fitted."""
-
-    settings: TreeSettings
-    cv: int
-    seed: int
-    drifting: tuple[int, ...]
-
-
-def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, gap: float, how: _Fit) -> ResponseModel:
+def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap: float, settled: Settled | None) -> ResponseModel:
     logged = prepared.data.rows.take(rows)
     days = days_of(logged)
     model = ResponseModel(
@@ -160,6 +162,7 @@ def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, gap: float, how: _Fi
         gap=gap,
         drifting=how.drifting,
         random_state=how.seed,
+        settled=settled,
     )
     return model.fit(
         prepared.encoded.trees[rows],

@@ -160,7 +160,7 @@ class _Training:
         catalog, seed = self.context.catalog, self.context.seed
         scored = evaluate_propensity(tested.bundle, part.test, catalog)
         self.tell("propensity: fitting on all rows")
-        learned = learn_propensity(part.all, catalog, seed=seed, settings=tested.settings)
+        learned = learn_propensity(part.all, catalog, seed=seed, after=tested)
         served = learned.bundle
         if not served.heads:
             self.warnings.append("propensity is not trained: no interaction of a catalogue's action has a known outcome yet")

@@ -193,3 +193,23 @@ def test_probabilities_are_probabilities_whatever_the_data(seed: int, n: int, ra
     p = ResponseModel().fit(x, y, X_linear=np.clip(x, -4, 4)).predict_proba(x, np.clip(x, -4, 4))
     assert ((p >= 0) & (p <= 1)).all()
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
+
+
+def test_a_fit_on_more_rows_takes_over_what_an_earlier_one_settled_and_predicts_as_well() -> None:
+    rng = np.random.default_rng(17)
+    x, time = rng.normal(size=(6_000, 5)), np.arange(6_000.0)
+    p = 1.0 / (1.0 + np.exp(1.5 - x[:, 0] - (np.abs(x[:, 1]) > 1.0)))
+    y = (rng.random(6_000) < p).astype(float)
+    earlier = ResponseModel(cv=2).fit(x[:4_000], y[:4_000], X_linear=x[:4_000], time=time[:4_000])
+
+    anew, settled = (ResponseModel(settled=one).fit(x, y, X_linear=x, time=time) for one in (None, earlier.settled_))
+
+    assert settled.settled_ == earlier.settled_
+    excess = [float((log_losses(p, model.predict_proba(x, x)[:, 1]) - log_losses(p, p)).mean()) for model in (anew, settled)]
+    assert excess[1] < 1.1 * excess[0] + 0.0005
+
+
+def test_too_few_rows_settle_nothing() -> None:
+    x = np.random.default_rng(1).normal(size=(60, 2))
+
+    assert ResponseModel().fit(x, (np.arange(60) < 5).astype(float), X_linear=x).settled_ is None

@@ -96,6 +96,18 @@ def test_the_served_model_does_not_read_what_was_dropped(drifted: Prepared) -> N
     assert seen.std() > 0.02
 
 
+def test_what_was_judged_without_a_feature_is_served_without_it(drifted: Prepared) -> None:
+    judged = drift_report(drifted, a_catalog(), seed=7)
+    assert judged is not None
+
+    served = drift_report(drifted, a_catalog(), seed=8, judged=replace(judged, dropped=("age",)))
+
+    assert served is not None
+    assert served.dropped == ("age",)
+    assert served.drifting == judged.drifting
+    assert served.alone == judged.alone
+
+
 def test_where_nothing_drifts_nothing_is_said_and_nothing_dropped() -> None:
     found = drift_report(a_log(drifting=False, seed=3), a_catalog(), seed=7)
 
