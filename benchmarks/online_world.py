@@ -26,6 +26,7 @@ def write_world(folder: Path, *, contacts: int, events: int) -> None:
     data = folder / "data"
     data.mkdir(parents=True)
     with connect(folder) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(
             f"""COPY (SELECT 'contact-' || i AS contact_id, {", ".join(_ATTRIBUTES)} FROM range({contacts}) t(i))
             TO {literal(str(data / "contacts.parquet"))} (FORMAT parquet)"""
