@@ -17,6 +17,7 @@ from benchmarks import (
     online,
     peers,
     point_in_time,
+    promotion,
     real_time_month,
     small_effects,
     uplift_policies,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "online": online.measure,
     "point_in_time": point_in_time.measure,
     "off_policy": off_policy.measure,
+    "promotion": promotion.measure,
 }
 
 OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure}

@@ -127,7 +127,7 @@ def train(
 
 def evaluate(
     workspace: WorkspaceOption = Path(),
-    decisions: Annotated[int, typer.Option("--decisions", min=1, help="So many of the newest decisions of the ledger.")] = 10_000,
+    decisions: Annotated[int, typer.Option("--decisions", min=1, help="So many of the newest decisions of the ledger.")] = 5_000,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

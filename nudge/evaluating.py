@@ -19,7 +19,7 @@ from training.gate_verdict import Verdict, judged
 from training.model_run import ModelVersion
 from training.promote import Promotion, promote, rollback
 
-DECISIONS = 10_000
+DECISIONS = 5_000
 """So many of the newest decisions are judged unless another number is asked for."""
 
 FEWEST_DECISIONS = 1_000

@@ -105,6 +105,11 @@ class Then:
     of_group: dict[str, CompiledCatalog]
 
     @property
+    def owed(self) -> bool:
+        """Whether anything goes also to contacts who are kept without contact."""
+        return not self.catalog.bound_by_limits.all()
+
+    @property
     def shares(self) -> dict[str, float]:
         """The share of each control group, `nudge` last."""
         shares = self.catalog.catalog.controls.shares
@@ -129,6 +134,7 @@ class Remaking:
     rivals: Mapping[str, Rival]
     _then: dict[str, Then] = field(default_factory=dict)
     _models: dict[str, Models] = field(default_factory=dict)
+    _scorers: dict[tuple[int, int], Scorer] = field(default_factory=dict)
 
     def remade(self, record: DecisionRecord) -> Remade:
         """A decision for one contact, made again by every rival.
@@ -148,12 +154,13 @@ class Remaking:
         situation, history = inputs_from_json({**trace["inputs"], "features": trace["features"]}, then.dtypes)
         slots = trace["request"].get("limit") or max(1, len(trace["request"].get("placements") or ()))
         made = _Again(then, situation, history, trace, slots)
-        scorers = {name: _scorer(rival, then) for name, rival in self.rivals.items()}
+        scorers = {name: _Once(self._scorer(rival.models, then), by_response=rival.by_response) for name, rival in self.rivals.items()}
         first = next(iter(scorers.values()))
         logged = tuple(one.treatment_id for one in sorted(record.selections, key=lambda one: one.rank))
         does = {name: made.choice(scorer, TREATED) for name, scorer in scorers.items()} | {HOLDOUT: made.choice(first, HOLDOUT)}
         relevant, clv = made.relevant(first)
-        chance = self._chance(record, made, logged)
+        at_random = made.at_random(first, relevant, logged)
+        chance = self._chance(record, made, logged, at_random)
         if not chance > 0:
             raise LeftOut("cannot be made again")
         return Remade(
@@ -163,7 +170,7 @@ class Remaking:
             logged=logged,
             selection_prob=chance,
             does=does,
-            at_random=made.chance(first, RANDOM, logged),
+            at_random=at_random,
             open_at_random=relevant,
             slots=slots,
             **recorded_scores(candidate_rows(trace["candidates"])),
@@ -201,17 +208,27 @@ class Remaking:
                 if model is not None and model.contract_hash != versions["features"]:
                     raise LeftOut("made on another feature contract")
 
-    def _chance(self, record: DecisionRecord, made: _Again, logged: Choice) -> float:
+    def _chance(self, record: DecisionRecord, made: _Again, logged: Choice, at_random: float) -> float:
         """P(logged) over the draw of the control group, by the models that decided."""
-        shares = made.then.shares
+        shares, versions = made.then.shares, record.trace["versions"]["models"]
+        chances = {} if HOLDOUT not in shares or made.then.owed else {HOLDOUT: float(logged == ())}
         own = recorded_chance(record, made.slots) if record.control_group == TREATED else None
-        if shares[TREATED] == 1.0 and own is not None:
-            return own
-        scorer = _Once(Scorer(self.models_of(record.trace["versions"]["models"]), made.then.catalog, made.then.feature_as_of))
-        chances = {group: made.chance(scorer, group, logged) for group in shares if group != TREATED or own is None}
         if own is not None:
             chances[TREATED] = own
-        return sum(shares[group] * chance for group, chance in chances.items())
+        if next(iter(self.rivals.values())).models.versions == versions:
+            chances[RANDOM] = at_random
+        missing = [group for group in shares if group not in chances]
+        if missing:
+            scorer = _Once(self._scorer(self.models_of(versions), made.then))
+            chances |= {group: made.chance(scorer, group, logged) for group in missing}
+        return sum(share * chances[group] for group, share in shares.items())
+
+    def _scorer(self, models: Models, then: Then) -> Scorer:
+        """One for all decisions: it compiles its models when it is made."""
+        key = id(models), id(then)
+        if key not in self._scorers:
+            self._scorers[key] = Scorer(models, then.catalog, then.feature_as_of)
+        return self._scorers[key]
 
 
 @dataclass(frozen=True)
@@ -229,6 +246,8 @@ class _Again:
 
     def choice(self, scorer: ScoreFunction, group: str) -> Choice:
         """What is done without exploring."""
+        if group == HOLDOUT and not self.then.owed:
+            return ()
         made = decide(self._house(scorer, group, 0.0), self.situation, self.history, limit=self.slots)
         return tuple(self.then.catalog.treatments[column][1].id for column in made.chosen)
 
@@ -236,6 +255,14 @@ class _Again:
         """The probability of `logged`, exploring as then."""
         columns = [self.then.catalog.column_of[one] for one in logged]
         return chance_of(self._house(scorer, group, self.trace["allowance"]), self.situation, self.history, columns, limit=self.slots)
+
+    def at_random(self, scorer: ScoreFunction, relevant: Choice, logged: Choice) -> float:
+        """The probability of `logged` if what is `relevant` were drawn from."""
+        if self.slots > 1:
+            return self.chance(scorer, RANDOM, logged)
+        if not logged:
+            return float(not relevant)
+        return 1.0 / len(relevant) if len(logged) == 1 and logged[0] in relevant else 0.0
 
     def relevant(self, scorer: ScoreFunction) -> tuple[Choice, float]:
         """What a draw at random takes from, and the contact's lifetime value."""
@@ -296,10 +323,6 @@ def recorded_scores(candidates: Sequence[Mapping[str, Any]]) -> dict[str, dict[s
 def goals_of(catalog: CompiledCatalog) -> dict[str, str]:
     """The goal of each treatment's action, of those that have one."""
     return {treatment.id: action.goal for action, treatment in catalog.treatments if action.goal is not None}
-
-
-def _scorer(rival: Rival, then: Then) -> _Once:
-    return _Once(Scorer(rival.models, then.catalog, then.feature_as_of), by_response=rival.by_response)
 
 
 def _as_of_group(compiled: CompiledCatalog, group: str) -> CompiledCatalog:
