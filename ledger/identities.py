@@ -59,7 +59,7 @@ def join(conn: Connection, anonymous_id: str, contact_id: str, now: datetime) ->
         raise RequestError("a visitor cannot be joined to itself", field="anonymous_id", got=anonymous_id)
     known = resolve(conn, [anonymous_id, contact_id])
     if known.get(anonymous_id) == contact_id:
-        return Joined(contact_id, anonymous_id, 0, 0, again=True)
+        return Joined(contact_id, anonymous_id, *_move_all(conn, anonymous_id, contact_id), again=True)
     if anonymous_id in known:
         raise Conflict(
             "this visitor was joined to another contact", field="anonymous_id", got=anonymous_id, hint="a visitor becomes one contact, once"
@@ -71,11 +71,7 @@ def join(conn: Connection, anonymous_id: str, contact_id: str, now: datetime) ->
     if conn.execute(select(IDENTITIES.c.contact_id).where(IDENTITIES.c.contact_id == anonymous_id).limit(1)).first() is not None:
         raise Conflict("other visitors were joined to this one: it is a contact", field="anonymous_id", got=anonymous_id)
     conn.execute(IDENTITIES.insert(), {"anonymous_id": anonymous_id, "contact_id": contact_id, "joined_at": codec.micros(now)})
-    decisions = _move(conn, DECISIONS, anonymous_id, contact_id)
-    _move(conn, SELECTIONS, anonymous_id, contact_id)
-    outcomes = _move(conn, OUTCOMES, anonymous_id, contact_id)
-    for table in _OWN:
-        _move(conn, table, anonymous_id, contact_id)
+    decisions, outcomes = _move_all(conn, anonymous_id, contact_id)
     about = {"decisions": decisions, "outcomes": outcomes}
     deeds.add(conn, "identity", now, about, of=(contact_id, {"anonymous_id": anonymous_id, "contact_id": contact_id}))
     return Joined(contact_id, anonymous_id, decisions, outcomes, again=False)
@@ -88,6 +84,11 @@ def resolve(conn: Connection, ids: Collection[str]) -> dict[str, str]:
     for some in codec.chunks(dict.fromkeys(ids), _READ):
         found.update((one, of) for one, of in conn.execute(select(row.anonymous_id, row.contact_id).where(row.anonymous_id.in_(some))))
     return found
+
+
+def anybody(conn: Connection) -> bool:
+    """Whether any visitor ever became a contact."""
+    return conn.execute(select(IDENTITIES.c.contact_id).limit(1)).first() is not None
 
 
 def everyone(conn: Connection) -> dict[str, str]:
@@ -104,6 +105,13 @@ def renamed(columns: Columns, names: dict[str, str]) -> Columns:
     new = np.empty(len(ids), dtype=object)
     new[:] = [one if one is None else names.get(one, one) for one in ids]
     return {**columns, "contact_id": new}
+
+
+def _move_all(conn: Connection, anonymous_id: str, contact_id: str) -> tuple[int, int]:
+    """Give everything of the visitor to the contact, also what came after they were joined; returns decisions and outcomes."""
+    for table in (SELECTIONS, *_OWN):
+        _move(conn, table, anonymous_id, contact_id)
+    return _move(conn, DECISIONS, anonymous_id, contact_id), _move(conn, OUTCOMES, anonymous_id, contact_id)
 
 
 def _move(conn: Connection, table: Table, anonymous_id: str, contact_id: str) -> int:

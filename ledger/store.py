@@ -239,6 +239,11 @@ class Ledger:
         with self._database.reading() as conn:
             return identities.everyone(conn) if ids is None else identities.resolve(conn, ids)
 
+    def anybody_joined(self) -> bool:
+        """Whether any visitor ever became a contact."""
+        with self._database.reading() as conn:
+            return identities.anybody(conn)
+
     def erase(self, contact_id: str, now: datetime) -> Erased:
         """Erase a contact, and the visitors joined to it (article 17): identity, features and traces; sums and chains stay."""
         with self._database.writing() as conn:

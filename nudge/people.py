@@ -77,6 +77,25 @@ def join_identity(workspace: Workspace, anonymous_id: str, contact_id: str, *, n
     return {"anonymous_id": anonymous_id, "contact_id": contact_id, "joined": {"ledger": rows, "data": data}, "again": done.again}
 
 
+class PeopleStores:
+    """`serving.people.Stores` of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def erase(self, contact_id: str) -> dict[str, Any]:
+        """`erase_contact`."""
+        return erase_contact(self._workspace, contact_id)
+
+    def export(self, contact_id: str) -> dict[str, Any]:
+        """`export_contact`."""
+        return export_contact(self._workspace, contact_id)
+
+    def join(self, anonymous_id: str, contact_id: str) -> dict[str, Any]:
+        """`join_identity`."""
+        return join_identity(self._workspace, anonymous_id, contact_id)
+
+
 def keep_apart(workspace: Workspace, ledger: Ledger) -> int:
     """In freshly ingested tables: visitors are the contacts that they became, and whoever was erased is forgotten again.
 

@@ -130,6 +130,7 @@ class Workspace:
 
     def open_service(self, *, watch: bool = False) -> Service:
         """Serving, ready to decide; with `watch`, new catalogues, models and prices are swapped in as they appear."""
+        from nudge.people import PeopleStores
         from nudge.snapshot_source import WorkspaceSnapshots
         from serving.service import Service
         from serving.snapshot import SnapshotHolder
@@ -142,7 +143,7 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        return Service(holder, ledger, sample=self._sample, plans=self.plan_archive)
+        return Service(holder, ledger, sample=self._sample, plans=self.plan_archive, stores=PeopleStores(self))
 
     def _sample(self, snapshot: Snapshot, contacts: int) -> Population:
         """Some of the population for a report, with the feature store as it is now."""

@@ -9,8 +9,10 @@
 `hot_requests.py`        their bodies as structs
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
 `routes.py`              routes: read, call one verb, answer
+`routes_people.py`       the routes about one person: consents, erasure, export, joined visitors
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
+`schemas_people.py`      the JSON of what concerns one person
 `schemas_explained.py`   the JSON of explanations and reports
 `validation.py`          JSON -> request models, with every misfit named
 `http_errors.py`         the one table from refusal to status; problem documents
@@ -38,6 +40,7 @@
 `planner.py`             a whole population planned in the same stages
 `plan_publication.py`    a plan becomes binding: decisions kept, prices handed to real time
 `plan_archive.py`        what a plan was made from, to make its decisions again
+`people.py`              one person in every store; visitors who became contacts
 `forgetting.py`          a contact is forgotten in the archive of plans and in what they gave out
 `audiences.py`           plan files and audiences per channel
 ======================== =====================================================================================

@@ -8,7 +8,7 @@ from serving.http_errors import PROBLEM_JSON, TITLES
 from serving.schemas import Problem
 
 _EVERYWHERE = (413, 500)
-_BY_METHOD = {"post": (400, 409, 415, 422, 429, 503), "put": (400, 415, 422, 503), "get": (422, 503)}
+_BY_METHOD = {"post": (400, 409, 415, 422, 429, 503), "put": (400, 415, 422, 503), "delete": (409, 422, 503), "get": (422, 503)}
 _NOT_FOUND = 404
 _UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own error schema: ours is Problem
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decisioning.candidates import Situation
-from decisioning.errors import NotFound, Unavailable
+from decisioning.errors import Conflict, NotFound, Unavailable
 from decisioning.history import Firms, History, Past, Suppression
 from decisioning.vocabulary import Columns, Dtype, null_column
 from serving.planner import PlannedPopulation
@@ -68,6 +68,8 @@ class PlanArchive:
         ------
         NotFound
             It was not kept, or is gone.
+        Conflict
+            Contacts whose places others took were erased since.
         """
         folder = self.folder / plan_id
         try:
@@ -75,7 +77,13 @@ class PlanArchive:
             tables = {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
         except (OSError, ValueError):
             raise NotFound("the inputs of this plan are not there any more", field="plan_id", got=plan_id) from None
+        _forgotten(kept, plan_id)
         return _read(kept, tables, dtypes)
+
+
+def _forgotten(kept: Mapping[str, Any], plan_id: str) -> None:
+    if kept.get("forgotten"):
+        raise Conflict("contacts of this plan were erased since: it cannot be made again", field="plan_id", got=plan_id)
 
 
 def _write(planned: PlannedPopulation, folder: Path) -> None:

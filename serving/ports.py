@@ -8,6 +8,23 @@ from typing import Any, Protocol
 from decisioning.errors import NudgeError
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.schemas import SuppressionIn
+from serving.schemas_people import ConsentIn, IdentityIn
+
+
+class People(Protocol):
+    """What concerns one person."""
+
+    def consent(self, contact_id: str, purpose: str, request: ConsentIn) -> dict[str, Any]:
+        """Keep what a contact says about a purpose (`schemas_people.ConsentOut`)."""
+
+    def erase(self, contact_id: str) -> dict[str, Any]:
+        """Erase a contact from every store (`schemas_people.ErasureOut`)."""
+
+    def export(self, contact_id: str) -> dict[str, Any]:
+        """Everything held about a contact (`schemas_people.ExportOut`)."""
+
+    def join(self, request: IdentityIn) -> dict[str, Any]:
+        """Make a visitor a contact (`schemas_people.IdentityOut`)."""
 
 
 class Service(Protocol):
@@ -42,6 +59,10 @@ class Service(Protocol):
 
     def contact(self, contact_id: str) -> dict[str, Any]:
         """Everything held about a contact (`schemas.ContactView`)."""
+
+    @property
+    def people(self) -> People:
+        """What concerns one person."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

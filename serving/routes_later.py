@@ -8,10 +8,6 @@ from decisioning.errors import NotSupportedYet
 
 LATER: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/events"),
-    ("DELETE", "/v1/contacts/{contact_id}"),
-    ("GET", "/v1/contacts/{contact_id}/export"),
-    ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"),
-    ("POST", "/v1/identities"),
     ("POST", "/v1/plans"),
     ("GET", "/v1/plans/{plan_id}"),
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),

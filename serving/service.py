@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from decisioning.errors import NotFound, NudgeError, RequestError, Unavailable, nearest
+from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from serving import answers
@@ -15,6 +15,7 @@ from serving.contact_view import contact_view
 from serving.deciding import Deciding
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.outcome_intake import intake
+from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
 from serving.price_books import prices_view
 from serving.replay import replay, replay_plan
@@ -38,6 +39,8 @@ class Service:
         Reads that many contacts of the population for a report.
     plans : PlanArchive
         What plans were made from, to make their decisions again.
+    stores : Stores
+        Every store of the workspace, as far as one person is concerned.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Service:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sample: Sample | None = None,
         plans: PlanArchive | None = None,
+        stores: Stores | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._ledger = ledger
@@ -55,6 +59,7 @@ class Service:
         self._reporting = threading.Lock()
         self._plans = plans
         self._deciding = Deciding(snapshots, ledger, clock)
+        self.people = People(ledger, snapshots, clock, stores)
 
     # deciding ----------------------------------------------------------------------------------------------------
 
@@ -68,7 +73,7 @@ class Service:
         Unavailable
             The ledger does not answer, so that no decision could be kept.
         """
-        (result,) = self._deciding.decide_many([request])
+        (result,) = self.decide_many([request])
         if isinstance(result, NudgeError):
             raise result
         return result
@@ -78,7 +83,7 @@ class Service:
 
         A request that is begun after it was `due` (seconds of `time.perf_counter`) gets the catalogue's fallback.
         """
-        return self._deciding.decide_many(requests, due=due)
+        return self._deciding.decide_many(self.people.as_contacts(requests), due=due)
 
     # remembering -------------------------------------------------------------------------------------------------
 
@@ -88,6 +93,7 @@ class Service:
 
     def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
         """The outcomes of several calls in one transaction: one receipt a call, each as if it had come alone."""
+        calls = [self.people.as_contacts(call) for call in calls]
         return intake(calls, self._ledger, self._snapshots.current.catalog.catalog, self._clock())
 
     def decision(self, decision_id: str) -> dict[str, Any]:
@@ -119,10 +125,14 @@ class Service:
         ------
         NotFound
             There is no such decision, or a version it was made with is gone.
+        Conflict
+            Its contact was erased.
         """
         record = self._ledger.decision(decision_id)
         if record is None:
             raise NotFound("there is no such decision", field="decision_id", got=decision_id)
+        if record.trace.get("erased"):
+            raise Conflict("the contact of this decision was erased: what it was made from is gone", field="decision_id", got=decision_id)
         if record.plan_id is None:
             return replay(record, self._ledger, self._models_of)
         if self._plans is None:

@@ -8,6 +8,7 @@ from typing import Any
 from decisioning.errors import NotFound, NudgeError, RequestError
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.schemas import SuppressionIn
+from serving.schemas_people import ConsentIn, IdentityIn
 
 CHANNELS = ("web", "email")
 
@@ -21,6 +22,25 @@ _FILTERED = {
 }
 
 
+class FakePeople:
+    """One person in no store at all."""
+
+    def consent(self, contact_id: str, purpose: str, request: ConsentIn) -> dict[str, Any]:
+        said = request.model_dump(mode="json", include={"status"})
+        return {"contact_id": contact_id, "purpose": purpose, **said, "changed_at": "2026-11-22T10:00:00Z", "holds": True}
+
+    def erase(self, contact_id: str) -> dict[str, Any]:
+        return {"contact_id": contact_id, "erased": {"ledger": {"decisions": 1}}, "tombstone": "erased-1", "left": []}
+
+    def export(self, contact_id: str) -> dict[str, Any]:
+        if contact_id == "nobody":
+            raise NotFound("nothing is held about this contact", field="contact_id", got=contact_id)
+        return {"contact_id": contact_id, "ids": [contact_id], "exported_at": "2026-11-22T10:00:00Z", "ledger": {"decisions": []}}
+
+    def join(self, request: IdentityIn) -> dict[str, Any]:
+        return {**request.model_dump(), "joined": {"ledger": {"decisions": 2}}, "again": False}
+
+
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
 
@@ -31,6 +51,7 @@ class FakeService:
         self.broken: Exception | None = None
         self.ready = {"ledger": {"ok": True, "detail": "answers"}, "features": {"ok": True, "detail": "answers"}}
         self.closed = False
+        self.people = FakePeople()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:
         self._break()
