@@ -23,6 +23,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `erasure.py`            a contact is erased; sums and chains stay
 `held.py`               everything that is held about a contact
 `identities.py`         a visitor becomes a contact
+`measured.py`           whole tables as columns, for measurement
 `schema.py`             the tables, their version and its check
 `prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ

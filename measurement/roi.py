@@ -18,7 +18,7 @@ from measurement.arrays import FloatArray, column
 from measurement.intervals import LEVEL
 
 Head: TypeAlias = Literal["value", "performance", "response", "activity"]
-Unit: TypeAlias = Literal["money", "rate", "ratio", "count", "days"]
+Unit: TypeAlias = Literal["money", "rate", "ratio", "count", "days", "number"]
 
 HEADS: tuple[Head, ...] = ("value", "performance", "response", "activity")
 
@@ -34,8 +34,8 @@ TALLIES: Mapping[str, str] = {
     "unsubscribes": "contacts who withdrew from being contacted, each once",
     "complaints": "contacts who complained, each once",
     "visits": "visits of contacts to our own pages: distinct sessions, or events where sessions are not known",
-    "conversions": "conversions",
-    "converters": "contacts who converted, each once",
+    "conversions": "conversions that followed a touch within their window",
+    "converters": "contacts with such a conversion, each once",
     "new_customers": "converters who had not converted before",
     "reconversions": "conversions of contacts who had converted before",
     "revenue": "money of all sales, by whomever they came",
@@ -146,7 +146,7 @@ KPIS: tuple[Kpi, ...] = (
     _count("sends", "activity"),
     _count("impressions", "activity"),
     _count("triggers", "activity"),
-    Kpi("touches_per_contact", "activity", "ratio", "touches a contact who was touched", ("touches",), "contacts"),
+    Kpi("touches_per_contact", "activity", "number", "touches a contact who was touched", ("touches",), "contacts"),
 )
 """Every figure, head by head."""
 

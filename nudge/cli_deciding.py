@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from decisioning.errors import NotSupportedYet
 from nudge import show, show_plan
 from nudge.cli_options import AsOfOption, JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
@@ -150,27 +149,33 @@ def suppress(
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="`funnel`. Later: roi, channels, goals, models, data.")],
+    name: Annotated[str, typer.Argument(help="One of funnel, roi, channels, goals, models, data.")],
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
     contacts: Annotated[Path | None, typer.Option("--contacts", help="A parquet file with the contact_ids to report on.")] = None,
-    period: Annotated[str | None, typer.Option("--period", help="Not supported yet.")] = None,
+    period: Annotated[
+        str | None, typer.Option("--period", help="Of roi and channels: 2026, 2026-Q3, 2026-11, 90d, or two dates A..B.")
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one page.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """What becomes of everyone's candidates, stage by stage, and what the choices hang on."""
+    """What becomes of everyone's candidates (funnel); what it was worth (roi, channels, goals); models and data."""
     from nudge import show_reports
-    from nudge.reporting import known_report, report_workspace, write_page
+    from nudge.report_sections import sections
+    from nudge.reporting import FUNNEL, ReportOptions, known_report, report_workspace, write_page
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     known_report(name)
-    if period is not None:
-        raise NotSupportedYet("not supported yet", field="--period")
+    options = ReportOptions(moment(as_of), contacts, period)
     with terminal.working("reporting") as say:
-        document = report_workspace(open_workspace(workspace), name, as_of=moment(as_of), contacts=contacts, say=say)
+        document = report_workspace(open_workspace(workspace), name, options, say)
     if html is not None:
         write_page(document, html)
         terminal.say(f"written to {html}")
-    if not terminal.result(document):
+    if terminal.result(document):
+        return
+    if name == FUNNEL:
         show_reports.funnel(terminal, document)
+    else:
+        show_reports.tables(terminal, sections(document))

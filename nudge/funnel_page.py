@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nudge.show_reports import percent
+from nudge.terminal import Figure as FigureText
 
 Document = Mapping[str, Any]
 Row = Sequence[object]
@@ -22,9 +23,9 @@ _INK = "#010203"
 
 _FILL, _PALE = "#3d85c6", "#8e8e8e"
 
-_META = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+META = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 3rem auto; padding: 0 1.25rem; color: #1d2433; background: #fbfbfd }
 h1 { font-size: 1.6rem; margin-bottom: .25rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem }
@@ -44,17 +45,17 @@ def funnel_page(document: Document) -> str:
         "<h1>From every candidate to what is worth proposing</h1>",
         f'<p class="note">{escape(about)}; catalogue {escape(str(document["versions"]["catalog"]))}</p>',
         _svg(_draw_stages(stages), "The share of candidates and of contacts that are left after each stage"),
-        _table(("stage", "candidates", "taken out", "left", "of all", "contacts with any left"), _stage_rows(stages)),
+        html_table(("stage", "candidates", "taken out", "left", "of all", "contacts with any left"), _stage_rows(stages)),
         "<h2>The rules, by what they take out</h2>",
-        _table(("stage", "rule", "candidates", "contacts"), _rule_rows(stages)),
+        html_table(("stage", "rule", "candidates", "contacts"), _rule_rows(stages)),
         "<h2>By action</h2>",
-        _table(_GROUP, [_group_row(one["action_id"], one) for one in document["actions"]]),
+        html_table(_GROUP, [_group_row(one["action_id"], one) for one in document["actions"]]),
         "<h2>By channel</h2>",
-        _table(_GROUP, [_group_row(one["channel"], one) for one in document["channels"]]),
+        html_table(_GROUP, [_group_row(one["channel"], one) for one in document["channels"]]),
         f"<h2>Without any action: {nothing['contacts']:,} contacts ({percent(nothing['share'])})</h2>",
-        _table(("reason", "contacts"), [(one["reason"], one["contacts"]) for one in nothing["reasons"]]),
+        html_table(("reason", "contacts"), [(one["reason"], one["contacts"]) for one in nothing["reasons"]]),
         "<h2>Control groups</h2>",
-        _table(
+        html_table(
             ("group", "contacts", "without any action"),
             [(one["control_group"], one["contacts"], one["without_action"]) for one in document["control_groups"]],
         ),
@@ -63,9 +64,9 @@ def funnel_page(document: Document) -> str:
         "<h2>What the first choices hang on</h2>",
         '<p class="note">The share of contacts who would get another first choice if the factor said nothing.</p>',
         _svg(_draw_sensitivity(document["sensitivity"]["factors"]), "The share of contacts whose first choice each factor changes"),
-        _table(("factor", "made neutral", "contacts", "share", "no longer any action", "an action after all"), _factor_rows(document)),
+        html_table(("factor", "made neutral", "contacts", "share", "no longer any action", "an action after all"), _factor_rows(document)),
     ]
-    head = f"{_META}<title>Funnel</title><style>{_STYLE}</style>"
+    head = f"{META}<title>Funnel</title><style>{STYLE}</style>"
     return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body>\n</html>\n"
 
 
@@ -105,16 +106,22 @@ def _plain(name: str) -> str:
     return name.replace("opt_out", "opt-out").replace("_", " ")
 
 
-def _table(header: Sequence[str], rows: Sequence[Row]) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Row]) -> str:
     """A table; a column of figures stands to the right."""
-    right = [bool(rows) and all(isinstance(row[k], int) or str(row[k]).endswith("%") for row in rows) for k in range(len(header))]
+    right = [bool(rows) and all(_is_figure(row[k]) for row in rows) for k in range(len(header))]
     classes = [' class="number"' if one else "" for one in right]
 
     def line(tag: str, cells: Sequence[object]) -> str:
-        shown = [f"{cell:,}" if isinstance(cell, int) else escape(str(cell)) for cell in cells]
+        shown = [
+            f"{cell:,}" if isinstance(cell, int) else f"{cell:,.4g}" if isinstance(cell, float) else escape(str(cell)) for cell in cells
+        ]
         return "<tr>" + "".join(f"<{tag}{extra}>{text}</{tag}>" for extra, text in zip(classes, shown, strict=True)) + "</tr>"
 
     return '<div class="wide"><table>' + line("th", header) + "".join(line("td", row) for row in rows) + "</table></div>"
+
+
+def _is_figure(cell: object) -> bool:
+    return isinstance(cell, int | float | FigureText) or str(cell).endswith("%")
 
 
 def _draw_stages(stages: Sequence[Document]) -> Callable[[Axes], None]:

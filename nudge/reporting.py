@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from decisioning.errors import NotFound, NotSupportedYet, RequestError, nearest
-from nudge.features_ready import Say, ensure_built
+from decisioning.errors import NotFound, RequestError, nearest
+from features.build import known_contacts
+from nudge.facts import open_facts
+from nudge.features_ready import Say, default_as_of, ensure_built
+from nudge.goals_file import read_goals
+from nudge.periods import parse_period
 from nudge.planning import read_population
+from nudge.report_channels import measured_channels, without_each
+from nudge.report_data import data_report
+from nudge.report_goals import goals_report
+from nudge.report_models import models_report
+from nudge.report_roi import roi_report
 from nudge.snapshot_source import WorkspaceSnapshots
-from nudge.workspace import Workspace
+from nudge.workspace import Workspace, require_data
 from serving.reports import funnel_report
 
 FUNNEL = "funnel"
 REPORTS = (FUNNEL, "roi", "channels", "goals", "models", "data")
-"""The names of the contract; all but the funnel come in a later version."""
+"""The names of the contract."""
+
+DROP_SAMPLE = 2_000
+"""Contacts of whom plans with and without each channel are made, unless they are listed."""
 
 
 def known_report(name: str) -> None:
@@ -24,28 +37,81 @@ def known_report(name: str) -> None:
 
     Raises
     ------
-    NotSupportedYet
-        A report of the contract that comes later.
     RequestError
         No report at all.
     """
     if name not in REPORTS:
         raise RequestError("no such report", field="report", got=name, allowed=", ".join(REPORTS), hint=nearest(name, REPORTS))
-    if name != FUNNEL:
-        raise NotSupportedYet(f"`nudge report {name}` is not supported yet")
 
 
-def report_workspace(
-    workspace: Workspace, name: str, *, as_of: datetime | None = None, contacts: Path | None = None, say: Say
-) -> dict[str, Any]:
-    """The report `name` over the whole population, or over the contacts listed in a parquet file."""
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report is of: as of when and of whom (the funnel, dropped channels), of which period (the measured ones).
+
+    `drop` asks for the plans without each channel, which take longest.
+    """
+
+    as_of: datetime | None = None
+    contacts: Path | None = None
+    period: str | None = None
+    drop: bool = True
+
+
+def report_workspace(workspace: Workspace, name: str, options: ReportOptions, say: Say) -> dict[str, Any]:
+    """The report `name`: the funnel over the whole population or the listed contacts, the others over what was done and what came of it.
+
+    Raises
+    ------
+    RequestError
+        No such report, or an option that means nothing to it.
+    """
     known_report(name)
+    _refuse_options(name, options)
+    if name == FUNNEL:
+        return _funnel(workspace, options, say)
+    if name == "models":
+        return models_report(workspace)
+    require_data(workspace)
+    say("reading what was done and what came of it")
+    with open_facts(workspace) as facts:
+        span = parse_period(options.period, facts.newest)
+        if name == "goals":
+            return goals_report(facts, read_goals(workspace.folder, workspace.environment))
+        if name == "data":
+            return data_report(workspace, facts)
+        document = roi_report(facts, span) if name == "roi" else measured_channels(facts, span)
+    if name == "channels" and options.drop:
+        document["drop"] = _drop(workspace, options, say)
+    return document
+
+
+_MEANS: dict[str, tuple[str, ...]] = {"as_of": (FUNNEL, "channels"), "contacts": (FUNNEL, "channels"), "period": ("roi", "channels")}
+
+
+def _refuse_options(name: str, options: ReportOptions) -> None:
+    for option, reports in _MEANS.items():
+        if getattr(options, option) is not None and name not in reports:
+            raise RequestError(f"means nothing to the report {name}", field=f"--{option.replace('_', '-')}", allowed=", ".join(reports))
+
+
+def _funnel(workspace: Workspace, options: ReportOptions, say: Say) -> dict[str, Any]:
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
-        population = read_population(workspace, snapshot, as_of, contacts)
+        population = read_population(workspace, snapshot, options.as_of, options.contacts)
         total = len(population.contact_ids)
         return funnel_report(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"{done:,} of {total:,} contacts"))
+
+
+def _drop(workspace: Workspace, options: ReportOptions, say: Say) -> dict[str, Any]:
+    ensure_built(workspace, say)
+    with workspace.open_ledger() as ledger:
+        snapshot = WorkspaceSnapshots(workspace, ledger).load()
+        sample = None if options.contacts is not None or options.as_of is not None else DROP_SAMPLE
+        population = read_population(workspace, snapshot, options.as_of, options.contacts, sample=sample)
+        whole = len(known_contacts(workspace.folder, default_as_of(workspace)))
+        share = min(1.0, len(population.contact_ids) / whole) if whole else 1.0
+        return without_each(snapshot, population, ledger, share, say)
 
 
 def write_page(document: Mapping[str, Any], path: Path) -> None:
@@ -57,8 +123,10 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
         The file cannot be written where it should be.
     """
     from nudge.funnel_page import funnel_page
+    from nudge.report_page import report_page
 
+    page = funnel_page(document) if document["report"] == FUNNEL else report_page(document)
     try:
-        path.write_text(funnel_page(document), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise NotFound("the page cannot be written", field="--html", got=error.strerror) from None

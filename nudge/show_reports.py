@@ -25,6 +25,18 @@ def funnel(terminal: Terminal, document: Document) -> None:
     _sensitivity(terminal, document["sensitivity"])
 
 
+def tables(terminal: Terminal, parts: Sequence[Any]) -> None:
+    """The sections of a measured report (`report_sections.Section`): their tables, each with what one must know to read it."""
+    for one in parts:
+        if one.rows:
+            terminal.table(one.title, one.header, one.rows)
+            if one.note:
+                terminal.print(f"  {one.note}")
+        else:
+            terminal.print(f"{one.title}: {one.note}")
+        terminal.print("")
+
+
 def _treatments(document: Document) -> int:
     return int(document["candidates"] / document["contacts"]) if document["contacts"] else 0
 

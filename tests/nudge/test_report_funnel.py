@@ -98,12 +98,6 @@ def test_a_page_that_cannot_be_written_is_a_refusal(shop: Shop, tmp_path: Path) 
     assert answer.err.startswith("nudge: --html: the page cannot be written")
 
 
-@pytest.mark.parametrize("name", ["roi", "channels", "goals", "models", "data"])
-def test_a_report_of_a_later_version_is_refused_by_name(shop: Shop, name: str) -> None:
-    answer = shop.run("report", name)
-    assert (answer.code, answer.err) == (1, f"nudge: `nudge report {name}` is not supported yet\n")
-
-
 def test_a_misspelt_report_is_refused_with_the_nearest_name(shop: Shop) -> None:
     answer = shop.run("report", "funel")
     assert answer.code == 1

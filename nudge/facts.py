@@ -1,0 +1,219 @@
+"""What was done and what came of it, from the ingested tables and from the ledger, as tables of one DuckDB connection.
+
+===========  ======================================================================================================================
+`touches`    touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at, cost, expected_profit, source, triggered
+`controls`   row_id, contact_id, occurred_at, selection_prob: the logged controls of the ingested history (`no_action`)
+`happened`   outcome_id, contact_id, touch_id, action_id, outcome, kind, behaviour, value, occurred_at
+`decided`    contact_id, control_group, occurred_at: the first group that the ledger knows a contact in
+`people`     contact_id, account_id, market
+`events`     contact_id, event_type, occurred_at, value, channel, session_id, content_id
+`catalog`    action_id, issue, action_group, goal, value, window_us, kind
+===========  ======================================================================================================================
+
+`source` is `history` (ingested) or `ledger` (decided here). `occurred_at` is NULL in a one-shot experiment.
+An outcome that was both reported and ingested, by its event_id, is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from decisioning.catalog import Action, Catalog
+from decisioning.vocabulary import NO_ACTION
+from ledger.measured import TABLES, LedgerReader
+from nudge.config import absolute_url
+from nudge.workspace import Workspace
+
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+_INGESTED: dict[str, dict[str, str]] = {
+    "contacts": {"contact_id": "VARCHAR", "account_id": "VARCHAR", "market": "VARCHAR", "valid_from": "TIMESTAMP"},
+    "interactions": {
+        **dict.fromkeys(("interaction_id", "contact_id", "action_id", "treatment_id", "channel"), "VARCHAR"),
+        "occurred_at": "TIMESTAMP",
+        "selection_prob": "DOUBLE",
+        "cost": "DOUBLE",
+    },
+    "outcomes": {
+        **dict.fromkeys(("event_id", "interaction_id", "contact_id", "outcome", "behaviour"), "VARCHAR"),
+        "value": "DOUBLE",
+        "occurred_at": "TIMESTAMP",
+    },
+    "events": {
+        **dict.fromkeys(("contact_id", "event_type", "channel", "session_id", "content_id"), "VARCHAR"),
+        "value": "DOUBLE",
+        "occurred_at": "TIMESTAMP",
+    },
+}
+_WITH_TIME = ("touches", "controls", "happened", "events", "decided")
+_TEXTS = {"occurred_at": pa.int64(), "value": pa.float64(), "cost": pa.float64(), "expected_profit": pa.float64()}
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when (inclusive) to when (exclusive); None is open. Times are naive UTC, as DuckDB has them."""
+
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, column: str) -> str:
+        """The SQL condition that a time lies in it; a row without time is in every span."""
+        parts = [f"{column} {sign} TIMESTAMP '{one}'" for sign, one in ((">=", self.begin), ("<", self.end)) if one is not None]
+        return f"({column} IS NULL OR ({' AND '.join(parts)}))" if parts else "TRUE"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The tables, and what a report needs to know of where they come from.
+
+    Attributes
+    ----------
+    db : DuckDBPyConnection
+    catalog : Catalog
+    newest : datetime or None
+        The newest time of anything, naive UTC; None where nothing has a time.
+    """
+
+    db: duckdb.DuckDBPyConnection
+    catalog: Catalog
+    newest: datetime | None
+
+    def one(self, sql: str) -> tuple[object, ...]:
+        """The only row of a query."""
+        (row,) = self.db.execute(sql).fetchall()
+        return tuple(row)
+
+    def number(self, sql: str) -> int:
+        """The only number of a query."""
+        return int(str(self.one(sql)[0]))
+
+
+@contextmanager
+def open_facts(workspace: Workspace) -> Iterator[Facts]:
+    """Everything that is known, for as long as the block lasts."""
+    catalog, data = workspace.catalog, workspace.folder / "data"
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        for table, columns in _INGESTED.items():
+            _view(db, data / f"{table}.parquet", f"ingested_{table}", columns)
+        workspace.open_ledger().close()  # an older ledger is brought up to date, an absent one made
+        with LedgerReader(absolute_url(workspace.config.stores.ledger, workspace.folder)) as reader, reader.reading() as conn:
+            for table, names in TABLES.items():
+                _load(db, table, names, reader.columns(conn, table))
+        _describe(db, catalog)
+        db.execute(_UNIFIED)
+        times = db.execute(" UNION ALL ".join(f"SELECT max(occurred_at) AS newest FROM {table}" for table in _WITH_TIME)).fetchall()
+        yield Facts(db, catalog, max((row[0] for row in times if row[0] is not None), default=None))
+
+
+def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[str, str]) -> None:
+    """An ingested table with all its columns of the contract, those that it has not as NULL."""
+    if not path.exists():
+        nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
+        db.execute(f"CREATE TEMP VIEW {name} AS SELECT {nothing} WHERE FALSE")
+        return
+    escaped = str(path).replace("'", "''")
+    have = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM read_parquet('{escaped}')").fetchall()}
+    chosen = ", ".join(
+        f"{column}::{kind} AS {column}" if column in have else f"NULL::{kind} AS {column}" for column, kind in columns.items()
+    )
+    db.execute(f"CREATE TEMP VIEW {name} AS SELECT {chosen} FROM read_parquet('{escaped}')")
+
+
+def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], stretches: Iterator[list[tuple[object, ...]]]) -> None:
+    schema = pa.schema([(name, _TEXTS.get(name, pa.string())) for name in names])
+    batches = (
+        pa.record_batch([pa.array(values, type=kind.type) for values, kind in zip(columns, schema, strict=True)], schema=schema)
+        for columns in stretches
+    )
+    reader = pa.RecordBatchReader.from_batches(schema, batches)
+    db.register("arriving", reader)
+    db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * REPLACE (make_timestamp(occurred_at) AS occurred_at) FROM arriving")
+    db.unregister("arriving")
+
+
+def _describe(db: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    """The catalogue's actions, channels and outcomes, to join with."""
+    actions = [(one.id, one.issue, one.group, one.goal, _stated(one)) for one in catalog.actions]
+    outcomes = [(name, one.kind, one.behaviour, round(one.window_days * _MICROSECONDS_A_DAY)) for name, one in catalog.outcomes.items()]
+    channels = [(name, one.direction, one.cost) for name, one in catalog.channels.items()]
+    for name, columns, rows in (
+        (
+            "actions",
+            {"action_id": pa.string(), "issue": pa.string(), "action_group": pa.string(), "goal": pa.string(), "value": pa.float64()},
+            actions,
+        ),
+        ("kinds", {"outcome": pa.string(), "kind": pa.string(), "behaviour": pa.string(), "window_us": pa.int64()}, outcomes),
+        ("channels", {"channel": pa.string(), "direction": pa.string(), "cost": pa.float64()}, channels),
+    ):
+        table = pa.table({column: pa.array([row[k] for row in rows], type=kind) for k, (column, kind) in enumerate(columns.items())})
+        db.register("arriving", table)
+        db.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM arriving")
+        db.unregister("arriving")
+    db.execute("CREATE TEMP TABLE catalog AS SELECT a.*, k.kind, k.window_us FROM actions a LEFT JOIN kinds k ON k.outcome = a.goal")
+
+
+def _stated(action: Action) -> float | None:
+    """What a response is worth where the catalogue says so with a number."""
+    try:
+        return float(action.value)
+    except ValueError:
+        return None
+
+
+_UNIFIED = f"""
+CREATE TEMP TABLE people AS
+  SELECT contact_id, account_id, market FROM ingested_contacts
+  QUALIFY row_number() OVER (PARTITION BY contact_id ORDER BY valid_from DESC NULLS LAST) = 1;
+CREATE TEMP TABLE touches AS
+  SELECT 'h:' || interaction_id AS touch_id, contact_id, action_id, treatment_id, i.channel, c.direction, occurred_at,
+         coalesce(i.cost, c.cost, 0.0) AS cost, NULL::DOUBLE AS expected_profit, 'history' AS source, FALSE AS triggered
+  FROM ingested_interactions i LEFT JOIN channels c USING (channel) WHERE action_id <> '{NO_ACTION}'
+  UNION ALL BY NAME
+  SELECT 'l:' || s.decision_id || ':' || treatment_id AS touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
+         coalesce(cost, 0.0) AS cost, expected_profit, 'ledger' AS source, FALSE AS triggered
+  FROM kept_selections s;
+CREATE TEMP TABLE controls AS
+  SELECT 'h:' || interaction_id AS row_id, contact_id, occurred_at, selection_prob
+  FROM ingested_interactions WHERE action_id = '{NO_ACTION}';
+CREATE TEMP TABLE decided AS
+  SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at
+  FROM kept_decisions GROUP BY contact_id;
+CREATE TEMP TABLE events AS
+  SELECT contact_id, event_type, occurred_at, value, channel, session_id, content_id FROM ingested_events;
+CREATE TEMP TABLE happened AS
+  WITH reported AS (
+    SELECT event_id, contact_id, CASE WHEN decision_id IS NOT NULL AND treatment_id IS NOT NULL
+             THEN 'l:' || decision_id || ':' || treatment_id END AS touch_id,
+           action_id, outcome, behaviour, value, occurred_at FROM kept_outcomes
+  ), ingested AS (
+    SELECT o.event_id, coalesce(o.contact_id, i.contact_id) AS contact_id, 'h:' || i.interaction_id AS touch_id, i.action_id, o.outcome,
+           o.behaviour, o.value, o.occurred_at
+    FROM ingested_outcomes o LEFT JOIN ingested_interactions i ON i.interaction_id = o.interaction_id
+    WHERE o.event_id IS NULL OR NOT EXISTS (SELECT 1 FROM kept_outcomes k WHERE k.event_id = o.event_id)
+  ), worth AS (SELECT goal, CASE WHEN count(DISTINCT value) = 1 THEN any_value(value) END AS value FROM catalog GROUP BY goal)
+  SELECT row_number() OVER () AS outcome_id, contact_id, touch_id, u.action_id, u.outcome, k.kind,
+         coalesce(u.behaviour, k.behaviour) AS behaviour,
+         coalesce(u.value, CASE WHEN k.kind = 'conversion' THEN coalesce(c.value, w.value) END) AS value, occurred_at, k.window_us
+  FROM (SELECT * FROM reported UNION ALL SELECT * FROM ingested) u JOIN kinds k USING (outcome)
+  LEFT JOIN (SELECT action_id, goal, value FROM catalog) c ON c.action_id = u.action_id AND c.goal = u.outcome
+  LEFT JOIN worth w ON w.goal = u.outcome
+  WHERE contact_id IS NOT NULL;
+"""
+
+
+def as_naive(moment: datetime) -> datetime:
+    """The same moment without its zone, in UTC, as DuckDB has it."""
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+
+
+def day_after(moment: datetime) -> datetime:
+    """The beginning of the next day."""
+    return (moment + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
