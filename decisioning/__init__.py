@@ -10,7 +10,7 @@ Read in this order:
   for comparison), `limits.py` (what is used up); and `quiet_hours.py`: when a message may go out
 - composition one, `decide.py` (one contact, now), with `select.py` (the slate) and `exploration/` (deliberate randomness)
 - composition two, `plan.py` (the population, under budgets), with `plan_offers.py`, `policy_room.py` (what caps leave), `allocation/` (who
-  gets what) and `plan_exploration.py`
+  gets what), `plan_exploration.py` and `plan_economics.py`
 - `price_book.py`: what real time pays for what it uses, from a plan's prices
 - `explanation/`: why this and not that, for one decision and for a population
 """

@@ -6,7 +6,7 @@ A stage never deletes: it records which rule took a candidate out, so that any a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -63,6 +63,16 @@ class Situation:
     def seeds_or_ids(self) -> TextArray:
         """What random draws derive from, one text a contact."""
         return self.contact_ids if self.seeds is None else self.seeds
+
+    def take(self, rows: slice | IntArray) -> Situation:
+        """The same of some contacts, in the order of `rows`."""
+        return replace(
+            self,
+            contact_ids=self.contact_ids[rows],
+            columns={name: column[rows] for name, column in self.columns.items()},
+            granted={purpose: yes[rows] for purpose, yes in self.granted.items()},
+            seeds=self.seeds_or_ids[rows],
+        )
 
     @cached_property
     def rows(self) -> Rows:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from decisioning.control import RANDOM, TREATED, hash_to_unit
 from decisioning.errors import Clashing, Infeasible
 from decisioning.explanation import LIMITED, segment_name
 from decisioning.history import History
+from decisioning.plan_economics import FACTORS, PRIORITY, chosen_economics
 from decisioning.plan_exploration import Explored, explore_plan
-from decisioning.plan_offers import FACTORS, Everybody, Gathered, asked_for, limits_of
+from decisioning.plan_offers import Everybody, Gathered, asked_for, limits_of
 from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import FloatArray, IntArray, TextArray
 
@@ -70,12 +71,13 @@ class Plan:
     expected_cost: float = 0.0
 
 
-def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
+def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
     """The plan for the contacts of all `chunks`, within the catalogue's constraints.
 
-    A plan finds its own prices: those of `house` do not count. Equals are served in the order of a hash of their contact ids, so that the
-    plan does not depend on the order in which contacts come. Where the catalogue explores, `house.allowance` is what the plan as a whole
-    may give up; a plan of several treatments a contact does not explore.
+    The chunks are gone through twice: to choose, and for the economics of what was chosen. A plan finds its own prices: those of
+    `house` do not count. Equals are served in the order of a hash of their contact ids, so that the plan does not depend on the order in
+    which contacts come. Where the catalogue explores, `house.allowance` is what the plan as a whole may give up; a plan of several
+    treatments a contact does not explore.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
     for situation, history in chunks:
         gathered.add(appraise_candidates(unpriced, situation, history, wanted_anyway=wanted_anyway))
     everybody = gathered.joined()
-    offers, limits = everybody.as_offers(catalog, gathered.profiles.uses), limits_of(catalog)
+    offers, limits = everybody.as_offers(gathered.profiles.uses), limits_of(catalog)
     caps, per_contact = gathered.room.caps(), gathered.room.per_contact
 
     def allocated(what: Offers) -> Allocation:
@@ -99,13 +101,14 @@ def plan(house: House, chunks: Iterable[tuple[Situation, History]]) -> Plan:
     except Infeasible as error:
         raise _in_words(error, catalog.catalog.constraints) from None
     explored = _explored(house, everybody, offers, allocation) if per_contact == 1 else None
-    if explored is None:
-        return _rows(everybody, offers, allocation, catalog)
-    try:
-        drawn = _as_of_all(allocated(_as_drawn(offers, explored)), explored)
-    except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
-        return _rows(everybody, offers, allocation, catalog)
-    return _rows(everybody, offers, drawn, catalog, explored)
+    if explored is not None:
+        try:
+            allocation = _as_of_all(allocated(_as_drawn(offers, explored)), explored)
+        except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
+            explored = None
+    rows = _rows(everybody, offers, allocation)
+    economics = chosen_economics(unpriced, chunks, rows.contact, _of_choice(everybody.offers["treatment"], rows.chosen, NONE))
+    return _as_plan(everybody, offers, allocation, rows, economics, explored)
 
 
 def _explored(house: House, everybody: Everybody, offers: Offers, allocation: Allocation) -> Explored | None:
@@ -113,7 +116,7 @@ def _explored(house: House, everybody: Everybody, offers: Offers, allocation: Al
     if settings.budget <= 0 or house.allowance <= 0:
         return None
     who = np.asarray(everybody.control_group == TREATED, dtype=np.bool_), everybody.seeds
-    belief = everybody.belief(house.catalog) if settings.method == "thompson" else None
+    belief = everybody.belief() if settings.method == "thompson" else None
     return explore_plan(offers, allocation, settings, house.allowance, who, belief)
 
 
@@ -146,15 +149,33 @@ def _allocate_in_hash_order(
     return replace(allocation, taken=np.sort(order[allocation.taken]), choice=found)
 
 
-def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog: CompiledCatalog, explored: Explored | None = None) -> Plan:
+class _Rows(NamedTuple):
+    """The rows of a plan: a contact's place, the offer that it got (`NONE`: none), and what the offer's limits cost at shadow prices."""
+
+    contact: IntArray
+    chosen: IntArray
+    shadow_cost: FloatArray
+
+
+def _rows(everybody: Everybody, offers: Offers, allocation: Allocation) -> _Rows:
     shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[allocation.taken]]
     left_out = np.setdiff1d(np.arange(len(everybody.contact_ids)), offers.contact[allocation.taken])
     contact = np.concatenate([offers.contact[allocation.taken], left_out]).astype(np.int64)
     chosen = np.concatenate([allocation.taken, np.full(len(left_out), NONE)])
     ahead = np.concatenate([_rank_key(everybody, offers, allocation.taken, shadow), np.zeros(len(left_out))])
     order = np.lexsort((chosen, -ahead, contact))
-    contact, chosen = contact[order], chosen[order].astype(np.int64)
-    shadow_cost = np.concatenate([shadow, np.zeros(len(left_out))])[order]
+    return _Rows(contact[order], chosen[order].astype(np.int64), np.concatenate([shadow, np.zeros(len(left_out))])[order])
+
+
+def _as_plan(
+    everybody: Everybody,
+    offers: Offers,
+    allocation: Allocation,
+    rows: _Rows,
+    economics: dict[str, FloatArray],
+    explored: Explored | None,
+) -> Plan:
+    contact, chosen, shadow_cost = rows
     kept, has = everybody.offers, np.asarray(chosen != NONE, dtype=np.bool_)
     segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), everybody.segment[contact]).astype(np.int64)
     return Plan(
@@ -164,10 +185,10 @@ def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, catalog:
         clv=everybody.clv[contact],
         control_group=everybody.control_group[contact],
         segment=tuple(segment_name(int(one)) for one in segment),
-        reason=_reasons(everybody, contact, chosen, catalog),
+        reason=_reasons(everybody, contact, chosen),
         treatment=_of_choice(kept["treatment"], chosen, NONE).astype(np.int64),
-        factors={name: _of_choice(kept[name], chosen, np.nan) for name in FACTORS},
-        priority=np.where(has, _of_choice(kept["priority"], chosen, 0.0) - shadow_cost, 0.0),
+        factors={name: economics[name] for name in FACTORS},
+        priority=np.where(has, np.nan_to_num(economics[PRIORITY]) - shadow_cost, 0.0),
         shadow_cost=shadow_cost,
         selection_prob=_selection_prob(everybody, offers, contact, chosen, explored),
         allocation=allocation,
@@ -200,9 +221,9 @@ def _of_choice(per_offer: Any, chosen: IntArray, otherwise: float) -> Any:
     return np.where(has, per_offer[np.where(has, chosen, 0)], otherwise) if len(per_offer) else np.full(len(chosen), otherwise)
 
 
-def _reasons(everybody: Everybody, contact: IntArray, chosen: IntArray, catalog: CompiledCatalog) -> tuple[str, ...]:
+def _reasons(everybody: Everybody, contact: IntArray, chosen: IntArray) -> tuple[str, ...]:
     """Why nothing: what the stages said, or that the limits are used better elsewhere. And of what did not beat no_action: why it comes."""
-    limited, asked = ": ".join(LIMITED), _asked_by(catalog)
+    limited, asked = ": ".join(LIMITED), _asked_by(everybody.catalog)
     worth_it = _of_choice(everybody.offers["worth_it"], chosen, 1).astype(np.bool_)
     treatment = _of_choice(everybody.offers["treatment"], chosen, NONE).astype(np.int64)
     words = []

@@ -18,11 +18,17 @@ from decisioning.policy_room import PolicyRoom
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
-OF_SCORES = ("propensity", "baseline", "uplift", "value", "opt_out_risk")
-OF_ECONOMICS = ("cost", "context_weight", "profit")
-FACTORS = (*OF_SCORES, *OF_ECONOMICS)
-
-_OF_OFFERS = ("contact", "treatment", "profile", "priority", "preference", "allocated", "in_turn", "worth_it", "segment")
+_OF_OFFERS = {
+    "contact": np.int32,
+    "treatment": np.int32,
+    "profile": np.int32,
+    "preference": np.float64,
+    "allocated": np.float64,
+    "in_turn": np.bool_,
+    "worth_it": np.bool_,
+    "segment": np.int8,
+}
+_OF_BELIEF = ("propensity", "value", "context_weight")
 _OF_CONTACTS = ("contact_ids", "seeds", "clv", "control_group", "segment")
 
 
@@ -79,7 +85,7 @@ class Gathered:
     catalog: CompiledCatalog
     profiles: Profiles
     room: PolicyRoom
-    offers: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in (*_OF_OFFERS, *FACTORS)})
+    offers: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in (*_OF_OFFERS, *_OF_BELIEF)})
     contacts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _OF_CONTACTS})
     reason: list[str] = field(default_factory=list)
     evidence: FloatArray | None = None
@@ -90,7 +96,10 @@ class Gathered:
         return cls(catalog, Profiles.of(catalog), PolicyRoom(catalog, catalog.catalog.treatments_per_contact))
 
     def add(self, appraisal: Appraisal) -> None:
-        """Keep the living candidates of a chunk, sorted by contact, and one line a contact."""
+        """Keep the living candidates of a chunk, sorted by contact, and one line a contact.
+
+        Of a candidate no more is kept than the allocation needs: there may be a hundred million of them.
+        """
         row, column = np.nonzero(appraisal.candidates.alive)
         segment = segments(appraisal)
         self._add_offers(appraisal, row, column, segment)
@@ -105,35 +114,35 @@ class Gathered:
         self.evidence = appraisal.scores.evidence
 
     def _add_offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> None:
-        economics, scores, keep = appraisal.economics, appraisal.scores, self.offers
+        economics, keep = appraisal.economics, self.offers
         in_turn = skips_arbitration(appraisal.groups)[row]
         preference, priority = appraisal.preference[row, column], economics.priority[row, column]
         keep["contact"].append((row + len(self.reason)).astype(np.int32))
         keep["treatment"].append(column.astype(np.int32))
         keep["profile"].append(self.profiles.of_candidates(appraisal, row, column))
-        keep["priority"].append(np.nan_to_num(priority))
         keep["allocated"].append(np.nan_to_num(np.where(members(appraisal.groups, NO_LEVERS)[row], preference, priority)))
         keep["preference"].append(np.nan_to_num(preference))
         keep["in_turn"].append(in_turn)
         keep["worth_it"].append((preference > 0) | in_turn | self.catalog.mandatory[column])
         keep["segment"].append(segment[row, column].astype(np.int8))
-        for name in OF_SCORES:
-            keep[name].append(getattr(scores, name)[row, column])
-        for name in OF_ECONOMICS:
-            keep[name].append(getattr(economics, name)[row, column])
+        if self.believes:
+            scores = appraisal.scores
+            for name, of_all in (("propensity", scores.propensity), ("value", scores.value), ("context_weight", economics.context_weight)):
+                keep[name].append(of_all[row, column])
+
+    @property
+    def believes(self) -> bool:
+        """Whether the draws of this plan ask what is believed of each offer."""
+        settings = self.catalog.catalog.exploration
+        return settings.method == "thompson" and settings.budget > 0
 
     def joined(self) -> Everybody:
         """All chunks in one."""
-        types = {
-            "contact": np.int32,
-            "treatment": np.int32,
-            "profile": np.int32,
-            "in_turn": np.bool_,
-            "worth_it": np.bool_,
-            "segment": np.int8,
-        }
-        kept = {name: _join(parts, types.get(name, np.float64)) for name, parts in self.offers.items()}
+        names = (*_OF_OFFERS, *(_OF_BELIEF if self.believes else ()))
+        # pop: the parts of a column go as soon as they are one
+        kept = {name: _join(self.offers.pop(name), _OF_OFFERS.get(name, np.float64)) for name in names}
         return Everybody(
+            catalog=self.catalog,
             offers=kept,
             contact_ids=_join(self.contacts["contact_ids"], np.object_),
             seeds=_join(self.contacts["seeds"], np.object_),
@@ -149,6 +158,7 @@ class Gathered:
 class Everybody:
     """The candidates of all chunks, one array a column, and one entry a contact of the rest."""
 
+    catalog: CompiledCatalog
     offers: dict[str, Any]
     contact_ids: TextArray
     seeds: TextArray
@@ -158,9 +168,9 @@ class Everybody:
     reason: tuple[str, ...]
     evidence: FloatArray | None
 
-    def as_offers(self, catalog: CompiledCatalog, uses: FloatArray) -> Offers:
+    def as_offers(self, uses: FloatArray) -> Offers:
         """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
-        kept = self.offers
+        kept, catalog = self.offers, self.catalog
         mandatory = catalog.mandatory[kept["treatment"]]
         action = np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int32)
         above = 2.0 * (np.abs(kept["preference"]).max(initial=0.0) + 1.0)
@@ -175,11 +185,11 @@ class Everybody:
             preference=kept["preference"] + np.where(mandatory, above, 0.0),
         )
 
-    def belief(self, catalog: CompiledCatalog) -> Belief:
+    def belief(self) -> Belief:
         """What is believed of the response to each offer, for Thompson sampling."""
         kept = self.offers
         treatment = kept["treatment"]
-        slope = kept["context_weight"] * catalog.lever[treatment] * kept["value"]
+        slope = kept["context_weight"] * self.catalog.lever[treatment] * kept["value"]
         evidence = np.full(len(treatment), np.inf) if self.evidence is None else self.evidence[treatment]
         return Belief(np.clip(np.nan_to_num(kept["propensity"]), 0.0, 1.0), evidence, np.nan_to_num(slope))
 

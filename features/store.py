@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 import numpy as np
 
@@ -136,6 +137,15 @@ class FeatureDoor:
         """Every contact known by `as_of`, in the order of their ids, and their features."""
         contact_ids = known_contacts(self._workspace, as_of)
         return contact_ids, self.historical(contact_ids, np.full(len(contact_ids), as_of.astype("datetime64[us]")))
+
+    def stored_population(self, as_of: np.datetime64) -> tuple[Ids, Columns]:
+        """The same with the features on disk: their rows are read when they are asked for, so memory does not grow with the contacts."""
+        from features.stored_columns import stored_columns
+
+        contact_ids = known_contacts(self._workspace, as_of)
+        tables = self._retrieved(contact_ids, np.full(len(contact_ids), as_of.astype("datetime64[us]")))
+        path = self._workspace / "state" / f".population.{uuid4().hex}"
+        return contact_ids, stored_columns(path, tables, self.contract.dtypes)
 
     def build_populations(self, moments: Sequence[np.datetime64]) -> int:
         """Build what is missing of everybody's features at each of these moments, in one pass over the data; returns the rows built.

@@ -198,12 +198,12 @@ def _bearable(log: Log, predicted: FloatArray, corrected: Callable[[float], Floa
     base = log.predicted_policy if log.predicted_policy is not None and predicted.any() else np.zeros(n)
 
     def error(limit: float) -> float:
-        kept = corrected(limit)
+        kept: FloatArray = corrected(limit)
         lost = (weight - kept) * surprise
         bias = abs(float(lost.mean())) + float(lost.std()) / np.sqrt(n)
-        return bias**2 + float((base + kept * surprise).var()) / n
+        return float(bias**2 + (base + kept * surprise).var() / n)
 
-    return min(tried.tolist(), key=error)
+    return float(min(tried.tolist(), key=error))
 
 
 def _positive(name: str, number: float) -> float:

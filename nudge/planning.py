@@ -79,7 +79,7 @@ def without_models(snapshot: Snapshot) -> list[str]:
 def unknown_markets(population: Population, snapshot: Snapshot) -> list[str]:
     """A sentence for each constraint on a market that nobody of the population is of: a slip of the pen limits nothing."""
     markets = population.columns.get("market")
-    known = set() if markets is None else set(markets.tolist())
+    known = set() if markets is None else set(np.asarray(markets).tolist())
     return [
         f"constraint {one.id} counts nobody: no contact is of market '{one.market}'"
         for one in snapshot.catalog.catalog.constraints
@@ -97,7 +97,7 @@ def read_population(
     data = require_data(workspace)
     feature_as_of = default_as_of(workspace) if as_of is None else to_datetime64(as_of)
     moment = to_datetime64(data.moment if as_of is None else as_of)
-    contact_ids, columns = workspace.door.population(feature_as_of) if sample is None else _sampled(workspace, feature_as_of, sample)
+    contact_ids, columns = workspace.door.stored_population(feature_as_of) if sample is None else _sampled(workspace, feature_as_of, sample)
     if contacts is not None:
         contact_ids, columns = _only(_listed(contacts), contact_ids, columns, snapshot)
     fingerprint = json.dumps([data.fingerprint, workspace.config.seed, str(feature_as_of)])

@@ -171,7 +171,8 @@ def _ranks(channels: list[str | None], priority: np.ndarray, contact_ids: np.nda
 def _send_at(planned: PlannedPopulation) -> list[datetime | None]:
     catalog = planned.snapshot.catalog
     moment = to_datetime(planned.population.moment)
-    zones = planned.population.columns.get("time_zone")
+    stored = planned.population.columns.get("time_zone")
+    zones = None if stored is None else np.asarray(stored)
     answer: list[datetime | None] = []
     for row, column in enumerate(planned.plan.treatment.tolist()):
         if column < 0 or not catalog.outbound[column]:

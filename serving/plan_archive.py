@@ -19,6 +19,7 @@ from decisioning.candidates import Situation
 from decisioning.errors import Conflict, NotFound, Unavailable
 from decisioning.history import Firms, History, Past, Suppression
 from decisioning.vocabulary import Columns, Dtype, null_column
+from features.stored_columns import ROWS_AT_ONCE
 from serving.planner import PlannedPopulation
 from serving.population import GatheredPopulation, Population
 
@@ -88,18 +89,27 @@ def _forgotten(kept: Mapping[str, Any], plan_id: str) -> None:
 
 def _write(planned: PlannedPopulation, folder: Path) -> None:
     population, (situation, history, *_) = planned.population, planned.gathered
-    everyone: dict[str, np.ndarray] = {_CONTACT: population.contact_ids, **population.columns}
+    everyone: dict[str, Any] = {_CONTACT: population.contact_ids, **population.columns}
     everyone |= {f"{_GRANTED}{purpose}": yes for purpose, yes in situation.granted.items()}
     pasts = {"touches": Past(history.touch_row, history.touches), "outcomes": Past(history.outcome_row, history.outcomes)}
     if history.firms is not None:
         everyone[_UNIT] = history.firms.unit
         pasts |= {"firm_touches": history.firms.touches, "firm_outcomes": history.firms.outcomes}
-    pq.write_table(_table(everyone), folder / "population.parquet")
+    _write_in_parts(everyone, len(population.contact_ids), folder / "population.parquet")
     for name, past in pasts.items():
         pq.write_table(_table({_ROW: past.row, **past.columns}), folder / f"{name}.parquet")
     off = [[one.row, one.action_id, one.channel, str(one.until)] for one in history.suppressions]
     kept = {"moment": str(population.moment), "fingerprint": population.fingerprint, "suppressions": off}
     (folder / _INPUTS).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def _write_in_parts(columns: Mapping[str, Any], rows: int, path: Path) -> None:
+    """Columns that may be on disk themselves."""
+    first = _table({name: column[:ROWS_AT_ONCE] for name, column in columns.items()})
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for start in range(ROWS_AT_ONCE, rows, ROWS_AT_ONCE):
+            writer.write_table(_table({name: column[start : start + ROWS_AT_ONCE] for name, column in columns.items()}))
 
 
 def _read(kept: Mapping[str, Any], tables: Mapping[str, pa.Table], dtypes: Mapping[str, Dtype]) -> tuple[Population, GatheredPopulation]:

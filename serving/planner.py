@@ -18,7 +18,7 @@ from decisioning.stages import House
 from decisioning.vocabulary import NO_ACTION, Columns, FloatArray
 from ledger.store import Ledger
 from serving.decision_ids import derived_decision_id
-from serving.population import GatheredPopulation, Population, chunks, gather_population
+from serving.population import Chunks, GatheredPopulation, Population, gather_population
 from serving.scorer import Scorer
 from serving.snapshot import Snapshot
 
@@ -66,7 +66,9 @@ class PlannedPopulation:
         for place, constraint in enumerate(catalog.catalog.constraints):
             of_row = np.where(self.chosen, catalog.use_per_contact[constraint.id][made.treatment], 0.0)
             if constraint.market is not None:
-                here = np.zeros(len(of_row), dtype=np.bool_) if markets is None else (markets == constraint.market)[made.contact]
+                here = (
+                    np.zeros(len(of_row), dtype=np.bool_) if markets is None else (np.asarray(markets) == constraint.market)[made.contact]
+                )
                 of_row = np.where(here, of_row, 0.0)
             uses[:, place] = of_row
         return uses
@@ -120,7 +122,7 @@ def planned(
     """The plan for what was gathered; every random draw of a contact derives from its decision's id."""
     seeded = replace(found.situation, seeds=np.array(ids, dtype=object))
     house = House(catalog, scorer, allowance=SHARE_OF_EXPLORATION * catalog.catalog.exploration.budget)
-    return plan(house, chunks(seeded, found.history, progress))
+    return plan(house, Chunks(seeded, found.history, progress))
 
 
 def _base_id(population: Population, snapshot: Snapshot) -> str:

@@ -13,12 +13,13 @@ from decisioning.candidates import Situation
 from decisioning.history import History
 from decisioning.quiet_hours import to_datetime
 from decisioning.vocabulary import Columns
+from features.stored_columns import ROWS_AT_ONCE
 from ledger.history import Whose
 from ledger.store import Ledger
 from serving.situations import asks_for_accounts, granted, history_of, longest_window_days
 from serving.snapshot import Snapshot
 
-CHUNK_CONTACTS = 20_000
+CHUNK_CONTACTS = ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Population:
     ----------
     contact_ids : array of str, shape (n_contacts,)
     columns : Columns
-        Their features as of the plan's moment.
+        Their features as of the plan's moment; they may be on disk (`features.stored_columns`).
     moment : numpy.datetime64
         When the plan is for, UTC: contact policies, validity and quiet hours are seen from here.
     fingerprint : str
@@ -67,20 +68,35 @@ def gather_population(
     return GatheredPopulation(situation, history_of(past, situation, sources), past.seen_contacts, past.seen_accounts)
 
 
-def chunks(everyone: Situation, history: History, progress: Callable[[int], None]) -> Iterator[tuple[Situation, History]]:
-    """The contacts with their past, `CHUNK_CONTACTS` at a time; `progress` is told how many are done."""
-    total = len(everyone.contact_ids)
-    for start in range(0, total, CHUNK_CONTACTS):
-        rows = slice(start, min(start + CHUNK_CONTACTS, total))
-        situation = Situation(
-            contact_ids=everyone.contact_ids[rows],
-            columns={name: column[rows] for name, column in everyone.columns.items()},
-            now=everyone.now,
-            granted={purpose: yes[rows] for purpose, yes in everyone.granted.items()},
-            seeds=everyone.seeds_or_ids[rows],
-        )
-        yield situation, _part(history, rows)
-        progress(rows.stop)
+@dataclass(frozen=True)
+class Chunks:
+    """The contacts with their past, `CHUNK_CONTACTS` at a time, as often as one goes through them.
+
+    Parameters
+    ----------
+    everyone : Situation
+        Its columns may be on disk: a chunk's rows are read when it is its turn.
+    history : History
+    progress : callable
+        Told how many contacts are done.
+    """
+
+    everyone: Situation
+    history: History
+    progress: Callable[[int], None]
+
+    def __iter__(self) -> Iterator[tuple[Situation, History]]:
+        total = len(self.everyone.contact_ids)
+        for start in range(0, total, CHUNK_CONTACTS):
+            rows = slice(start, min(start + CHUNK_CONTACTS, total))
+            yield self.everyone.take(rows), _part(self.history, rows)
+            self.progress(rows.stop)
+
+    def __len__(self) -> int:
+        return len(range(0, len(self.everyone.contact_ids), CHUNK_CONTACTS))
+
+    def __contains__(self, chunk: object) -> bool:
+        return any(chunk is one for one in self)
 
 
 def _part(history: History, rows: slice) -> History:

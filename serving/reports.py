@@ -15,7 +15,7 @@ from decisioning.stages import House, appraise_candidates
 from ledger.store import Ledger
 from serving.answers import iso
 from serving.planner import PLANS
-from serving.population import Population, chunks, gather_population
+from serving.population import Chunks, Population, gather_population
 from serving.snapshot import Snapshot
 
 Sample: TypeAlias = Callable[[Snapshot, int], Population]
@@ -41,7 +41,7 @@ def funnel_report(
     found = gather_population(population, snapshot, ledger, now, excluding_plan=PLANS)
     house = House(snapshot.catalog, snapshot.scorer, {name: line.price for name, line in snapshot.book.lines.items()})
     counted = Funnel()
-    for situation, history in chunks(found.situation, found.history, progress):
+    for situation, history in Chunks(found.situation, found.history, progress):
         counted += funnel_of(appraise_candidates(house, situation, history), house.catalog)
     as_of = iso(to_datetime(population.moment))
     return {"report": "funnel", "as_of": as_of, "versions": snapshot.versions, **funnel_document(counted, snapshot.catalog)}

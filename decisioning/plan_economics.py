@@ -1,0 +1,65 @@
+"""The economics of what a plan chose, computed again for the chosen alone: keeping them of every candidate would take a plan's memory.
+
+Scores do not depend on who is scored together, so these are the numbers that the choice was made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from decisioning.arbitration import appraise
+from decisioning.candidates import Situation
+from decisioning.history import History
+from decisioning.stages import House
+from decisioning.vocabulary import FloatArray, IntArray
+
+FACTORS = ("propensity", "baseline", "uplift", "value", "opt_out_risk", "cost", "context_weight", "profit")
+"""The economics of a treatment."""
+
+PRIORITY = "priority"
+
+
+def chosen_economics(
+    house: House, chunks: Iterable[tuple[Situation, History]], contact: IntArray, treatment: IntArray
+) -> dict[str, FloatArray]:
+    """`FACTORS` and `PRIORITY` of each row of a plan, shape (n_rows,); NaN where it is no_action.
+
+    Parameters
+    ----------
+    house : House
+    chunks : the contacts, as the plan was given them
+    contact : array of int, ascending, shape (n_rows,)
+        Their places.
+    treatment : array of int, shape (n_rows,)
+        -1 for no_action.
+    """
+    found = {name: np.full(len(contact), np.nan) for name in (*FACTORS, PRIORITY)}
+    start = 0
+    for situation, _ in chunks:
+        stop = start + len(situation.contact_ids)
+        rows = np.arange(*np.searchsorted(contact, [start, stop]))
+        for column, of_column in _by_treatment(rows, treatment):
+            numbers = _economics(house, situation.take(contact[of_column] - start), column)
+            for name, of_all in found.items():
+                of_all[of_column] = numbers[name]
+        start = stop
+    return found
+
+
+def _by_treatment(rows: IntArray, treatment: IntArray) -> Iterator[tuple[int, IntArray]]:
+    for column in np.unique(treatment[rows]).tolist():
+        if column >= 0:
+            yield column, rows[treatment[rows] == column]
+
+
+def _economics(house: House, situation: Situation, column: int) -> dict[str, FloatArray]:
+    """Of one treatment for everybody in `situation`."""
+    only = np.zeros((len(situation.contact_ids), len(house.catalog.treatments)), dtype=np.bool_)
+    only[:, column] = True
+    scores = house.score(situation, only)
+    economics = appraise(house.catalog, situation, scores, {})
+    of_scores = {name: getattr(scores, name) for name in ("propensity", "baseline", "uplift", "value", "opt_out_risk")}
+    of_economics = {name: getattr(economics, name) for name in ("cost", "context_weight", "profit", PRIORITY)}
+    return {name: numbers[:, column] for name, numbers in (of_scores | of_economics).items()}
