@@ -24,6 +24,7 @@
 ``built.py``                the builds on disk, of which one counts
 ``packing.py``              one contact's features as one byte string, and back
 ``columns.py``              Arrow tables as columns, rows as distinct pairs
+``stored_columns.py``       columns of a population that stay on disk, read a part at a time
 ``forgetting.py``           a contact is forgotten in the tables and in what was built from them
 ``online.py``               what an online store of packed vectors does: versions, single changes
 ``online_sqlite.py``        the embedded one: a contact read within microseconds
