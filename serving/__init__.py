@@ -10,6 +10,8 @@
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
 `routes.py`              routes: read, call one verb, answer
 `routes_people.py`       the routes about one person: consents, erasure, export, joined visitors
+`routes_models.py`       the routes about registered models
+`models_desk.py`         what they need to know of them; `schemas_models.py`: their JSON
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person

@@ -17,6 +17,7 @@ from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
 from serving.routes_later import later_routes
+from serving.routes_models import router as models_router
 from serving.routes_people import router as people_router
 
 SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
@@ -75,6 +76,7 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
     app.openapi = lambda: with_problems(plain())  # type: ignore[method-assign]
     app.include_router(later_routes())
     app.include_router(router)
+    app.include_router(models_router)
     app.include_router(people_router)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)

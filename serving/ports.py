@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from decisioning.errors import NudgeError
 from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.models_desk import ModelDesk
 from serving.schemas import SuppressionIn
 from serving.schemas_people import ConsentIn, IdentityIn
 
@@ -63,6 +64,10 @@ class Service(Protocol):
     @property
     def people(self) -> People:
         """What concerns one person."""
+
+    @property
+    def models(self) -> ModelDesk:
+        """The registered models, and how they are changed."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

@@ -12,9 +12,6 @@ LATER: tuple[tuple[str, str], ...] = (
     ("GET", "/v1/plans/{plan_id}"),
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
     *(("GET", f"/v1/reports/{name}") for name in ("roi", "channels", "goals", "models")),
-    ("GET", "/v1/models"),
-    ("POST", "/v1/models/{name}:promote"),
-    ("POST", "/v1/models/{name}:rollback"),
     ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
     ("GET", "/metrics"),
 )

@@ -14,6 +14,7 @@ from serving import answers
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
 from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.models_desk import ModelDesk, NoModels
 from serving.outcome_intake import intake
 from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
@@ -59,6 +60,7 @@ class Service:
         self._reporting = threading.Lock()
         self._plans = plans
         self._deciding = Deciding(snapshots, ledger, clock)
+        self.models: ModelDesk = NoModels()
         self.people = People(ledger, snapshots, clock, stores)
 
     # deciding ----------------------------------------------------------------------------------------------------

@@ -41,6 +41,30 @@ class FakePeople:
         return {**request.model_dump(), "joined": {"ledger": {"decisions": 2}}, "again": False}
 
 
+class FakeModels:
+    """One model with a champion and a challenger; the gate refuses what is not forced."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int | None, bool, str | None]] = []
+
+    def listed(self) -> dict[str, Any]:
+        first = "the first of its kind: there is no champion to beat"
+        nothing = {"as_of": "2026-11-22T00:00:00", "forced": None, "rolled_back": None}
+        versions = [
+            {"version": 2, "aliases": ["challenger"], "promoted_because": None, **nothing},
+            {"version": 1, "aliases": ["champion"], "promoted_because": first, **nothing},
+        ]
+        return {"models": [{"name": "bank-uplift", "champion": 1, "challenger": 2, "versions": versions}]}
+
+    def promote(self, name: str, *, version: int | None, force: bool, why: str | None) -> dict[str, Any]:
+        self.asked.append((name, version, force, why))
+        reason = f"forced: {why}" if force else "the gain is not surely above zero"
+        return {"promoted": force, "reason": reason, "model": f"bank-{name}", "version": 2, "previous": 1, "rows_needed": 1_200}
+
+    def rollback(self, name: str, *, why: str | None) -> dict[str, Any]:
+        return {"promoted": True, "reason": f"rolled back from version 2: {why}", "model": f"bank-{name}", "version": 1, "previous": 2}
+
+
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
 
@@ -51,6 +75,7 @@ class FakeService:
         self.broken: Exception | None = None
         self.ready = {"ledger": {"ok": True, "detail": "answers"}, "features": {"ok": True, "detail": "answers"}}
         self.closed = False
+        self.models = FakeModels()
         self.people = FakePeople()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""The registered models as the API shows and changes them: the same gate as `nudge promote`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nudge.evaluating import promote_workspace, rollback_workspace
+from nudge.workspace import Workspace
+from training.model_run import ModelVersion
+from training.promote import FORCED_TAG, REASON_TAG, ROLLED_BACK_TAG
+from training.tracking import CHALLENGER, CHAMPION
+
+
+class WorkspaceModels:
+    """`serving.models_desk.ModelDesk` of one workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def listed(self) -> dict[str, Any]:
+        """{models: [{name, champion, challenger, versions: [{version, aliases, as_of, promoted_because, forced, rolled_back}]}]}."""
+        tracker = self._workspace.tracker
+        return {"models": [_model(name, tracker.versions(name)) for name in tracker.names()]}
+
+    def promote(self, name: str, *, version: int | None, force: bool, why: str | None) -> dict[str, Any]:
+        """See `promote_workspace`."""
+        return promote_workspace(self._workspace, name, say=_silent, version=version, force=force, why=why)
+
+    def rollback(self, name: str, *, why: str | None) -> dict[str, Any]:
+        """See `rollback_workspace`."""
+        return rollback_workspace(self._workspace, name, why=why)
+
+
+def _model(name: str, versions: list[ModelVersion]) -> dict[str, Any]:
+    holder = {alias: row.version for row in versions for alias in row.aliases}
+    return {
+        "name": name,
+        "champion": holder.get(CHAMPION),
+        "challenger": holder.get(CHALLENGER),
+        "versions": [_version(row) for row in versions],
+    }
+
+
+def _version(row: ModelVersion) -> dict[str, Any]:
+    tags = {name: row.tags.get(tag) or None for name, tag in _TAGS.items()}
+    return {"version": row.version, "aliases": list(row.aliases), **tags}
+
+
+_TAGS = {"as_of": "nudge.as_of", "promoted_because": REASON_TAG, "forced": FORCED_TAG, "rolled_back": ROLLED_BACK_TAG}
+
+
+def _silent(message: str, done: int = 0, total: int = 0, /) -> None:
+    """Nobody watches."""
