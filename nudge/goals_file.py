@@ -102,5 +102,5 @@ def read_goals(folder: Path, environment: Mapping[str, str]) -> tuple[Goal, ...]
 
 
 def known_as(kpi: str) -> str | None:
-    """The figure that was perhaps meant, where none has this name."""
+    """Which figure was perhaps meant, where none has this name."""
     return None if kpi in KPI_BY_ID else nearest(kpi, KPI_BY_ID)

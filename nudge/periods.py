@@ -42,7 +42,7 @@ def parse_period(text: str | None, newest: datetime | None) -> Span:
 
 
 def _parsed(text: str, newest: datetime | None) -> Span:
-    if days := re.fullmatch(r"(\d{1,5})d", text):
+    if days := re.fullmatch(r"([1-9]\d{0,4})d", text):
         if newest is None:
             raise RequestError("counts back from the newest row, and nothing here has a time", field="--period", got=f"'{text}'")
         end = newest + timedelta(microseconds=1)

@@ -33,7 +33,7 @@ def goals_report(facts: Facts, goals: Sequence[Goal]) -> dict[str, Any]:
         "currency": facts.catalog.currency,
         "forecast_level": FORECAST_LEVEL,
         "goals": [_stands(facts, goal, whole, measured) for goal in goals],
-        "unmeasured": [{"goal": name, "kpi": kpi, "meant": known_as(kpi)} for name, kpi in found.unmeasured.items()],
+        "unmeasured": [{"goal": name, "kpi": kpi, "hint": known_as(kpi)} for name, kpi in found.unmeasured.items()],
         "unneeded": list(found.unneeded),
     }
 

@@ -259,7 +259,7 @@ def _goals(document: Document) -> list[Section]:
         "status",
     )
     note = "By whole months." if rows else "There is no goal: write goals.yaml."
-    missing = [[one["goal"], one["kpi"], f"did you mean {one['meant']}?" if one["meant"] else ""] for one in document["unmeasured"]]
+    missing = [[one["goal"], one["kpi"], one["hint"] or ""] for one in document["unmeasured"]]
     unneeded = ", ".join(one.replace("_", " ") for one in document["unneeded"])
     return [
         Section("Goals", header, rows, note),
