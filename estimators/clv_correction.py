@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +50,18 @@ class Moment:
         return blend_matrix(self.trees, self.outlook)
 
 
-def fit_corrections(moments: Sequence[Moment], categorical: Sequence[int], *, n_jobs: int = 1, seed: int = 0) -> Corrections:
+CORRECTIONS: dict[str, tuple[TreeSettings, str]] = {
+    "count_offset": (CLV_OFFSET, "poisson"),
+    "count_features": (CLV, "poisson"),
+    "money_offset": (CLV_OFFSET, "tweedie"),
+    "money_features": (CLV, "tweedie"),
+}
+"""Settings and objective of each; a name begins with what it is learned from, and an offset starts from what BTYD expects."""
+
+
+def fit_corrections(
+    moments: Sequence[Moment], categorical: Sequence[int], *, names: Collection[str] = tuple(CORRECTIONS), n_jobs: int = 1, seed: int = 0
+) -> Corrections:
     """Poisson on purchases and Tweedie on money, each with BTYD's expectation as offset and with it as a feature.
 
     Parameters
@@ -59,6 +70,8 @@ def fit_corrections(moments: Sequence[Moment], categorical: Sequence[int], *, n_
         Their rows are learned from together.
     categorical : sequence of int
         Positions of categories among the columns of `Moment.trees`.
+    names : collection of str
+        Which of `CORRECTIONS`.
 
     Raises
     ------
@@ -73,16 +86,15 @@ def fit_corrections(moments: Sequence[Moment], categorical: Sequence[int], *, n_
             f"LightGBM correction: too few buyers; got {len(matrix)}, {bought} of whom bought again; allowed: {FEWEST_BUYERS} or more"
         )
     expected = [floored(moment.outlook) for moment in moments]
-    base_count, base_money = (np.log(np.concatenate([pair[k] for pair in expected])) for k in (0, 1))
+    came = {"count": count, "money": money}
+    base = {name: np.log(np.concatenate([pair[k] for pair in expected])) for k, name in enumerate(came)}
     learn = _Learner(matrix, tuple(categorical), n_jobs, seed)
-    return Corrections(
-        {
-            "count_offset": learn.score(CLV_OFFSET, "poisson", count, base_count),
-            "count_features": learn.score(CLV, "poisson", count, None),
-            "money_offset": learn.score(CLV_OFFSET, "tweedie", money, base_money),
-            "money_features": learn.score(CLV, "tweedie", money, None),
-        }
-    )
+    scores = {}
+    for name, (settings, objective) in CORRECTIONS.items():
+        subject, _, start = name.partition("_")
+        if name in names:
+            scores[name] = learn.score(settings, objective, came[subject], base[subject] if start == "offset" else None)
+    return Corrections(scores)
 
 
 @dataclass(frozen=True, eq=False)

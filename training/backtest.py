@@ -7,7 +7,7 @@ is what is served.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,8 +143,8 @@ class Backtest:
         fold = self.folds[0]
         return blended(fold.members[name], self.weights(name, fold.members[name]))
 
-    def corrections(self) -> Corrections:
-        """Learned from the newest moments.
+    def corrections(self, names: Collection[str]) -> Corrections:
+        """Those that are named, learned from the newest moments.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Backtest:
             If there are too few buyers.
         """
         newest = [moment for _, moment in self.moments[:MOMENTS_LEARNED]]
-        return fit_corrections(newest, self.categorical, n_jobs=1, seed=self.seed)
+        return fit_corrections(newest, self.categorical, names=names, n_jobs=1, seed=self.seed)
 
 
 def moments_before(as_of: np.datetime64, window_days: float, history_days: float) -> list[np.datetime64]:
@@ -198,9 +198,9 @@ def run_backtest(pasts: Sequence[Past], window_days: float, categorical: tuple[i
         If no model of transactions is identified at the newest moment, or nobody had bought by then.
     """
     horizon = Horizon(window_days, 1.0, 0.0)
-    kinds = choose_kinds(pasts[0], horizon)
-    moments = []
-    for past in pasts:
+    kinds, newest = choose_kinds(pasts[0], horizon)
+    moments = [(pasts[0], pasts[0].moment(newest, window_days))]
+    for past in pasts[1:]:
         try:
             head = fit_btyd(past.history, horizon, value_without_purchase=0.0, kinds=kinds)
         except ValueError:
@@ -212,8 +212,8 @@ def run_backtest(pasts: Sequence[Past], window_days: float, categorical: tuple[i
     return Backtest(kinds, moments, folds, verdicts, own_level, categorical, seed)
 
 
-def choose_kinds(past: Past, horizon: Horizon) -> tuple[str, ...]:
-    """The models of transactions, the one to serve first.
+def choose_kinds(past: Past, horizon: Horizon) -> tuple[tuple[str, ...], BtydClvHead]:
+    """The models of transactions, the one to serve first, and that one as it is fitted at this moment.
 
     The order of preference stands unless another model lowers the deviance of the window by a material share and two standard errors: short
     windows cannot see how a model behaves over a long horizon, where one that lets buyers leave at any moment holds its level better.
@@ -226,10 +226,11 @@ def choose_kinds(past: Past, horizon: Horizon) -> tuple[str, ...]:
     buyers = past.history.take(past.history.is_buyer)
     count = past.count[past.history.is_buyer]
     lost: dict[str, FloatArray] = {}
+    heads: dict[str, BtydClvHead] = {}
     reasons = []
     for kind in TRANSACTION_MODELS:
         try:
-            head = fit_btyd(buyers, horizon, value_without_purchase=0.0, kinds=(kind,))
+            heads[kind] = head = fit_btyd(buyers, horizon, value_without_purchase=0.0, kinds=(kind,))
         except ValueError as error:
             reasons.append(str(error))
             continue
@@ -242,7 +243,7 @@ def choose_kinds(past: Past, horizon: Horizon) -> tuple[str, ...]:
         spread = float(gain.std(ddof=1)) / np.sqrt(len(gain))
         if float(gain.mean()) > max(MATERIAL * float(lost[best].mean()), 2.0 * spread):
             best = kind
-    return (best, *(kind for kind in TRANSACTION_MODELS if kind != best))
+    return (best, *(kind for kind in TRANSACTION_MODELS if kind != best)), heads[best]
 
 
 def _folds(moments: list[tuple[Past, Moment]], window_days: float, categorical: tuple[int, ...], seed: int) -> list[Fold]:

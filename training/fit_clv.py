@@ -131,7 +131,7 @@ class _Fit:
         if not names:
             why = "does not lower the error of a later window" if test.folds else "cannot be tested: the history is too short"
             return btyd, [*notes, f"a correction by LightGBM {why}"]
-        corrections = test.corrections().only(names)
+        corrections = test.corrections(names)
         buyers = self.now.history.is_buyer
         outlook = btyd.outlook(self.now.history, self.window_days, self.window_days).take(buyers)
         matrix = blend_matrix(self.encoder.trees(self.now.columns, self.now.at)[buyers][:, list(self.columns)], outlook)
