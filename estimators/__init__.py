@@ -22,6 +22,8 @@ What is learned
     `effect_levels.py`          which effects actions share,
     `effect_system.py`          and Newton's equations
     `curves.py`                 a square beside each number
+    `expectations.py`           what the effect model expects of every row, in one pass
+    `pair_learners.py`          the learners of one action beside it, cross-fitted or, with many rows, held out
     `nuisance.py`               what happens with and without the contact, out of fold, and the pseudo-outcomes
     `stacking.py`               the weights of several learners, the average effect among them
     `gate.py`                   are the differences between contacts sure enough to act on?
@@ -52,7 +54,7 @@ What is served
     `joint.py`                  what all three bundles say of the same contacts, read once and computed together:
     `joint_rows.py`             reading,
     `joint_tables.py`, `joint_money.py`  the bundles as tables, and
-    `joint_kernels.py`, `joint_clv.py`  the loops over them
+    `joint_kernels.py`, `joint_clv.py`, `joint_everything.py`  the loops over them
     `compiling.py`              loops compiled by numba
     `lead_card.py`              a points card: lines, points, P(won) of their sum
     `heads.py`                  a fitted model per action, made of such parts

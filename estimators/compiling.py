@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -26,6 +27,30 @@ def inlined(function: _Function) -> _Function:
 
 def _kept(function: _Function, **options: Any) -> _Function:
     try:
-        return cast(_Function, njit(cache=True, nogil=True, error_model="numpy", **options)(function))
+        dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     except RuntimeError:
         return cast(_Function, njit(nogil=True, error_model="numpy", **options)(function))
+    _stamp(function, dispatcher)
+    return cast(_Function, dispatcher)
+
+
+def _stamp(function: Any, dispatcher: Any) -> None:
+    """Let what is kept on disk be forgotten when something that the function uses has changed.
+
+    Numba compiles the functions and the constants of other files in, but asks only whether the function's own file has changed.
+    """
+    used: list[tuple[str, object]] = []
+    for name in sorted(function.__code__.co_names):
+        value = function.__globals__.get(name)
+        if hasattr(value, "py_func"):
+            used.append((name, _file_of(value)._source_stamp))
+        elif isinstance(value, np.ndarray):
+            used.append((name, value.tobytes()))
+        elif isinstance(value, int | float | tuple | np.generic):
+            used.append((name, repr(value)))
+    kept = _file_of(dispatcher)
+    kept._source_stamp = (kept._source_stamp, tuple(used))
+
+
+def _file_of(dispatcher: Any) -> Any:
+    return dispatcher._cache._cache_file

@@ -68,9 +68,10 @@ class CategoryEncoding:
         other, known = len(self.levels), self._codes
         return np.fromiter((known.get(text, other) for text in texts), dtype=np.int64, count=len(texts))
 
-    def code(self, text: str | None) -> int:
-        """The code of one text."""
-        return self._codes.get(text, len(self.levels))
+    @property
+    def known(self) -> Mapping[str | None, int]:
+        """The code of each level and of NULL; any other text is `len(levels)`."""
+        return self._codes
 
     def indicators(self, codes: IntArray) -> FloatArray:
         """Twice the centred indicators of the frequent levels and of NULL, shape (n, width)."""

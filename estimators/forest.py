@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from estimators.arrays import FloatArray
-from estimators.forest_kernels import TOGETHER, add_up, prepare, score_rows, walk_trees
-from estimators.forest_layout import INT32, SlotArrays, Slots, TreeArrays, lay_out, splits_of
+from estimators.forest_kernels import score
+from estimators.forest_layout import SlotArrays, Slots, TreeArrays, lay_out, splits_of
 from estimators.forest_text import read_trees
 
 ROWS_A_THREAD = 2_048
@@ -84,27 +83,12 @@ class Forest:
             raise ValueError(f"the rows of a forest; got shape {rows.shape}; allowed: (n, {self.n_columns})")
         given = np.ascontiguousarray(rows, dtype=np.float64)
         out = np.empty((len(given), self.n_models))
-        if len(given) == 1:
-            self.score_one(given[0], out[0])
-        elif threads == 1 or len(given) < 2 * ROWS_A_THREAD:
+        if threads == 1 or len(given) < 2 * ROWS_A_THREAD:
             self._score(given, out)
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(self._score, np.array_split(given, threads), np.array_split(out, threads)))
         return out
 
-    def score_one(self, row: FloatArray, out: FloatArray) -> None:
-        """The raw scores of one contact, shape (n_columns,), into `out`, shape (n_models,)."""
-        prepared, added = np.empty(self.slots.n_slots), np.empty(len(self.trees.root))
-        prepare(row, self.slots, prepared)
-        walk_trees(self.trees, prepared, self._order, added)
-        add_up(added, self.trees.starts, out)
-
     def _score(self, rows: FloatArray, out: FloatArray) -> None:
-        score_rows(rows, self.slots, self.trees, out)
-
-    @cached_property
-    def _order(self) -> INT32:
-        """The trees by depth, so that those that walk side by side take as many steps; filled up with the last one."""
-        by_depth = np.argsort(-self.trees.depth, kind="stable").astype(np.int32)
-        return np.concatenate([by_depth, np.repeat(by_depth[-1:], -len(by_depth) % TOGETHER)])
+        score(rows, self.slots, self.trees, out)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from estimators.arrays import FloatArray
 from estimators.compiling import compiled, inlined
-from estimators.forest_kernels import TOGETHER, Nodes, prepare, step
-from estimators.forest_layout import INT32, SlotArrays
+from estimators.forest_kernels import prepare, step
+from estimators.forest_layout import INT32, TOGETHER, Records, SlotArrays
 
 WORD = 64
 """Candidates a word of a mask."""
@@ -39,7 +39,7 @@ class SharedTrees(NamedTuple):
         Who goes left, a bit each; row 0 is everybody.
     """
 
-    nodes: npt.NDArray[Any]
+    nodes: Records
     steps: INT32
     mask: INT32
     first: Places
@@ -63,7 +63,7 @@ def share_rows(rows: FloatArray, slots: SlotArrays, trees: SharedTrees, out: Flo
     at, tree = np.empty(most, dtype=np.uint32), np.empty(most, dtype=np.int32)
     groups = Groups(at, tree, np.empty((most, words), dtype=np.uint64), np.empty(most, dtype=np.int32))
     newest = np.empty(len(trees.root), dtype=np.int32)
-    prepared, scores = np.empty(slots.begin[-1]), np.empty(WORD * words)
+    prepared, scores = np.empty(slots.n_slots), np.empty(WORD * words)
     for row in range(len(rows)):
         prepare(rows[row], slots, prepared)
         _share(prepared, trees, groups, newest)
@@ -108,7 +108,7 @@ def _part(who: Masks, group: int, part: int, masks: Masks, mask: int, side: int)
 
 
 @compiled
-def _walk_all(prepared: FloatArray, nodes: Nodes, steps: INT32, at: Places, low: int, end: int) -> None:
+def _walk_all(prepared: FloatArray, nodes: Records, steps: INT32, at: Places, low: int, end: int) -> None:
     """The groups from `low` on to where their walks end, eight side by side."""
     for g in range(low, end - TOGETHER + 1, TOGETHER):
         _walk(prepared, nodes, steps, at, g)
@@ -120,7 +120,7 @@ def _walk_all(prepared: FloatArray, nodes: Nodes, steps: INT32, at: Places, low:
 
 
 @inlined
-def _walk(prepared: FloatArray, nodes: Nodes, steps: INT32, at: Places, low: int) -> None:
+def _walk(prepared: FloatArray, nodes: Records, steps: INT32, at: Places, low: int) -> None:
     """Eight groups to where their walks end, side by side: each waits for memory while the others go on."""
     most = 0
     for k in range(low, low + TOGETHER):
@@ -136,7 +136,7 @@ def _walk(prepared: FloatArray, nodes: Nodes, steps: INT32, at: Places, low: int
 
 
 @compiled
-def _add_up(nodes: Nodes, groups: Groups, newest: INT32, scores: FloatArray) -> None:
+def _add_up(nodes: Records, groups: Groups, newest: INT32, scores: FloatArray) -> None:
     """Each candidate's sum over the trees, in their order: a group's leaf counts for whoever belongs to it, 0 for the others."""
     at, who, before = groups.at, groups.who, groups.before
     scores[:] = 0.0

@@ -106,7 +106,7 @@ def _shared(trees: TreeArrays, mask: INT32, masks: Masks) -> SharedTrees:
         below = int(nodes["first"][node])
         if below != node:
             steps[node] = 1 + max(steps[below], steps[below + 1])
-    return SharedTrees(nodes, steps, mask, first, trees.root, masks)
+    return SharedTrees(nodes, steps, mask, first, trees.trees["root"].copy(), masks)
 
 
 def _masks(trees: TreeArrays, slots: SlotArrays, rows: FloatArray) -> tuple[INT32, Masks]:

@@ -10,16 +10,21 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from estimators.arrays import FloatArray
 from estimators.compiling import compiled
-from estimators.forest_layout import CATEGORIES, INT32, NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, SlotArrays, TreeArrays
-
-Nodes = npt.NDArray[Any]
-
-TOGETHER = 8
-"""So many walks go side by side: each waits for memory while the others go on."""
+from estimators.forest_layout import (
+    CATEGORIES,
+    INT32,
+    NAN_IS_ZERO,
+    NAN_LEFT,
+    NAN_RIGHT,
+    TOGETHER,
+    ZERO_LEFT,
+    Records,
+    SlotArrays,
+    TreeArrays,
+)
 
 BLOCK = 32
 """So many rows walk one tree before the next: the tree stays in the nearest cache."""
@@ -33,23 +38,22 @@ _FIRST_BEYOND_INT = 2147483648.0
 def prepare(row: FloatArray, slots: SlotArrays, out: FloatArray) -> None:
     """A contact's features by slot, into `out` of shape (n_slots,); `row` has the slots' features as columns."""
     out[0] = -math.inf
-    for run in range(len(slots.feature)):
-        value = row[slots.feature[run]]
+    bits = slots.bits
+    for r in range(len(slots.runs)):
+        run = slots.runs[r]
+        value = row[run.feature]
         if -_ZERO <= value <= _ZERO:
             value = 0.0
-        low, high = slots.begin[run], slots.begin[run + 1]
-        if slots.rule[run] != CATEGORIES:
-            out[low] = _number(value, slots.rule[run])
+        if run.rule != CATEGORIES:
+            out[run.low] = _number(value, run.rule)
             continue
         code = int(value) if -1.0 < value < _FIRST_BEYOND_INT else -1
-        word, bit = code >> 5, np.uint32(code & 31)
-        if 0 <= word < slots.words[run]:
-            start = slots.start[run] + word * (high - low)
-            for slot in range(low, high):
-                goes_left = (slots.bits[start + slot - low] >> bit) & np.uint32(1)
-                out[slot] = -math.inf if goes_left else math.inf
+        word, bit, n = code >> 5, np.uint32(code & 31), run.high - run.low
+        if 0 <= word < run.words:
+            for k in range(n):
+                out[run.low + k] = -math.inf if (bits[run.start + word * n + k] >> bit) & np.uint32(1) else math.inf
         else:
-            out[low:high] = math.inf
+            out[run.low : run.high] = math.inf
 
 
 @compiled
@@ -64,69 +68,67 @@ def _number(value: float, rule: int) -> float:
 
 
 @compiled
-def step(nodes: Nodes, prepared: FloatArray, at: Any) -> Any:
+def step(nodes: Records, prepared: FloatArray, at: Any) -> Any:
     """One walk's next node."""
     node = nodes[at]
     return node.first + np.uint32(not (prepared[node.slot] <= node.value))
 
 
 @compiled
-def walk_trees(trees: TreeArrays, prepared: FloatArray, order: INT32, out: FloatArray) -> None:
+def score(rows: FloatArray, slots: SlotArrays, trees: TreeArrays, out: FloatArray) -> None:
+    """The scores of contacts, `rows` of shape (n, d), into `out` of shape (n, n_models)."""
+    if len(rows) == 1:
+        prepared, added = np.empty(slots.n_slots), np.empty(len(trees.trees))
+        prepare(rows[0], slots, prepared)
+        _walk_trees(trees.nodes, trees.trees, trees.order, prepared, added)
+        for model in range(len(trees.starts) - 1):
+            total = 0.0
+            for tree in range(trees.starts[model], trees.starts[model + 1]):
+                total += added[tree]
+            out[0, model] = total
+    else:
+        _score_many(rows, slots, trees, out)
+
+
+@compiled
+def _walk_trees(nodes: Records, trees: Records, order: INT32, prepared: FloatArray, out: FloatArray) -> None:
     """What each tree adds for one contact, into `out`; trees of like depth stand together in `order`, whose length is a multiple of 8."""
-    nodes, root, depth = trees.nodes, trees.root, trees.depth
-    for g in range(0, len(order), TOGETHER):
-        a, b, c, d = (root[order[g]], root[order[g + 1]], root[order[g + 2]], root[order[g + 3]])
-        e, f, h, i = (root[order[g + 4]], root[order[g + 5]], root[order[g + 6]], root[order[g + 7]])
-        a, b, c, d, e, f, h, i = (
-            np.uint64(a),
-            np.uint64(b),
-            np.uint64(c),
-            np.uint64(d),
-            np.uint64(e),
-            np.uint64(f),
-            np.uint64(h),
-            np.uint64(i),
+    for low in range(0, len(order), TOGETHER):
+        a: Any = np.uint64(trees[order[low]].root)
+        b, c, d = np.uint64(trees[order[low + 1]].root), np.uint64(trees[order[low + 2]].root), np.uint64(trees[order[low + 3]].root)
+        e, f, g, h = (
+            np.uint64(trees[order[low + 4]].root),
+            np.uint64(trees[order[low + 5]].root),
+            np.uint64(trees[order[low + 6]].root),
+            np.uint64(trees[order[low + 7]].root),
         )
-        for _ in range(depth[order[g]]):
-            a, b = step(nodes, prepared, a), step(nodes, prepared, b)
-            c, d = step(nodes, prepared, c), step(nodes, prepared, d)
-            e, f = step(nodes, prepared, e), step(nodes, prepared, f)
-            h, i = step(nodes, prepared, h), step(nodes, prepared, i)
-        out[order[g]], out[order[g + 1]] = nodes[a].value, nodes[b].value
-        out[order[g + 2]], out[order[g + 3]] = nodes[c].value, nodes[d].value
-        out[order[g + 4]], out[order[g + 5]] = nodes[e].value, nodes[f].value
-        out[order[g + 6]], out[order[g + 7]] = nodes[h].value, nodes[i].value
+        for _ in range(trees[order[low]].depth):
+            a, b, c, d = step(nodes, prepared, a), step(nodes, prepared, b), step(nodes, prepared, c), step(nodes, prepared, d)
+            e, f, g, h = step(nodes, prepared, e), step(nodes, prepared, f), step(nodes, prepared, g), step(nodes, prepared, h)
+        out[order[low]], out[order[low + 1]] = nodes[a].value, nodes[b].value
+        out[order[low + 2]], out[order[low + 3]] = nodes[c].value, nodes[d].value
+        out[order[low + 4]], out[order[low + 5]] = nodes[e].value, nodes[f].value
+        out[order[low + 6]], out[order[low + 7]] = nodes[g].value, nodes[h].value
 
 
 @compiled
-def add_up(added: FloatArray, starts: INT32, out: FloatArray) -> None:
-    """Each model's score: the sum of its trees `starts[m]` to `starts[m + 1]`, in order."""
-    for model in range(len(starts) - 1):
-        total = 0.0
-        for tree in range(starts[model], starts[model + 1]):
-            total += added[tree]
-        out[model] = total
-
-
-@compiled
-def score_rows(rows: FloatArray, slots: SlotArrays, trees: TreeArrays, out: FloatArray) -> None:
-    """The scores of many contacts, `rows` of shape (n, d), into `out` of shape (n, n_models)."""
+def _score_many(rows: FloatArray, slots: SlotArrays, trees: TreeArrays, out: FloatArray) -> None:
+    """As `score`, a block of rows at a time: they walk one tree before the next."""
     nodes, starts = trees.nodes, trees.starts
-    prepared = np.empty((BLOCK, slots.begin[-1]))
+    prepared, totals = np.empty((BLOCK, slots.n_slots)), np.empty(BLOCK)
     for low in range(0, len(rows), BLOCK):
         many = min(BLOCK, len(rows) - low)
         for r in range(BLOCK):  # a block that is not full repeats its last row
             prepare(rows[low + min(r, many - 1)], slots, prepared[r])
-        totals = np.zeros(BLOCK)
         for model in range(len(starts) - 1):
             totals[:] = 0.0
             for tree in range(starts[model], starts[model + 1]):
-                _add_tree(nodes, prepared, trees.root[tree], trees.depth[tree], totals)
+                _add_tree(nodes, prepared, trees.trees[tree].root, trees.trees[tree].depth, totals)
             out[low : low + many, model] = totals[:many]
 
 
 @compiled
-def _add_tree(nodes: Nodes, prepared: FloatArray, root: int, depth: int, totals: FloatArray) -> None:
+def _add_tree(nodes: Records, prepared: FloatArray, root: int, depth: int, totals: FloatArray) -> None:
     start: Any = np.uint64(root)
     for r in range(0, BLOCK, TOGETHER):
         a, b, c, d, e, f, h, i = start, start, start, start, start, start, start, start

@@ -22,34 +22,37 @@ NODE = np.dtype([("value", np.float64), ("slot", np.uint32), ("first", np.uint32
 NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, CATEGORIES = range(6)
 """The rules of slots; the last but one pair sends NaN the way of zero."""
 
+TOGETHER = 8
+"""So many walks go side by side: each waits for memory while the others go on."""
+
 INT32 = npt.NDArray[np.int32]
+_MOST = float(np.finfo(np.float64).max)
+
+
+RUN = np.dtype([(name, np.int32) for name in ("feature", "rule", "low", "high", "start", "words")])
+"""Slots of one feature and one rule, from `low` to `high`; of categories, `start` is where their bits begin, and each has so many words."""
+
+TREE = np.dtype([("root", np.int32), ("depth", np.int32)])
+"""Where a tree begins, and the steps to its lowest leaf."""
+
+Records = npt.NDArray[Any]
 
 
 class SlotArrays(NamedTuple):
-    """The slots as the kernels read them: runs of one feature and one rule.
+    """The slots as the kernels read them.
 
     Parameters
     ----------
-    feature, rule : arrays of int, shape (n_runs,)
-    begin : array of int, shape (n_runs + 1,)
-        The first slot of each run; the last number is how many slots there are, slot 0 included.
-    start, words : arrays of int, shape (n_runs,)
-        Of a run of categories: where its bits begin, and how many words each of its slots has.
+    runs : array of RUN
     bits : array of uint32
         Which categories go left: of each run, the first word of all its slots, then the second of all of them, and so on.
+    n_slots : int
+        How long a prepared row is, slot 0 included.
     """
 
-    feature: INT32
-    rule: INT32
-    begin: INT32
-    start: INT32
-    words: INT32
+    runs: Records
     bits: npt.NDArray[np.uint32]
-
-    @property
-    def n_slots(self) -> int:
-        """How long a prepared row is."""
-        return int(self.begin[-1])
+    n_slots: int
 
 
 class Slots:
@@ -70,14 +73,16 @@ class Slots:
 
     def arrays(self) -> SlotArrays:
         """The slots by runs."""
-        runs = [(feature, rule, [key[2] for key in keys]) for (feature, rule), keys in groupby(self._place, key=lambda key: key[:2])]
-        words = [max(map(len, categories)) for _, _, categories in runs]
-        blocks = [_by_word(categories, width) for (_, _, categories), width in zip(runs, words, strict=True)]
-        counts, sizes = [len(categories) for _, _, categories in runs], [len(block) for block in blocks]
-        bits = np.array([word for block in blocks for word in block], dtype=np.uint32)
-        numbers = [[run[0] for run in runs], [run[1] for run in runs], np.cumsum([1, *counts]), np.cumsum([0, *sizes])[:-1], words]
-        feature, rule, begin, start, width = (np.array(values, dtype=np.int32) for values in numbers)
-        return SlotArrays(feature, rule, begin, start, width, bits)
+        runs: list[tuple[int, ...]] = []
+        bits: list[int] = []
+        low = 1
+        for (feature, rule), keys in groupby(self._place, key=lambda key: key[:2]):
+            categories = [key[2] for key in keys]
+            words = max(map(len, categories))
+            runs.append((feature, rule, low, low + len(categories), len(bits), words))
+            bits += _by_word(categories, words)
+            low += len(categories)
+        return SlotArrays(np.array(runs, dtype=RUN), np.array(bits, dtype=np.uint32), low)
 
 
 def _by_word(categories: list[tuple[int, ...]], width: int) -> list[int]:
@@ -105,16 +110,17 @@ class TreeArrays(NamedTuple):
     Parameters
     ----------
     nodes : array of NODE
-    root, depth : arrays of int, shape (n_trees,)
-        Where each tree begins, and the steps to its lowest leaf.
+    trees : array of TREE
     starts : array of int, shape (n_models + 1,)
         The first tree of each model.
+    order : array of int, a multiple of `TOGETHER` long
+        The trees by depth, so that those that walk side by side take as many steps; filled up with the last one.
     """
 
-    nodes: npt.NDArray[Any]
-    root: INT32
-    depth: INT32
+    nodes: Records
+    trees: Records
     starts: INT32
+    order: INT32
 
 
 Placed: TypeAlias = tuple[Trees, Mapping[int, int] | None]
@@ -132,14 +138,15 @@ def splits_of(models: Iterable[Placed]) -> Iterator[tuple[Split, int]]:
 def lay_out(models: Sequence[Placed], slots: Slots) -> TreeArrays:
     """Some models as arrays."""
     nodes: list[tuple[float, int, int]] = []
-    roots, depths = [], []
+    trees: list[tuple[int, int]] = []
     for model, columns in models:
         for tree in model.trees:
-            roots.append(len(nodes))
-            depths.append(_append(nodes, tree, columns, slots))
-    starts = np.cumsum([0, *(len(model.trees) for model, _ in models)])
-    root, depth, first = (np.array(values, dtype=np.int32) for values in (roots, depths, starts))
-    return TreeArrays(np.array(nodes, dtype=NODE), root, depth, first)
+            trees.append((len(nodes), _append(nodes, tree, columns, slots)))
+    starts = np.cumsum([0, *(len(model.trees) for model, _ in models)]).astype(np.int32)
+    laid = np.array(trees, dtype=TREE)
+    by_depth = np.argsort(-laid["depth"], kind="stable").astype(np.int32)
+    order = np.concatenate([by_depth, np.repeat(by_depth[-1:], -len(by_depth) % TOGETHER)])
+    return TreeArrays(np.array(nodes, dtype=NODE), laid, starts, order)
 
 
 def _append(nodes: list[tuple[float, int, int]], tree: Tree, columns: Mapping[int, int] | None, slots: Slots) -> int:
@@ -170,4 +177,4 @@ def threshold(split: Split) -> float:
     """What a prepared feature is compared with; categories that go left are prepared as minus infinity."""
     if split.categories is not None:
         return 0.0
-    return float(np.clip(split.threshold, -np.finfo(np.float64).max, np.finfo(np.float64).max))
+    return min(max(split.threshold, -_MOST), _MOST)

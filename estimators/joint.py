@@ -7,7 +7,7 @@ A bundle that holds a part which is not understood stays out, and whoever asks i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
-from estimators.forest import Forest
 from estimators.forest_text import NotUnderstood
-from estimators.joint_kernels import Design, Tables, answers, linear_scores
-from estimators.joint_money import JointClv
+from estimators.joint_everything import Model, everything
+from estimators.joint_kernels import Tables
+from estimators.joint_money import OWN_COLUMNS, money_of, numbers_of
 from estimators.joint_rows import RowReader
 from estimators.joint_tables import Parts, arms_of, effects, responses, values
 
@@ -46,19 +46,13 @@ class JointScores:
     Parameters
     ----------
     reader : RowReader
-    forest : Forest
-    design : Design
-    tables : Tables
-    clv : JointClv or None
+    model : Model
     left_out : mapping of "propensity", "uplift" or "clv" to the reason
         The bundles that are to be asked themselves.
     """
 
     reader: RowReader
-    forest: Forest
-    design: Design
-    tables: Tables
-    clv: JointClv | None
+    model: Model
     left_out: dict[str, str]
 
     @classmethod
@@ -71,23 +65,17 @@ class JointScores:
         valued: Sequence[str] = (),
     ) -> JointScores:
         """The bundles for the arms that may be asked about, and for the actions whose responses bring money that was observed."""
+        bundles: dict[str, Any] = {"propensity": propensity, "uplift": uplift, "clv": clv}
         left_out: dict[str, str] = {}
-
-        def understood(name: str, attempt: Callable[[], object]) -> bool:
-            try:
-                attempt()
-            except (NotUnderstood, ValueError) as error:
-                left_out[name] = str(error)
-            return name not in left_out
-
-        alone = {"propensity": propensity, "uplift": uplift, "clv": clv}
-        kept: dict[str, Any] = {
-            name: bundle
-            for name, bundle in alone.items()
-            if bundle is not None
-            and understood(name, lambda name=name: _compiled({**dict.fromkeys(alone), name: alone[name]}, arms, valued))  # type: ignore[misc]
-        }
-        return cls(*_compiled({**dict.fromkeys(alone), **kept}, arms, valued), left_out)
+        try:
+            return cls(*_compiled(bundles, arms, valued), left_out)
+        except NotUnderstood:
+            for name, bundle in bundles.items():
+                try:
+                    _compiled({**dict.fromkeys(bundles), name: bundle}, arms, valued)
+                except NotUnderstood as error:
+                    left_out[name] = str(error)
+            return cls(*_compiled(bundles | dict.fromkeys(left_out), arms, valued), left_out)
 
     def __call__(self, columns: Columns, as_of: Any, n: int, *, threads: int = 1) -> Answers:
         """What the bundles say of n contacts; a contact gets the same numbers alone and among others.
@@ -100,36 +88,26 @@ class JointScores:
         threads : int
             Used where there are many contacts.
         """
-        rows = np.empty((n, self.reader.width + 4))
-        self.reader.read(columns, as_of, rows)
-        k, v = len(self.tables.arms), len(self.tables.values)
-        out, clv = np.empty((n, 3 * k + v)), np.full(n, np.nan)
+        rows = np.empty((n, self.reader.width + OWN_COLUMNS))
+        times, tables = self.reader.read(columns, as_of, rows), self.model.tables
+        k = len(tables.arms)
+        out = np.empty((n, 3 * k + len(tables.values) + 1))
         if n <= CONTACTS_AT_ONCE:
-            self._compute(rows, out, clv)
+            everything(rows, times, self.model, out)
         else:
             parts = [slice(low, low + CONTACTS_AT_ONCE) for low in range(0, n, CONTACTS_AT_ONCE)]
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda part: self._compute(rows[part], out[part], clv[part]), parts))
-        return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k :], clv)
-
-    def _compute(self, rows: FloatArray, out: FloatArray, clv: FloatArray) -> None:
-        outlook = None if self.clv is None else self.clv.outlook(rows)
-        trees = self.forest.scores(rows)
-        linear = np.empty((len(rows), len(self.design.intercept)))
-        linear_scores(rows, self.design, linear)
-        answers(linear, trees, self.tables, out)
-        if self.clv is not None and outlook is not None:
-            self.clv.money(outlook, trees, clv)
+                list(pool.map(lambda part: everything(rows[part], times, self.model, out[part]), parts))
+        return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k : -1], out[:, -1])
 
 
-def _compiled(
-    bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]
-) -> tuple[RowReader, Forest, Design, Tables, JointClv | None]:
+def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Model]:
     propensity, uplift, clv = (bundles[name] for name in ("propensity", "uplift", "clv"))
-    reader = RowReader.of([one.encoder for one in (propensity, uplift, clv) if one is not None], JointClv.numbers_of(clv))
+    reader = RowReader.of([one.encoder for one in (propensity, uplift, clv) if one is not None], numbers_of(clv))
     parts = Parts(reader)
     tables = Tables(
         *responses(propensity, parts), arms_of(arms, propensity, uplift), *effects(uplift, parts), values(propensity, valued, parts)
     )
-    money = None if clv is None else JointClv.of(clv, parts)
-    return reader, parts.forest(reader.width + 4), parts.design(), tables, money
+    money = money_of(clv, parts)
+    forest = parts.forest(reader.width + OWN_COLUMNS)
+    return reader, Model(len(reader.numbers), reader.width, forest.slots, forest.trees, parts.design(), tables, money)

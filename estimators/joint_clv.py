@@ -17,77 +17,101 @@ from estimators.forest_layout import INT32
 HISTORY = ("days_since_first_purchase", "purchase_count", "repeat_purchase_days", "last_gap_days", "repeat_purchase_value_mean")
 """The features that a buying history is read from, in the kernel's order."""
 
-_LARGEST_SCORE = 30.0
+_LARGEST_SCORE, _LARGEST_OF_ALL = 30.0, 50.0
 _MOST = float(np.finfo(np.float64).max)
 
 
-class Btyd(NamedTuple):
-    """A `BtydClvHead` of Pareto/NBD: where `HISTORY` stands in a row, and where the four columns of a blend go (-1: there is no blend).
+NO_CLV, TREES_ALONE, BTYD = range(3)
 
-    `money` is (p, q, v) of Gamma-Gamma, or (nan, mean, 0) of one price for everybody.
+
+class Money(NamedTuple):
+    """A CLV head.
+
+    Parameters
+    ----------
+    kind : int
+        `NO_CLV`, `TREES_ALONE` or `BTYD`; the rest is read as the kind needs it.
+    history : array of int, shape (5,)
+        Where the features of `HISTORY` stand in a row.
+    own : int
+        Where the four columns go that a blend reads of BTYD; -1 where there is no blend.
+    scores : array of int
+        The tree models: of the three corrections of a blend (-1 where one is absent), or the only one.
+    weights : array
+        Of a blend's four members; empty without one.
+    pareto, price : tuples of float
+        (r, alpha, s, beta); (p, q, v) of Gamma-Gamma, or (nan, mean, 0) of one price for everybody.
+    window_days, horizon_days, annual_discount_rate, margin, value_without_purchase, level : float
     """
 
+    kind: int
     history: INT32
     own: int
+    scores: INT32
+    weights: FloatArray
     pareto: tuple[float, float, float, float]
-    money: tuple[float, float, float]
+    price: tuple[float, float, float]
     window_days: float
     horizon_days: float
     annual_discount_rate: float
-
-
-class Blend(NamedTuple):
-    """What turns an outlook into CLV: the trees' scores of the three corrections (-1: absent), the weights of a blend's four members."""
-
-    scores: INT32
-    weights: FloatArray
     margin: float
     value_without_purchase: float
+    level: float
 
 
 @compiled
-def outlooks(rows: FloatArray, btyd: Btyd, out: FloatArray) -> None:
+def outlooks(rows: FloatArray, money: Money, out: FloatArray) -> None:
     """Count, price and stretch of each contact into `out` of shape (n, 3), NaN where nothing was bought; a blend's columns into `rows`."""
     for row in range(len(rows)):
-        first, purchases = rows[row, btyd.history[0]], rows[row, btyd.history[1]]
+        first, purchases = rows[row, money.history[0]], rows[row, money.history[1]]
         if not first >= 0.0 or purchases == 0.0:
             out[row, :] = math.nan
             continue
-        x = _known(rows[row, btyd.history[2]])
-        gap = min(_known(rows[row, btyd.history[3]]), first) if x > 0.0 else 0.0
+        x = _known(rows[row, money.history[2]])
+        gap = min(_known(rows[row, money.history[3]]), first) if x > 0.0 else 0.0
         age = max(first - HALF_A_DAY, HALF_A_DAY, gap)
-        alive = _alive(x, gap, age, btyd.pareto)
-        expected = _if_alive(btyd.window_days, x, age, btyd.pareto)
-        price = _price(x, rows[row, btyd.history[4]], btyd.money)
+        alive = _alive(x, gap, age, money.pareto)
+        expected = _if_alive(money.window_days, x, age, money.pareto)
+        price = _price(x, rows[row, money.history[4]], money.price)
         out[row, 0], out[row, 1] = alive * expected, price
-        out[row, 2] = _discounted(x, age, btyd) / max(expected, 1e-300)
-        if btyd.own >= 0:
+        out[row, 2] = _discounted(x, age, money) / max(expected, 1e-300)
+        if money.own >= 0:
             count = max(alive * expected, LEAST_COUNT)
-            rows[row, btyd.own], rows[row, btyd.own + 1] = math.log(count), math.log(max(count * price, 1e-9))
-            rows[row, btyd.own + 2], rows[row, btyd.own + 3] = alive, math.log(max(price, 1e-9))
+            rows[row, money.own], rows[row, money.own + 1] = math.log(count), math.log(max(count * price, 1e-9))
+            rows[row, money.own + 2], rows[row, money.own + 3] = alive, math.log(max(price, 1e-9))
 
 
 @compiled
-def clvs(outlook: FloatArray, trees: FloatArray, blend: Blend, out: FloatArray) -> None:
-    """Discounted expected margin of each contact into `out`, shape (n,); `trees` are the corrections' scores, shape (n, n_models)."""
+def clvs(outlook: FloatArray, trees: FloatArray, money: Money, out: FloatArray) -> None:
+    """Discounted expected margin of each contact into `out`, shape (n,); `trees` are the scores of all tree models, shape (n, n_models)."""
     for row in range(len(out)):
         count, price, stretch = outlook[row, 0], outlook[row, 1], outlook[row, 2]
-        if math.isnan(stretch):
-            out[row] = blend.value_without_purchase
-            continue
-        money = count * price if not len(blend.weights) else _blended(max(max(count, LEAST_COUNT) * price, 1e-9), trees[row], blend)
-        value = blend.margin * money * stretch
-        out[row] = 0.0 if math.isnan(value) else min(max(value, -_MOST), _MOST)
+        if money.kind == NO_CLV:
+            out[row] = math.nan
+        elif money.kind == TREES_ALONE:
+            out[row] = _finite(money.level * math.exp(min(trees[row, money.scores[0]], _LARGEST_OF_ALL)))
+        elif math.isnan(stretch):
+            out[row] = money.value_without_purchase
+        elif not len(money.weights):
+            out[row] = _finite(money.margin * (count * price) * stretch)
+        else:
+            blend = _blended(max(max(count, LEAST_COUNT) * price, 1e-9), trees, row, money.scores, money.weights)
+            out[row] = _finite(money.margin * blend * stretch)
 
 
 @inlined
-def _blended(money: float, trees: FloatArray, blend: Blend) -> float:
+def _finite(value: float) -> float:
+    return 0.0 if math.isnan(value) else min(max(value, -_MOST), _MOST)
+
+
+@inlined
+def _blended(btyd: float, trees: FloatArray, row: int, scores: INT32, weights: FloatArray) -> float:
     """The weighted sum of what BTYD expects, of that corrected twice, and of what the features alone say."""
-    total = blend.weights[0] * money
+    total = weights[0] * btyd
     for member in range(3):
-        if blend.scores[member] >= 0:
-            factor = math.exp(min(trees[blend.scores[member]], _LARGEST_SCORE))
-            total += blend.weights[member + 1] * (factor if member == 2 else money * factor)
+        if scores[member] >= 0:
+            factor = math.exp(min(trees[row, scores[member]], _LARGEST_SCORE))
+            total += weights[member + 1] * (factor if member == 2 else btyd * factor)
     return float(total)
 
 
@@ -97,8 +121,8 @@ def _known(value: float) -> float:
 
 
 @compiled
-def _price(x: float, mean_money: float, money: tuple[float, float, float]) -> float:
-    p, q, v = money
+def _price(x: float, mean_money: float, price: tuple[float, float, float]) -> float:
+    p, q, v = price
     if math.isnan(p):
         return q
     known = x > 0.0 and mean_money > 0.0
@@ -115,14 +139,14 @@ def _if_alive(days: float, x: float, age: float, pareto: tuple[float, float, flo
 
 
 @compiled
-def _discounted(x: float, age: float, btyd: Btyd) -> float:
-    rate, horizon = btyd.annual_discount_rate, btyd.horizon_days
+def _discounted(x: float, age: float, money: Money) -> float:
+    rate, horizon = money.annual_discount_rate, money.horizon_days
     if rate == 0.0:
-        return _if_alive(horizon, x, age, btyd.pareto)
+        return _if_alive(horizon, x, age, money.pareto)
     total, before = 0.0, 0.0
     for step in range(STEPS):
         middle = (2 * step + 1) * horizon / (2 * STEPS)
-        until = _if_alive((step + 1) * horizon / STEPS, x, age, btyd.pareto)
+        until = _if_alive((step + 1) * horizon / STEPS, x, age, money.pareto)
         total += (1.0 + rate) ** (-middle / DAYS_A_YEAR) * (until - before)
         before = until
     return total

@@ -5,19 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from estimators.arrays import TIME_DTYPES, Columns, FloatArray, as_days_before, as_numbers, as_texts
+from estimators.compiling import compiled
 from estimators.encoding import FeatureEncoder
 from estimators.encoding_categories import CategoryEncoding
 
 _MICROSECONDS_A_DAY = 86_400_000_000.0
-_NAT = np.iinfo(np.int64).min
+_MICROSECONDS = np.dtype("datetime64[us]")
+_NAT = float(np.iinfo(np.int64).min)
+
+_Getter: TypeAlias = Callable[[Columns], Sequence[npt.NDArray[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +53,6 @@ class RowReader:
         categories = {(one.name, one.levels): one for encoder in some for one in encoder.categories}
         return cls(tuple(dict.fromkeys([*plain, *numbers])), tuple(times), tuple(categories.values()))
 
-    @property
-    def width(self) -> int:
-        """How many columns are read."""
-        return len(self.numbers) + len(self.times) + len(self.categories)
-
     def columns_of(self, encoder: FeatureEncoder) -> dict[int, int]:
         """Where each column of the encoder's tree matrix stands."""
         categories = {one.name: one for one in encoder.categories}
@@ -59,53 +61,97 @@ class RowReader:
         levels = {(one.name, one.levels): first + place for place, one in enumerate(self.categories)}
         return {j: levels[(name, categories[name].levels)] if name in categories else places[name] for j, name in enumerate(encoder.dtypes)}
 
-    def read(self, columns: Columns, as_of: Any, out: FloatArray) -> None:
-        """The contacts into `out`, shape (n, width or more)."""
-        n, numbers, times = len(out), len(self.numbers), len(self.times)
-        out[:, :numbers] = self._numbers(columns, n)
-        if times:
-            out[:, numbers : numbers + times] = self._days(columns, as_of, n)
+    def read(self, columns: Columns, as_of: Any, out: FloatArray) -> int:
+        """The contacts into `out`, shape (n, width + 1 or more), as `finish` wants them; column `width` is as_of in microseconds.
+
+        Returns
+        -------
+        int
+            How many columns of times hold microseconds since 1970, NaT as the smallest integer; the others are days already.
+        """
+        n, numbers = len(out), len(self.numbers)
+        if numbers:
+            stacked = _stacked(columns, self._get_numbers, n * numbers)
+            if stacked is None or stacked.dtype != np.float64:
+                _put(out, 0, [as_numbers(columns.get(name), n) for name in self.numbers])
+            else:
+                out[:, :numbers] = stacked if n == 1 else stacked.reshape(numbers, n).T
         if self.categories:
-            out[:, numbers + times : self.width] = self._codes(columns, n)
+            out[:, numbers + len(self.times) : self.width] = self._code_of_one(columns) if n == 1 else self._codes(columns, n)
+        return self._read_times(columns, as_of, out)
 
-    def _numbers(self, columns: Columns, n: int) -> FloatArray:
-        stacked = _stacked(columns, self.numbers, n)
-        if stacked is None or stacked.dtype != np.float64:
-            return _one_by_one([lambda name=name: as_numbers(columns.get(name), n) for name in self.numbers], n)  # type: ignore[misc]
-        stacked[np.isinf(stacked)] = np.nan
-        return stacked.reshape(len(self.numbers), n).T
-
-    def _days(self, columns: Columns, as_of: Any, n: int) -> FloatArray:
-        stacked = _stacked(columns, self.times, n)
+    def _read_times(self, columns: Columns, as_of: Any, out: FloatArray) -> int:
+        n, first, times = len(out), len(self.numbers), len(self.times)
+        if not times:
+            return 0
+        stacked = _stacked(columns, self._get_times, n * times)
         if stacked is None or stacked.dtype.kind != "M":
-            return _one_by_one([lambda name=name: as_days_before(columns.get(name), as_of, n) for name in self.times], n)  # type: ignore[misc]
-        moments = stacked.astype("datetime64[us]").view(np.int64).reshape(len(self.times), n)
-        cut = np.asarray(as_of, dtype="datetime64[us]").astype(np.int64)
-        days: FloatArray = (cut.astype(np.float64) - moments.astype(np.float64)) / _MICROSECONDS_A_DAY
-        days[(moments == _NAT) | (cut == _NAT)] = np.nan
-        return days.T
+            _put(out, first, [as_days_before(columns.get(name), as_of, n) for name in self.times])
+            return 0
+        moments = (stacked if stacked.dtype == _MICROSECONDS else stacked.astype(_MICROSECONDS)).view(np.int64)
+        out[:, first : first + times] = moments if n == 1 else moments.reshape(times, n).T
+        out[:, self.width] = np.asarray(as_of, dtype=_MICROSECONDS).astype(np.int64)
+        return times
 
-    def _codes(self, columns: Columns, n: int) -> npt.NDArray[Any] | list[int]:
-        if n == 1:
-            return [_code(category, columns.get(category.name)) for category in self.categories]
+    def _codes(self, columns: Columns, n: int) -> npt.NDArray[np.int64]:
         texts = {name: as_texts(columns.get(name), n) for name in dict.fromkeys(one.name for one in self.categories)}
         return np.stack([category.codes(texts[category.name]) for category in self.categories], axis=1)
 
+    def _code_of_one(self, columns: Columns) -> list[int]:
+        found = []
+        for name, known, other in self._known:
+            column = columns.get(name)
+            value = None if column is None else column.item()
+            text = value if type(value) is str else as_texts(np.array([value], dtype=object), 1)[0] if value is not None else None
+            found.append(known.get(text, other))
+        return found
 
-def _stacked(columns: Columns, names: Sequence[str], n: int) -> npt.NDArray[Any] | None:
+    @cached_property
+    def _known(self) -> list[tuple[str, Mapping[str | None, int], int]]:
+        """Each category's feature, its codes, and the code of what is not among them."""
+        return [(one.name, one.known, len(one.levels)) for one in self.categories]
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns are read."""
+        return len(self.numbers) + len(self.times) + len(self.categories)
+
+    @cached_property
+    def _get_numbers(self) -> _Getter:
+        return _getter(self.numbers)
+
+    @cached_property
+    def _get_times(self) -> _Getter:
+        return _getter(self.times)
+
+
+@compiled
+def finish(rows: FloatArray, numbers: int, times: int, width: int) -> None:
+    """What `RowReader.read` left to do: an infinity is NULL, a moment is days before as_of."""
+    for row in range(len(rows)):
+        for j in range(numbers):
+            if math.isinf(rows[row, j]):
+                rows[row, j] = math.nan
+        if times > 0:
+            cut = rows[row, width]
+            for j in range(numbers, numbers + times):
+                moment = rows[row, j]
+                rows[row, j] = math.nan if moment == _NAT or cut == _NAT else (cut - moment) / _MICROSECONDS_A_DAY
+
+
+def _getter(names: Sequence[str]) -> _Getter:
+    return itemgetter(*names) if len(names) > 1 else lambda columns: tuple(columns[name] for name in names)
+
+
+def _stacked(columns: Columns, get: _Getter, length: int) -> npt.NDArray[Any] | None:
     """The columns one after the other; None where one is absent or they do not go together."""
     try:
-        stacked = np.concatenate([columns[name] for name in names])
+        stacked = np.concatenate(get(columns))
     except (KeyError, TypeError, ValueError):
         return None
-    return stacked if len(stacked) == n * len(names) else None
+    return stacked if len(stacked) == length else None
 
 
-def _one_by_one(columns: Sequence[Callable[[], FloatArray]], n: int) -> FloatArray:
-    return np.stack([column() for column in columns], axis=1) if columns else np.empty((n, 0))
-
-
-def _code(category: CategoryEncoding, column: npt.NDArray[Any] | None) -> int:
-    value = None if column is None else column.item()
-    text = value if type(value) is str else as_texts(np.array([value], dtype=object), 1)[0]
-    return category.code(text)
+def _put(out: FloatArray, first: int, columns: Sequence[FloatArray]) -> None:
+    for place, column in enumerate(columns, start=first):
+        out[:, place] = column

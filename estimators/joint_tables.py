@@ -54,6 +54,7 @@ class Parts:
 
     reader: RowReader
     _columns: list[tuple[int, int, float, float, float]] = field(default_factory=list)
+    _keys: dict[int, str] = field(default_factory=dict)
     _first: dict[str, int] = field(default_factory=dict)
     _bent: dict[int, int] = field(default_factory=dict)
     _linear: dict[int, tuple[int, int, LinearScore | CurvedScore]] = field(default_factory=dict)
@@ -93,7 +94,9 @@ class Parts:
 
     def _block(self, encoder: FeatureEncoder) -> int:
         """The first column of an encoder's linear matrix; equal encoders share theirs."""
-        key = json.dumps(encoder.to_dict())
+        if id(encoder) not in self._keys:
+            self._keys[id(encoder)] = json.dumps(encoder.to_dict())
+        key = self._keys[id(encoder)]
         if key not in self._first:
             self._first[key] = len(self._columns)
             self._columns += _encoded(encoder, self.reader)

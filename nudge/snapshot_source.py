@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from decisioning.compiled_catalog import compile_catalog
+from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.errors import ConfigError, NotFound
 from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from nudge.workspace import Workspace
@@ -67,6 +67,7 @@ class WorkspaceSnapshots:
         self._workspace = workspace
         self._ledger = ledger
         self._models: tuple[Hashable, Models] | None = None
+        self._scorer: tuple[Hashable, Scorer] | None = None
 
     def fingerprint(self) -> Hashable:
         """The catalogue's file, the champions' versions, the contract's file, the price book's id and beginning."""
@@ -96,7 +97,7 @@ class WorkspaceSnapshots:
         book = self._ledger.prices()
         return Snapshot(
             catalog=catalog,
-            scorer=Scorer(models, catalog, self._workspace.feature_as_of),
+            scorer=self._scorer_of(models, catalog),
             online=door,
             dtypes=contract.dtypes,
             contract_hash=contract.hash,
@@ -107,6 +108,17 @@ class WorkspaceSnapshots:
     def models(self, versions: Mapping[str, int]) -> Models:
         """The models of these versions, champions or not."""
         return load_versions(self._workspace, versions)
+
+    def _scorer_of(self, models: Models, catalog: CompiledCatalog) -> Scorer:
+        """Warmed up, so that no decision waits for it; the one there is where neither the models nor the catalogue changed."""
+        key = (id(models), catalog.catalog.fingerprint, self._workspace.feature_as_of)
+        if self._scorer is None or self._scorer[0] != key:
+            scorer = Scorer(models, catalog, self._workspace.feature_as_of)
+            scorer.warm_up()
+            for name, reason in scorer.left_out.items():
+                LOG.warning("the %s model is not compiled and costs milliseconds a decision: %s", name, reason)
+            self._scorer = (key, scorer)
+        return self._scorer[1]
 
     def _champions(self) -> tuple[int | None, ...]:
         return tuple(self._workspace.tracker.champion_version(name) for name in MODEL_KINDS)

@@ -1,4 +1,4 @@
-"""Compile the allocation's passes over everybody once, at installation, so that no first plan waits for it."""
+"""Compile once, at installation, the allocation's passes over everybody and the scoring, so that no first plan or decision waits for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from decisioning.allocation import Limits, Offers, allocate
 from decisioning.allocation.problem import COMPILED
+from estimators.joint import JointScores
 
 _KINDS = 5
 
@@ -23,6 +24,14 @@ def main() -> None:
     limits = Limits(np.array([0.05 * n, 0.01 * n]), np.array([0.0, 10.0]))
     for per_contact in (1, 2):
         allocate(offers, limits, n, per_contact=per_contact)
+    _score()
+
+
+def _score() -> None:
+    """Score a contact and two by no models: the compiled code is the same whatever the models hold."""
+    scores = JointScores.of(None, None, None, [])
+    for contacts in (1, 2):
+        scores({}, np.datetime64("2026-01-01", "us"), contacts)
 
 
 if __name__ == "__main__":

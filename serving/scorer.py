@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from decisioning.candidates import Scores, Situation
-from decisioning.catalog import ColdStart
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
@@ -78,18 +77,19 @@ class Scorer:
 
     def __call__(self, situation: Situation, alive: BoolArray) -> Scores:
         """The scores of the candidates that are `alive`; NaN elsewhere and where nothing is known."""
-        rows = np.flatnonzero(alive.any(axis=1))
-        everyone = len(rows) == len(alive)
-        columns = situation.columns if everyone else {name: column[rows] for name, column in situation.columns.items()}
+        wanted = alive.any(axis=1)
+        everyone = bool(wanted.all())
         as_of = situation.now if self.feature_as_of is None else self.feature_as_of
-        said = self.answers(columns, as_of, len(rows))
-        if not everyone:
-            said = Answers(
-                *(_spread(part, rows, len(alive)) for part in (said.propensity, said.opt_out_risk, said.uplift, said.value, said.clv))
-            )
+        if everyone:
+            said = self.answers(situation.columns, as_of, len(alive))
+        else:
+            rows = np.flatnonzero(wanted)
+            few = self.answers({name: column[rows] for name, column in situation.columns.items()}, as_of, len(rows))
+            parts = (few.propensity, few.opt_out_risk, few.uplift, few.value, few.clv)
+            said = Answers(*(_spread(part, rows, len(alive)) for part in parts))
         propensity, uplift, risk = (np.where(alive, part, np.nan) for part in (said.propensity, said.uplift, said.opt_out_risk))
         self._stand_in(propensity, uplift, alive)
-        known = (propensity, uplift, self._value(situation, said, rows), risk, said.clv, self._base_rate, self._traffic, self._evidence)
+        known = (propensity, uplift, self._value(situation, said), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
 
     def answers(self, columns: Columns, as_of: np.datetime64, n: int) -> Answers:
@@ -151,13 +151,19 @@ class Scorer:
 
         return error
 
-    def _value(self, situation: Situation, said: Answers, rows: IntArray) -> FloatArray:
+    def _value(self, situation: Situation, said: Answers) -> FloatArray:
         value = self.catalog.stated_values.on(situation.rows)
-        if self._valued and self.models.propensity is not None and len(rows):
-            observed = [compiled for compiled in self.catalog.actions if compiled.value == OBSERVED]
-            for place, compiled in enumerate(observed):
-                value[np.ix_(rows, np.array(compiled.columns))] = said.value[rows][:, [place]]
+        columns, places = self._observed
+        if len(columns):
+            value[:, columns] = said.value[:, places]
         return value
+
+    @cached_property
+    def _observed(self) -> tuple[IntArray, IntArray]:
+        """The columns of the treatments whose responses bring what was observed, and the place of each one's action in `_valued`."""
+        places = {action_id: place for place, action_id in enumerate(self._valued)}
+        found = [(column, places[action.id]) for column, (action, _) in enumerate(self.catalog.treatments) if action.id in places]
+        return np.array([column for column, _ in found], dtype=np.int64), np.array([place for _, place in found], dtype=np.int64)
 
     @cached_property
     def _traffic(self) -> tuple[str, ...]:
@@ -188,23 +194,26 @@ class Scorer:
         return evidence
 
     @cached_property
-    def _special(self) -> tuple[tuple[int, ColdStart | None], ...]:
-        """The treatments that no model of uplift scores: their columns, with their prior where that stands in."""
+    def _special(self) -> tuple[IntArray, FloatArray, FloatArray, BoolArray]:
+        """The treatments that no model of uplift scores: their columns, prior propensities and uplifts, and where there is a prior."""
         uplift_known = self.models.uplift is not None and bool(self.models.uplift.heads)
-        return tuple(
-            (column, action.cold_start if traffic == COLD_START else None)
-            for column, ((action, _), traffic) in enumerate(zip(self.catalog.treatments, self._traffic, strict=True))
-            if (traffic == COLD_START and action.cold_start is not None) or (traffic == PROPENSITY and uplift_known)
-        )
+        columns: list[int] = []
+        priors: list[tuple[float, float, bool]] = []
+        for column, ((action, _), traffic) in enumerate(zip(self.catalog.treatments, self._traffic, strict=True)):
+            prior = action.cold_start if traffic == COLD_START else None
+            if prior is not None or (traffic == PROPENSITY and uplift_known):
+                columns.append(column)
+                priors.append((np.nan, np.nan, False) if prior is None else (prior.propensity, prior.uplift, True))
+        propensity, uplift, has_prior = np.array(priors, dtype=np.float64).reshape(len(priors), 3).T
+        return np.array(columns, dtype=np.int64), propensity, uplift, has_prior.astype(np.bool_)
 
     def _stand_in(self, propensity: FloatArray, uplift: FloatArray, alive: BoolArray) -> None:
         """Fill in the cold-start priors; where others have an uplift, an action without one is not compared by its response."""
-        for column, prior in self._special:
-            if prior is None:
-                propensity[:, column] = np.nan
-            else:
-                on = alive[:, column]
-                propensity[on, column], uplift[on, column] = prior.propensity, prior.uplift
+        columns, prior_propensity, prior_uplift, has_prior = self._special
+        if len(columns):
+            on = alive[:, columns] & has_prior
+            propensity[:, columns] = np.where(on, prior_propensity, np.where(has_prior, propensity[:, columns], np.nan))
+            uplift[:, columns] = np.where(on, prior_uplift, uplift[:, columns])
 
     @cached_property
     def _base_rate(self) -> FloatArray:
