@@ -38,13 +38,13 @@ def parse_period(text: str | None, newest: datetime | None) -> Span:
     try:
         return _parsed(text.strip(), newest)
     except (ValueError, OverflowError):
-        raise RequestError("is not a period", field="--period", got=f"'{text}'", allowed=ALLOWED) from None
+        raise RequestError("is not a period", field="period", got=f"'{text}'", allowed=ALLOWED) from None
 
 
 def _parsed(text: str, newest: datetime | None) -> Span:
     if days := re.fullmatch(r"([1-9]\d{0,4})d", text):
         if newest is None:
-            raise RequestError("counts back from the newest row, and nothing here has a time", field="--period", got=f"'{text}'")
+            raise RequestError("counts back from the newest row, and nothing here has a time", field="period", got=f"'{text}'")
         end = newest + timedelta(microseconds=1)
         return Span(end - timedelta(days=int(days[1])), end)
     if ".." in text:

@@ -50,11 +50,13 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
 def build_app() -> Any:
     """The application of one worker process, for the workspace that `serve` named."""
     from nudge.models_desk import WorkspaceModels
+    from nudge.report_desk import WorkspaceReports
     from serving.app import create_app
 
     workspace = Workspace.open(Path(os.environ[_WORKSPACE_VARIABLE]))
     service = workspace.open_service(watch=True)
     service.models = WorkspaceModels(workspace)
+    service.reports = WorkspaceReports(workspace)
     return create_app(service)
 
 

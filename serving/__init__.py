@@ -12,6 +12,8 @@
 `routes_people.py`       the routes about one person: consents, erasure, export, joined visitors
 `routes_models.py`       the routes about registered models
 `models_desk.py`         what they need to know of them; `schemas_models.py`: their JSON
+`routes_reports.py`      the routes of the measured reports
+`report_desk.py`         what they need to know of them; `schemas_reports.py`: their JSON
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person

@@ -11,7 +11,6 @@ LATER: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/plans"),
     ("GET", "/v1/plans/{plan_id}"),
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
-    *(("GET", f"/v1/reports/{name}") for name in ("roi", "channels", "goals", "models")),
     ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
     ("GET", "/metrics"),
 )

@@ -20,6 +20,7 @@ from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
 from serving.price_books import prices_view
 from serving.replay import replay, replay_plan
+from serving.report_desk import NoReports, ReportDesk
 from serving.reports import Sample, funnel_report
 from serving.schemas import SuppressionIn
 from serving.scorer import Models
@@ -61,6 +62,7 @@ class Service:
         self._plans = plans
         self._deciding = Deciding(snapshots, ledger, clock)
         self.models: ModelDesk = NoModels()
+        self.reports: ReportDesk = NoReports()
         self.people = People(ledger, snapshots, clock, stores)
 
     # deciding ----------------------------------------------------------------------------------------------------

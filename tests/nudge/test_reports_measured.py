@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from decisioning.errors import RequestError, Unavailable
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
 from nudge.facts import Facts, Span, open_facts
@@ -21,6 +22,7 @@ from nudge.goals_file import parse_goals
 from nudge.ingesting import ingest_workspace
 from nudge.report_channels import measured_channels
 from nudge.report_data import data_report
+from nudge.report_desk import WorkspaceReports
 from nudge.report_goals import goals_report
 from nudge.report_page import report_page
 from nudge.report_roi import roi_report
@@ -298,3 +300,36 @@ def test_a_workspace_with_contacts_alone_has_every_report(tmp_path: Path) -> Non
         for document in (roi_report(facts, Span()), measured_channels(facts, Span()), goals_report(facts, ()), data_report(made, facts)):
             assert sections(document)
             report_page(document)
+
+
+def test_the_api_makes_the_same_report_one_at_a_time(tmp_path: Path) -> None:
+    made = workspace(tmp_path / "shop", HAND)
+    desk = WorkspaceReports(made)
+    with open_facts(made) as facts:
+        assert desk.report("roi", period=None, drop=False) == roi_report(facts, Span())
+    assert desk._reporting.acquire(blocking=False)
+    with pytest.raises(Unavailable, match="another report"):
+        desk.report("roi", period=None, drop=False)
+    desk._reporting.release()
+    with pytest.raises(RequestError, match="period"):
+        desk.report("roi", period="someday", drop=False)
+    assert desk.report("goals", period=None, drop=False)["goals"] == []
+
+
+def test_the_channel_that_earns_nothing_is_the_one_to_drop(tmp_path: Path) -> None:
+    prior = {"propensity": 0.2, "uplift": 0.1}
+    both = [{"id": "loan_email", "channel": "email"}, {"id": "loan_web", "channel": "web"}]
+    catalog = {
+        **CATALOG,
+        "actions": [{"id": "loan", "goal": "sale", "value": 80, "cold_start": prior, "treatments": both}],
+        "controls": None,
+    }
+    catalog["constraints"] = [{"id": "few", "channel": "web", "measure": "contacts", "max": 2}]
+    desk = WorkspaceReports(workspace(tmp_path / "shop", {"contacts": HAND["contacts"]}, catalog))
+    drop = desk.report("channels", period=None, drop=True)["drop"]
+    web, email = drop["drops"]
+    # Web, free, reaches two of four at 8.00 each, e-mail the others at 7.50. Without web all four get an e-mail; without it two nothing.
+    assert (web["channel"], email["channel"]) == ("web", "email")
+    assert drop["whole"] == {"profit": pytest.approx(31.0), "cost": 1.0, "contacts": 4}
+    assert (web["loss"], web["earned_elsewhere"]) == (pytest.approx(1.0), pytest.approx(15.0))
+    assert (email["loss"], email["earned_elsewhere"]) == (pytest.approx(15.0), pytest.approx(0.0))

@@ -65,6 +65,13 @@ class FakeModels:
         return {"promoted": True, "reason": f"rolled back from version 2: {why}", "model": f"bank-{name}", "version": 1, "previous": 2}
 
 
+class FakeReports:
+    """Says what it was asked for."""
+
+    def report(self, name: str, *, period: str | None, drop: bool) -> dict[str, Any]:
+        return {"report": name, "period": {"begin": period, "end": None}, "drop": {} if drop else None}
+
+
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
 
@@ -76,6 +83,7 @@ class FakeService:
         self.ready = {"ledger": {"ok": True, "detail": "answers"}, "features": {"ok": True, "detail": "answers"}}
         self.closed = False
         self.models = FakeModels()
+        self.reports = FakeReports()
         self.people = FakePeople()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:

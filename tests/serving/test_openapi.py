@@ -22,7 +22,8 @@ def test_every_route_that_works_is_in_it_and_no_other(document: dict[str, Any]) 
         ("GET", "/v1/contacts/{contact_id}"), ("PUT", "/v1/contacts/{contact_id}/suppressions"), ("GET", "/v1/prices"),
         ("POST", "/v1/decisions/{decision_id}:replay"), ("GET", "/health/live"), ("GET", "/health/ready"),
         ("GET", "/v1/models"), ("POST", "/v1/models/{name}:promote"), ("POST", "/v1/models/{name}:rollback"),
-        ("GET", "/v1/reports/funnel"), ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"), ("POST", "/v1/identities"),
+        *(("GET", f"/v1/reports/{name}") for name in ("funnel", "roi", "channels", "goals", "models", "data")),
+        ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"), ("POST", "/v1/identities"),
         ("DELETE", "/v1/contacts/{contact_id}"), ("GET", "/v1/contacts/{contact_id}/export"),
     }  # fmt: skip
 
