@@ -7,28 +7,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.special import expit
 
 from estimators.arrays import BoolArray, FloatArray, IntArray
 from estimators.effect_rows import LoggedActions
-from estimators.effect_system import SingleArray
-from estimators.effects import Coefficients, EffectModel, fit_effects
-from estimators.encoding import Encoded
-from estimators.linear import fit_ridge
+from estimators.effects import EffectModel, fit_effects_in_blocks
+from estimators.encoding import Rows
+from estimators.expectations import Expectations, WeightedRows
 from estimators.nuisance import FEWEST_EVENTS, Arm, balanced_weights, pseudo_outcomes, with_trees
+from estimators.pair_learners import MEMBERS, Pair, Weighed, cross_fitted, held_out
 from estimators.parallel import fit_each
-from estimators.scores import Score
 from estimators.served_effects import channel_contrast, effect_spread
 from estimators.shrinkage import shrink_to_pool
-from estimators.stacking import Stack, fit_stack
-from estimators.trees import REGULARISED, BinnedRows, TreeSettings, effect_settings, tree_score
+from estimators.stacking import Stack
+from estimators.trees import EFFECT_BINS, MAX_BIN, REGULARISED, BinnedRows, TreeSettings
 from estimators.uplift_head import EFFECTS, UpliftHead, UpliftMember
 
 MAX_WEIGHT_RATIO = 20.0
 """No row weighs more than so many times its arm's mean."""
 
-RIDGE, TREES = "ridge", "trees"
-MEMBERS = (EFFECTS, RIDGE, TREES)
+HELD_SHARE = 0.1
+"""Members are weighed on no fewer rows than this share of `most_rows`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class UpliftSettings:
     n_jobs : int
         Threads of one LightGBM.
     random_state : int
+    most_rows : int
+        More rows (of a pair, or in all) only refine what so many have chosen: see `fit_action_uplifts`.
     """
 
     categorical: tuple[int, ...] = ()
@@ -53,6 +53,7 @@ class UpliftSettings:
     workers: int = 1
     n_jobs: int = 1
     random_state: int = 0
+    most_rows: int = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,8 @@ class ActionUplift:
     pseudo_outcome, weight : arrays, shape (p,)
         psi, and the balancing weights.
     tau, exposed_mean : arrays, shape (n,)
-        The uplift, and the expectation with the contact, by models that have not seen the row; NaN on rows that are neither of the pair
-        nor judged.
+        The uplift, and the expectation with the contact, by models that have not seen the row; tau is NaN on rows that are neither of the
+        pair nor judged, and with many rows on all but those that are judged.
     modelled_effect : float
         The average effect as the effect model has it.
     by_channel : mapping of int to float
@@ -104,7 +105,7 @@ class ActionUplifts:
 
 
 def fit_action_uplifts(
-    rows: Encoded,
+    rows: Rows,
     logged: LoggedActions,
     assignment_weight: FloatArray,
     folds: IntArray,
@@ -117,11 +118,13 @@ def fit_action_uplifts(
     2. Doubly robust pseudo-outcomes of each pair {action, no_action}. They need only the logged probability of what was chosen: weighting
        each row by its inverse makes both arms the whole population. Unbiased if either the nuisances or the probabilities are right.
     3. A stack of the effect model, ridge and LightGBM on the pseudo-outcomes, with the average effect in the library.
+       With more than `settings.most_rows` rows of a pair, learners see all but some of them, which weigh them, and are fitted once; the
+       effect model's expectations alone are the nuisances, and the average effect is that of all rows.
     4. The average effects are shrunk: towards what the effect model says of them and towards none, as far as their errors explain it.
 
     Parameters
     ----------
-    rows : Encoded
+    rows : Encoded or EncodedLater
         n rows.
     logged : LoggedActions
     assignment_weight : array, shape (n,)
@@ -132,141 +135,109 @@ def fit_action_uplifts(
     judged : array of bool, shape (n,), optional
         Rows on which all actions will be compared; default all.
     """
-    effects = fit_effects(rows.linear, logged, folds, workers=settings.workers)
-    binned = BinnedRows(rows.trees, categorical=settings.categorical, n_jobs=settings.n_jobs, random_state=settings.random_state)
-    compared = np.ones(len(folds), dtype=np.bool_) if judged is None else judged
-    work = _Work(rows, logged, assignment_weight, folds, settings, effects, binned, effects.curves.design(rows.linear), compared)
+    pairs = _pairs(logged, assignment_weight)
+    many = any(len(pair.at) > settings.most_rows for pair in pairs.values())
+    effects = fit_effects_in_blocks(rows, logged, folds, most_rows=settings.most_rows // 2, workers=settings.workers)
+    expected = Expectations.of(effects, rows, logged, folds, pairs)
+    bins = EFFECT_BINS if many else MAX_BIN
+    binned = BinnedRows(
+        rows.trees, categorical=settings.categorical, n_jobs=settings.n_jobs, random_state=settings.random_state, max_bin=bins
+    )
+    work = _Work(rows, logged, pairs, folds, settings, effects, expected, binned, judged)
     goals: dict[int, Callable[[], FloatArray]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
     unexposed = np.stack(list(fit_each(goals, workers=settings.workers).values()), axis=1)
-    wanted = [k for k in range(len(logged.places)) if logged.contacted(k).any() and logged.controls(k).any()]
-    wanted.sort(key=lambda k: -int(logged.contacted(k).sum()))  # the largest first: the others fit beside it
+    wanted = sorted(pairs, key=lambda k: -int(logged.contacted(k).sum()))  # the largest first: the others fit beside it
     jobs: dict[int, Callable[[], ActionUplift]] = {k: partial(work.action, k, unexposed[:, logged.goal_of[k]]) for k in wanted}
     found = fit_each(jobs, workers=settings.workers)
     return ActionUplifts(_pooled({k: found[k] for k in sorted(found)}), unexposed, effects)
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """The rows of an action and of no_action: where they are among all, their pseudo-outcomes and weights."""
-
-    at: IntArray
-    psi: FloatArray
-    weight: FloatArray
-    rows: Encoded
+def _pairs(logged: LoggedActions, assignment_weight: FloatArray) -> dict[int, WeightedRows]:
+    """Of every action with rows of both arms."""
+    found = {}
+    for k in range(len(logged.places)):
+        contacted, controls = logged.contacted(k), logged.controls(k)
+        if contacted.any() and controls.any():
+            at = np.flatnonzero(contacted | controls)
+            found[k] = WeightedRows(at, balanced_weights(contacted[at], assignment_weight[at], MAX_WEIGHT_RATIO))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    rows: Encoded
+    rows: Rows
     logged: LoggedActions
-    assignment_weight: FloatArray
+    pairs: Mapping[int, WeightedRows]
     folds: IntArray
     settings: UpliftSettings
     effects: EffectModel
+    expected: Expectations
     binned: BinnedRows
-    design: SingleArray
-    judged: BoolArray
+    judged: BoolArray | None
 
     def unexposed(self, goal: int) -> FloatArray:
         """The expectation without contact of every row, out of fold: the mean of the effect model's baseline and LightGBM."""
-        logged = self.logged
+        logged, modelled = self.logged, self.expected.unexposed[:, goal]
         actions = np.flatnonzero(logged.goal_of == goal)
         arm = np.any([logged.controls(k) for k in actions.tolist()], axis=0)
-        pairs = np.any([logged.contacted(k) for k in actions.tolist()], axis=0) | arm
-        baseline = self._out_of_fold(lambda at: self.effects.unexposed(goal, at))
-        return self._with_trees(baseline, arm, logged.labels[:, goal], pairs | self.judged)
+        needed = self._needed(np.any([logged.contacted(k) for k in actions.tolist()], axis=0) | arm)
+        return self._with_trees(modelled, arm, logged.labels[:, goal], needed)
 
     def action(self, action: int, unexposed: FloatArray) -> ActionUplift:
         """Nuisances, pseudo-outcomes, members, stack and head of one action."""
         logged, goal = self.logged, int(self.logged.goal_of[action])
-        y, contacted = logged.labels[:, goal], logged.contacted(action)
-        at = np.flatnonzero(contacted | logged.controls(action))
-        needed = self.judged.copy()
-        needed[at] = True
-        modelled = self._modelled_exposed(action)
+        contacted, at, weight = logged.contacted(action), self.pairs[action].at, self.pairs[action].weight
+        y, modelled, by_channel = logged.labels[:, goal], self.expected.exposed[action], self.expected.by_channel[action]
+        of_pair = np.zeros(len(y), dtype=np.bool_)
+        of_pair[at] = True
+        needed = self._needed(of_pair)
         exposed_mean = self._with_trees(modelled, contacted, y, needed)
-        weight = balanced_weights(contacted[at], self.assignment_weight[at], MAX_WEIGHT_RATIO)
         psi = pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at])
-        pair = _Pair(at, psi, weight, self.rows.take(at))
-        members = np.full((len(y), len(MEMBERS)), np.nan)
-        members[needed] = 0.0
-        members[:, 0] = modelled - self._out_of_fold(lambda c: self.effects.unexposed(goal, c))
+        pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
+        differing = modelled - self.expected.unexposed[:, goal]
         if _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS:
-            stack = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1)
+            few = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1)
+            weighed = cross_fitted(pair, differing, self.folds, needed, few)
+        elif len(at) > self.settings.most_rows:
+            weighed = held_out(pair, differing, self._held(at))
         else:
-            self._learn(members, pair, needed)
-            stack = fit_stack(psi, members[at], weight)
-        tau = stack.average + (members - weight @ members[at] / weight.sum()) @ stack.weights
-        by_channel = self._average_by_channel(action, pair)
-        shares = logged.channel_shares(action)
-        modelled_effect = sum(share * by_channel[channel] for channel, share in shares.items())
+            weighed = cross_fitted(pair, differing, self.folds, needed, None)
+        modelled_effect = sum(share * by_channel[channel] for channel, share in logged.channel_shares(action).items())
         return ActionUplift(
-            head=self._head(action, stack, modelled_effect, _deviation(tau[at], weight), pair),
-            stack=stack,
+            head=self._head(action, weighed, modelled_effect, pair),
+            stack=weighed.stack,
             pair=at,
             pseudo_outcome=psi,
             weight=weight,
-            tau=tau,
+            tau=weighed.tau,
             exposed_mean=exposed_mean,
             modelled_effect=modelled_effect,
-            by_channel={channel: effect - modelled_effect + stack.average for channel, effect in by_channel.items()},
+            by_channel={channel: effect - modelled_effect + weighed.stack.average for channel, effect in by_channel.items()},
         )
 
-    def _average_by_channel(self, action: int, pair: _Pair) -> dict[int, float]:
-        """What the effect model says an action changes on each of its channels, on average over the pair."""
-        channels = list(self.logged.channel_shares(action))
-        goal = int(self.logged.goal_of[action])
-        coef = [self.effects.unexposed(goal), *(self.effects.exposed(action, channel) for channel in channels)]
-        expected = expit((self.design[pair.at] @ np.column_stack(coef).astype(np.float32)).astype(np.float64))
-        means = pair.weight @ expected / pair.weight.sum()
-        return {channel: float(mean - means[0]) for channel, mean in zip(channels, means[1:], strict=True)}
+    def _needed(self, own: BoolArray) -> BoolArray:
+        """Rows whose expectation is asked for."""
+        return np.ones(len(own), dtype=np.bool_) if self.judged is None else own | self.judged
 
-    def _modelled_exposed(self, action: int) -> FloatArray:
-        """The effect model's expectation with the contact, over the log's mix of channels, out of fold."""
-        shares = self.logged.channel_shares(action)
-        found = self._out_of_fold(lambda at: np.column_stack([self.effects.exposed(action, channel, at) for channel in shares]))
-        return np.asarray(found @ np.array(list(shares.values())))
-
-    def _out_of_fold(self, coefficients: Callable[[Coefficients], FloatArray]) -> FloatArray:
-        """The expectations of one or more sets of log odds, shape (n,) or (n, sets)."""
-        parts = []
-        for fold, at in enumerate(self.effects.without_fold):
-            log_odds = self.design[self.folds == fold] @ coefficients(at).astype(np.float32)
-            parts.append((self.folds == fold, expit(log_odds.astype(np.float64))))
-        out = np.empty((len(self.folds), *parts[0][1].shape[1:]))
-        for rows, expected in parts:
-            out[rows] = expected
-        return out
+    def _held(self, at: IntArray) -> BoolArray:
+        """Rows to weigh the members on: those that are judged, else, or where these are too few, a fold."""
+        few = self.judged is None or self.judged[at].all() or self.judged[at].sum() < HELD_SHARE * self.settings.most_rows
+        return self.folds == 0 if few or self.judged is None else self.judged
 
     def _with_trees(self, modelled: FloatArray, arm: BoolArray, y: FloatArray, needed: BoolArray) -> FloatArray:
-        return with_trees(self.binned, self.settings.trees, Arm(np.flatnonzero(arm), y, modelled), self.folds, needed)
+        rows = np.flatnonzero(arm)
+        if len(rows) > self.settings.most_rows // 2:
+            return modelled  # so many rows average the noise away that trees would take from it
+        return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled), self.folds, needed)
 
-    def _learn(self, members: FloatArray, pair: _Pair, needed: BoolArray) -> None:
-        """Fill in the out-of-fold uplifts of the learners that read the pseudo-outcomes."""
-        for fold in range(int(self.folds.max()) + 1):
-            train, test = np.flatnonzero(self.folds[pair.at] != fold), np.flatnonzero((self.folds == fold) & needed)
-            if not len(train) or not len(test):
-                continue  # a handful of contacts leaves folds empty: there the learners say nothing
-            rows = self.rows.take(test)
-            for name in (RIDGE, TREES):
-                members[test, MEMBERS.index(name)] = self._fit(name, pair, train).of(rows)
-
-    def _fit(self, name: str, pair: _Pair, train: IntArray) -> Score:
-        if name == RIDGE:
-            return fit_ridge(pair.rows.linear[train], pair.psi[train], sample_weight=pair.weight[train])
-        target, heft = np.zeros(len(self.folds)), np.zeros(len(self.folds))
-        target[pair.at], heft[pair.at] = pair.psi, pair.weight
-        settings = effect_settings(self.settings.trees, len(train))
-        return tree_score(self.binned.fit(settings, "regression", pair.at[train], target, heft))
-
-    def _head(self, action: int, stack: Stack, modelled_effect: float, differences: float, pair: _Pair) -> UpliftHead:
-        contrast, members = channel_contrast(self.effects, self.logged, action), []
+    def _head(self, action: int, weighed: Weighed, modelled_effect: float, pair: Pair) -> UpliftHead:
+        contrast, members, stack = channel_contrast(self.effects, self.logged, action), [], weighed.stack
         for name, portion in zip(MEMBERS, stack.weights.tolist(), strict=True):
             if portion > 0 and name == EFFECTS:
                 members.append(UpliftMember(name, portion, modelled_effect, contrast))
             elif portion > 0:
-                score = self._fit(name, pair, np.arange(len(pair.at)))
-                members.append(UpliftMember(name, portion, float(pair.weight @ score.of(pair.rows) / pair.weight.sum()), score))
+                score, mean = weighed.fitted[name] if name in weighed.fitted else pair.fitted(name)
+                members.append(UpliftMember(name, portion, mean, score))
         return UpliftHead(
             average_effect=stack.average,
             standard_error=stack.standard_error,
@@ -274,13 +245,8 @@ class _Work:
             evidence=int(self.logged.contacted(action).sum()),
             contrast=contrast,
             spread=effect_spread(self.effects, self.logged, action),
-            differences=differences,
+            differences=weighed.differences,
         )
-
-
-def _deviation(values: FloatArray, weight: FloatArray) -> float:
-    share = weight / weight.sum()
-    return float(np.sqrt(share @ (values - share @ values) ** 2))
 
 
 def _few(y: FloatArray, exposed: BoolArray, weight: FloatArray, *, alone: bool) -> Stack:

@@ -19,7 +19,7 @@ Models", 2006 (the levels). Beirami et al., "On Optimal Generalization in Parame
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -270,18 +270,14 @@ class _Work:
 
     def moments_by_fold(self, rows: Rows, folds: IntArray, at: Coefficients) -> list[list[CellMoments]]:
         """The moments of every cell in each fold, from one pass over the rows."""
-        logged, coef = self.logged, [self._log_odds(cell, at) for cell in self.cells]
+        coef = [self._log_odds(cell, at) for cell in self.cells]
         found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
         for block in blocks_of(len(rows)):
             design = self.curves.design(rows.take(block).linear)
-            labels, weight, fold_of = logged.labels[block], logged.weight[block], folds[block]
             for k, cell in enumerate(self.cells):
-                low, high = np.searchsorted(cell.rows, (block.start, block.stop))
-                inside = cell.rows[low:high] - block.start
-                for fold, of_fold in enumerate(found):
-                    mine = inside[fold_of[inside] == fold]
-                    if len(mine):
-                        of_fold[k] = of_fold[k].plus(moments_of(design, mine, labels[:, cell.goal], weight, coef[k]))
+                for fold, mine in _by_fold(cell.rows, block, folds):
+                    labels, weight = self.logged.labels[block, cell.goal], self.logged.weight[block]
+                    found[fold][k] = found[fold][k].plus(moments_of(design, mine, labels, weight, coef[k]))
         return [
             [CellMoments(cell.goal, self._blocks(cell, at), one) for cell, one in zip(self.cells, of_fold, strict=True)]
             for of_fold in found
@@ -315,6 +311,14 @@ class _Work:
     def _of(self, cell: Cell, at: Coefficients) -> Moments:
         labels = self.logged.labels[:, cell.goal]
         return moments_of(self.design, cell.rows, labels, self.logged.weight, self._log_odds(cell, at))
+
+
+def _by_fold(rows: IntArray, block: slice, folds: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """The rows (in order) that lie in a block, counted from its start, apart for each fold."""
+    low, high = np.searchsorted(rows, (block.start, block.stop))
+    inside = rows[low:high]
+    for fold in np.unique(folds[inside]).tolist():
+        yield fold, inside[folds[inside] == fold] - block.start
 
 
 def _effect(blocks: Mapping[int, float], phi: FloatArray) -> FloatArray:

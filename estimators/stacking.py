@@ -5,7 +5,7 @@ The library's constant takes what the others do not earn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -47,6 +47,17 @@ class Stack:
         centred = members - sample_weight @ members / sample_weight.sum()
         return np.asarray(self.average + centred @ self.weights)
 
+    def around(self, average: float, standard_error: float) -> Stack:
+        """The same weights around an average that more rows tell."""
+        return replace(self, average=average, standard_error=standard_error)
+
+
+def weighted_average(pseudo_outcome: FloatArray, sample_weight: FloatArray) -> tuple[float, float]:
+    """The weighted mean of the pseudo-outcomes and its standard error."""
+    share = sample_weight / sample_weight.sum()
+    average = float(share @ pseudo_outcome)
+    return average, float(np.sqrt((share**2) @ (pseudo_outcome - average) ** 2))
+
 
 def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: FloatArray) -> Stack:
     """Weights between what is believed beforehand, all on the first member, and those that fit the pseudo-outcomes best.
@@ -70,9 +81,8 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     Estimator and its Generalizations", 1975 (the step).
     """
     share = sample_weight / sample_weight.sum()
-    average = float(share @ pseudo_outcome)
+    average, standard_error = weighted_average(pseudo_outcome, sample_weight)
     residual = pseudo_outcome - average
-    standard_error = float(np.sqrt((share**2) @ residual**2))
     centred = members - share @ members
     trusted = np.eye(members.shape[1])[0]
     free = _simplex_least_squares(centred, residual, share)

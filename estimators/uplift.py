@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from estimators.action_uplifts import MEMBERS, ActionUplift, UpliftSettings, fit_action_uplifts
+from estimators.action_uplifts import ActionUplift, UpliftSettings, fit_action_uplifts
 from estimators.arrays import BoolArray, FloatArray, IntArray
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
-from estimators.encoding import Encoded
+from estimators.encoding import Encoded, EncodedLater, Rows, blocks_of
+from estimators.encoding_numbers import NumberEncoding
+from estimators.pair_learners import MEMBERS
 from estimators.propensity import check_labels
 from estimators.trees import REGULARISED, TreeSettings
+
+HELD_ROWS = 100_000
+"""With many rows the learners are weighed on about so many."""
+
+SCALED_ROWS = 100_000
 
 
 class DoublyRobustUplift(BaseEstimator):
@@ -31,6 +40,8 @@ class DoublyRobustUplift(BaseEstimator):
     n_jobs : int
         Threads of LightGBM.
     random_state : int
+    most_rows : int
+        More rows than so many only refine what these have chosen.
 
     Attributes
     ----------
@@ -43,7 +54,10 @@ class DoublyRobustUplift(BaseEstimator):
     evidence_ : float
         The t-statistic of the difference between contacts.
     pseudo_outcomes_, weights_, oof_tau_ : arrays, shape (n,)
-        psi; the balancing weights; the uplift by models that have not seen the row.
+        psi; the balancing weights; the uplift by models that have not seen the row (NaN where there is none: with more than `most_rows`
+        rows, on all but about `HELD_ROWS`).
+    numbers_ : NumberEncoding or None
+        Of the columns of `X_trees` but categories, where there was no `X_linear`.
 
     References
     ----------
@@ -57,17 +71,19 @@ class DoublyRobustUplift(BaseEstimator):
         cv: int = 4,
         n_jobs: int = 1,
         random_state: int = 0,
+        most_rows: int = 200_000,
     ) -> None:
         self.categorical = categorical
         self.settings = settings
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.most_rows = most_rows
 
     def fit(
         self,
         X_trees: FloatArray,
-        X_linear: FloatArray,
+        X_linear: FloatArray | None,
         y: FloatArray,
         w: FloatArray,
         *,
@@ -78,7 +94,8 @@ class DoublyRobustUplift(BaseEstimator):
         Parameters
         ----------
         X_trees : array, shape (n, d)
-        X_linear : array, shape (n, m)
+        X_linear : array, shape (n, m), or None
+            Standardised columns; None standardises those of `X_trees` where they are read, which needs no second matrix.
         y : array, shape (n,)
             1 where the goal happened, else 0.
         w : array, shape (n,)
@@ -95,19 +112,42 @@ class DoublyRobustUplift(BaseEstimator):
         exposed = check_labels(w, len(y)) == 1.0
         weight = check_weights(assignment_weight, exposed)
         folds = _stratified_folds(2 * exposed + y, self.cv, self.random_state)
-        settings = UpliftSettings(self.categorical, self.settings, 1, self.n_jobs, self.random_state)
-        fitted = fit_action_uplifts(Encoded(X_trees, X_linear), _one_action(y, exposed), weight, folds, settings)
+        settings = UpliftSettings(self.categorical, self.settings, 1, self.n_jobs, self.random_state, self.most_rows)
+        self.numbers_ = self._numbers(X_trees) if X_linear is None else None
+        judged = None
+        if len(y) > self.most_rows:
+            judged = np.random.default_rng([self.random_state, 1]).random(len(y)) < min(0.5, HELD_ROWS / len(y))
+        fitted = fit_action_uplifts(self._rows(X_trees, X_linear), _one_action(y, exposed), weight, folds, settings, judged)
         return self._keep(fitted.by_action[0])
 
-    def predict(self, X_trees: FloatArray, X_linear: FloatArray) -> FloatArray:
+    def predict(self, X_trees: FloatArray, X_linear: FloatArray | None = None) -> FloatArray:
         """The uplift of each row, shape (n,)."""
         check_is_fitted(self, "head_")
-        return self.head_.effect(Encoded(X_trees, X_linear))
+        return self._in_blocks(self.head_.effect, self._rows(X_trees, X_linear))
 
-    def standard_errors(self, X_trees: FloatArray, X_linear: FloatArray) -> FloatArray:
+    def standard_errors(self, X_trees: FloatArray, X_linear: FloatArray | None = None) -> FloatArray:
         """The standard error of each row's uplift, shape (n,)."""
         check_is_fitted(self, "head_")
-        return self.head_.standard_errors(Encoded(X_trees, X_linear))
+        return self._in_blocks(self.head_.standard_errors, self._rows(X_trees, X_linear))
+
+    def _numbers(self, matrix: FloatArray) -> NumberEncoding:
+        numbers = np.setdiff1d(np.arange(matrix.shape[1]), self.categorical)
+        some = matrix[:: max(1, len(matrix) // SCALED_ROWS)][:, numbers]
+        return NumberEncoding.fit([str(j) for j in numbers.tolist()], some, min_count=10)
+
+    def _rows(self, X_trees: FloatArray, X_linear: FloatArray | None) -> Rows:
+        if X_linear is not None:
+            return Encoded(X_trees, X_linear)
+        if self.numbers_ is None:
+            raise ValueError("X_linear was given to fit, so it is needed here too; got None. Hint: fit with X_linear=None")
+        numbers, columns = self.numbers_, [int(name) for name in self.numbers_.names]
+        every = len(columns) == X_trees.shape[1]
+        return EncodedLater(X_trees, lambda part: numbers.transform(part if every else part[:, columns]))
+
+    @staticmethod
+    def _in_blocks(number: Callable[[Encoded], FloatArray], rows: Rows) -> FloatArray:
+        parts = [number(rows.take(block)) for block in blocks_of(len(rows))]
+        return np.concatenate(parts) if parts else np.empty(0)
 
     def _keep(self, found: ActionUplift) -> DoublyRobustUplift:
         self.head_ = found.head
