@@ -104,7 +104,13 @@ def _selection(action: dict[str, Any], decided: Decided) -> Selection:
 
 
 def selection_of(
-    catalog: CompiledCatalog, column: int, now: datetime, *, rank: int, expected_profit: float, selection_prob: float
+    catalog: CompiledCatalog,
+    column: int,
+    now: datetime,
+    *,
+    rank: int,
+    expected_profit: float,
+    selection_prob: float,
 ) -> Selection:
     """The choice of a treatment; an outbound one reserves its place under the contact policy for the window of its goal."""
     action, treatment = catalog.treatments[column]

@@ -21,6 +21,9 @@ from serving.running_period import EXPLORATION
 from serving.situations import account_ids_of, asks_for_accounts, to_datetime64
 
 ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
+DECISIONS_AT_ONCE = 20_000
+"""Decisions of a plan in one transaction: others wait less than a second for it, and memory does not grow with the plan."""
+
 _PRICES_ONLY = "-prices"
 RACED = "raced: another decision touched this contact or its account while the plan was made"
 
@@ -31,15 +34,29 @@ def publish(planned: PlannedPopulation, ledger: Ledger) -> PlannedPopulation:
     Returns the plan as it holds: a contact who was touched while the plan was made keeps its caps and gets nothing from it.
     """
     ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
-    records = list(plan_records(planned))
-    held = ledger.record_decisions(records)
-    raced = {record.contact_id: record for record, kept in zip(records, held, strict=True) if kept is None}
+    raced: dict[str, DecisionRecord] = {}
+    for records in _at_once(planned):
+        held = ledger.record_decisions(records)
+        raced |= {record.contact_id: record for record, kept in zip(records, held, strict=True) if kept is None}
     if raced:
         planned = without(planned, set(raced))
         instead = [record for record in plan_records(planned) if record.contact_id in raced]
         ledger.record_decisions([_instead_of(raced[record.contact_id], record) for record in instead])
     publish_prices(planned, ledger)
     return planned
+
+
+def _at_once(planned: PlannedPopulation) -> Iterator[list[DecisionRecord]]:
+    """The decisions, as many at once as are written in one transaction; a plan that is killed in between goes on when it is made again.
+
+    The caps of an account count what others have sent it: all of the plan's own must then be seen together.
+    """
+    records = plan_records(planned)
+    if asks_for_accounts(planned.snapshot.catalog.catalog):
+        yield list(records)
+        return
+    while some := list(itertools.islice(records, DECISIONS_AT_ONCE)):
+        yield some
 
 
 def _instead_of(chosen: DecisionRecord, nothing: DecisionRecord) -> DecisionRecord:
@@ -111,35 +128,39 @@ def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
     factors = {name: made.factors[name].tolist() for name in ECONOMICS}
     accounts = account_ids_of(planned.gathered.situation).tolist()
     starts = np.append(np.flatnonzero(made.rank == 1), len(made.rank)).tolist()
+    treatment, prob = made.treatment.tolist(), made.selection_prob.tolist()
+    contacts, groups = made.contact.tolist(), made.control_group.tolist()
     for begin, end in itertools.pairwise(starts):
-        contact = int(made.contact[begin])
-        selections = [_selection(planned, row, factors, accounts[contact]) for row in range(begin, end) if made.treatment[row] >= 0]
+        contact = contacts[begin]
+        contact_id, account_id = str(made.contact_ids[begin]), accounts[contact]
+        selections = tuple(_selection(planned, row, factors["profit"][row], account_id) for row in range(begin, end) if treatment[row] >= 0)
         economics = [{name: number(values[row]) for name, values in factors.items()} for row in range(begin, begin + len(selections))]
         trace: dict[str, Any] = {"plan_id": planned.plan_id, "versions": versions, "economics": economics}
         if not selections:
-            trace |= {"no_action": made.reason[begin], "selection_prob": float(made.selection_prob[begin])}
+            trace |= {"no_action": made.reason[begin], "selection_prob": prob[begin]}
         yield DecisionRecord(
             decision_id=planned.decision_ids[contact],
-            contact_id=str(made.contact_ids[begin]),
+            contact_id=contact_id,
             decided_at=planned.created_at,
-            control_group=str(made.control_group[begin]),
-            selections=tuple(selections),
+            control_group=str(groups[begin]),
+            selections=selections,
             plan_id=planned.plan_id,
             trace=trace,
-            claim=_claim(planned, str(made.contact_ids[begin]), selections),
+            claim=_claim(planned, contact_id, selections),
         )
 
 
-def _selection(planned: PlannedPopulation, row: int, factors: dict[str, list[float]], account_id: str | None) -> Selection:
+def _selection(planned: PlannedPopulation, row: int, profit: float, account_id: object) -> Selection:
+    made = planned.plan
     chosen = selection_of(
         planned.snapshot.catalog,
-        int(planned.plan.treatment[row]),
+        int(made.treatment[row]),
         planned.created_at,
-        rank=int(planned.plan.rank[row]),
-        expected_profit=factors["profit"][row],
-        selection_prob=float(planned.plan.selection_prob[row]),
+        rank=int(made.rank[row]),
+        expected_profit=profit,
+        selection_prob=float(made.selection_prob[row]),
     )
-    return replace(chosen, account_id=None if account_id is None else str(account_id))
+    return chosen if account_id is None else replace(chosen, account_id=str(account_id))
 
 
 def _claim(planned: PlannedPopulation, contact_id: str, selections: Sequence[Selection]) -> Claim | None:
