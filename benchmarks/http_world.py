@@ -122,16 +122,16 @@ def _models(folder: Path, columns: Columns) -> Models:
     encoder = FeatureEncoder.fit(columns, DTYPES, NOW)
     width, rng = encoder.encode(columns, NOW).linear.shape[1], np.random.default_rng(5)
 
-    def linear(size: float) -> LinearScore:
-        return LinearScore(-2.0, size * np.asarray(rng.normal(size=width)))
+    def linear(intercept: float, size: float) -> LinearScore:
+        return LinearScore(intercept, size * np.asarray(rng.normal(size=width)))
 
     def head(action: int) -> ResponseHead:
         trees = TreeScore((folder / f"trees_{action}.txt").read_text(encoding="utf-8"))
-        return ResponseHead(0.1, (0.2, 0.4, 0.4), linear(0.1), trees, None, 1000, 100, 0.0)
+        return ResponseHead(0.1, (0.2, 0.4, 0.4), linear(-2.0, 0.1), trees, None, 1000, 100, 0.0)
 
     heads = {f"a{action}": head(action) for action in range(ACTIONS)}
     opt_out = OptOutHead(ResponseHead(0.001, (1.0, 0.0, 0.0), LinearScore(-7.0, np.zeros(width)), None, None, 1000, 10, 0.0), {"call": 0.4})
-    uplifts = {name: UpliftHead(0.02, 0.005, (UpliftMember("ridge", 0.8, 0.0, linear(0.01)),), 1000) for name in heads}
+    uplifts = {name: UpliftHead(0.02, 0.005, (UpliftMember("ridge", 0.8, 0.0, linear(0.05, 0.01)),), 1000) for name in heads}
     propensity = PropensityBundle(CONTRACT, encoder, heads, {}, opt_out, {})
     return Models(propensity, UpliftBundle(CONTRACT, encoder, uplifts), None, {"propensity": 1, "uplift": 1})
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
+from decisioning.one_catalog import Columns, OneCatalog, one_policies, one_rules, one_weightings
 from decisioning.rules import Expression
 from decisioning.rules.findings import RuleFindings
 from decisioning.rules.shared import Conditions, StatedValues, Weighting, as_places, weightings
@@ -103,6 +104,25 @@ class CompiledCatalog:
     def weightings(self) -> tuple[Weighting, ...]:
         """The context weights of all actions, with the columns they concern."""
         return weightings((one.context_weights, one.columns) for one in self.actions)
+
+    @cached_property
+    def for_one(self) -> OneCatalog:
+        """The same, worked out for one contact at a time."""
+        own = self.catalog
+        return OneCatalog(
+            n_treatments=len(self.treatments),
+            rules=one_rules(self.conditions),
+            policies=one_policies(own.contact_policy, self.counted_together, self.actions_of),
+            weightings=one_weightings(self.weightings),
+            consents=tuple(
+                (Columns.of(self.on_channel[name]), channel.purpose)
+                for name, channel in own.channels.items()
+                if channel.purpose is not None
+            ),
+            on_channel={name: Columns.of(places) for name, places in self.on_channel.items()},
+            in_placement={name: Columns.of(places) for name, places in self.in_placement.items()},
+            of_accounts=any(policy.scope == "account" for policy in own.contact_policy),
+        )
 
     @cached_property
     def stated_values(self) -> StatedValues:

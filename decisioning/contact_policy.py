@@ -55,7 +55,7 @@ def apply_contact_policy(candidates: Candidates, catalog: CompiledCatalog, situa
                 continue
             own = _of_action(counts, past, action_id)
             count = _per_contact(unit_of, np.bincount(past.row[own], minlength=_units(unit_of)))
-            removal = Removal("contact_policy", policy.id, partial(_saw, policy, count))
+            removal = Removal("contact_policy", policy.id, partial(saw, policy, count))
             reached = (count > most) & (unit_of >= 0)
             _remove_but_for_the_planned(candidates, catalog, reached, columns, removal, _spared(history, past, own, count, most))
 
@@ -103,7 +103,8 @@ def _of_action(counts: BoolArray, past: Past, action_id: str | None) -> BoolArra
     return counts if action_id is None or not len(past.row) else counts & (past.columns["action_id"] == action_id)
 
 
-def _saw(policy: Policy, count: IntArray, row: int) -> str:
+def saw(policy: Policy, count: IntArray, row: int) -> str:
+    """What a policy saw of the contact in `row`, of whom it has counted `count[row]`."""
     where = " in the account" if policy.scope == "account" else ""
     if policy.after is None:
         return f"at most {policy.max} per {policy.per_days:g} days{where}; {count[row]} so far"

@@ -15,6 +15,7 @@ from decisioning.control import GROUPS, RANDOM, TREATED
 from decisioning.exploration.thompson import Belief
 from decisioning.history import History
 from decisioning.limits import uses_of_one
+from decisioning.one_contact import appraise_one
 from decisioning.select import Slate, by_best_slate, select
 from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
@@ -45,7 +46,7 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
     A contact of the group `nudge` may be explored where the catalogue has an exploration budget and `house.allowance` leaves some of it;
     every draw derives from the situation's seed, so that the decision can be made again.
     """
-    appraisal = appraise_candidates(house, situation, history)
+    appraisal = appraise_one(house, situation, history)
     catalog, preferred = house.catalog, appraisal.preference[0]
     ranked = ranking(appraisal.candidates.alive[0], catalog.mandatory, preferred)
     slate = _slate(house, appraisal, limit)
@@ -114,6 +115,8 @@ def _chance_explored(house: House, appraisal: Appraisal, slate: Slate, chosen: S
 
 def _slate(house: House, appraisal: Appraisal, limit: int) -> Slate:
     catalog, situation = house.catalog, appraisal.situation
+    if situation.placements:  # each takes one treatment
+        limit = min(limit, len(situation.placements))
     if limit == 1:
         return Slate(catalog, situation.placements, limit)
     left = np.array([house.room.get(one.id, np.inf) for one in catalog.catalog.constraints], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The stages of a decision in their one order. `decide.py` and `plan.py` both call `appraise_candidates`, and nothing else chooses."""
+"""The stages of a decision in their one order: `plan.py` calls `appraise_candidates`, `decide.py` its short form, nothing else chooses."""
 
 from __future__ import annotations
 
