@@ -7,7 +7,7 @@ shuffled ones only as far as they are sure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -19,9 +19,6 @@ from estimators.calibration import Calibrator, choose_calibrator, clip_probabili
 
 Part: TypeAlias = tuple[FloatArray, FloatArray]
 """The labels and weights of one part in time."""
-
-SPREADS, PERSISTENCES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6), (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of the shifts of the level, in log odds, and from one part in time to the next: what `expected_shift` believes possible."""
 
 GRID_PARTS = 4
 """Weights are tried in steps of 1 / 4."""
@@ -88,40 +85,26 @@ def lasting_weights(parts: Sequence[Part], members: Sequence[FloatArray], steady
 
 
 def recent_shift(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> float:
-    """The shift of the log odds to expect of the next part in time.
+    """The shift of the log odds to expect of the next part in time, or 0 where shifting would not have helped in the past.
 
-    Each part's own shift, learned from the forward predictions of it, tells what the model could not know.
-    """
-    return expected_shift([log_odds_shift(y, p, weight) for (y, weight), p in zip(parts, predicted, strict=True)])
+    Each part's own shift, learned from the forward predictions of it, tells what the model could not know. Their mean m, with standard
+    error s over the parts, is shrunk to m * m^2 / (m^2 + s^2). It is used where doing so at each part, with the parts before it, would
+    have lowered the log loss.
 
-
-def expected_shift(shifts: Sequence[tuple[float, float]]) -> float:
-    """The next of a series of shifts, each given with its standard error.
-
-    A level that moved once and stays asks for the mean, one that wanders for the newest, one that jumps to and fro for nothing, and a
-    handful of parts cannot tell which it is. So every spread s and persistence f of a grid is believed as far as it explains the shifts:
-    they are a normal series with covariance s^2 f^|i - j|, plus the error of each. The answer is the mean over the posterior.
-
-    References
+    Parameters
     ----------
-    Hoeting, Madigan, Raftery and Volinsky, "Bayesian Model Averaging: A Tutorial", 1999.
-
-    Examples
-    --------
-    >>> steady, to_and_fro = [(0.5, 0.1)] * 5, [(0.5, 0.1), (-0.5, 0.1)] * 2
-    >>> round(expected_shift(steady), 1), abs(expected_shift(to_and_fro)) < 0.1
-    (0.5, True)
+    parts : sequence of (y, sample_weight)
+        In order of time.
+    predicted : sequence of arrays
+        Forward predictions of each part.
     """
-    seen, variance = np.array([shift for shift, _ in shifts]), np.array([error**2 for _, error in shifts])
-    apart = np.abs(np.subtract.outer(np.arange(len(seen)), np.arange(len(seen))))
-    evidence, answers = [], []
-    for spread, persistence in product(SPREADS, PERSISTENCES):
-        covariance = spread**2 * np.power(persistence, apart) + np.diag(variance)
-        explained = np.linalg.solve(covariance, seen)
-        evidence.append(-0.5 * float(seen @ explained + np.linalg.slogdet(covariance)[1]))
-        answers.append(float(spread**2 * np.power(persistence, np.arange(len(seen), 0, -1)) @ explained))
-    belief = np.exp(np.array(evidence) - max(evidence))
-    return float(belief @ np.array(answers) / belief.sum())
+    shifts = [log_odds_shift(y, p, weight)[0] for (y, weight), p in zip(parts, predicted, strict=True)]
+    gains = [
+        float((weight * (log_losses(y, p) - log_losses(y, _shifted(p, _expected(shifts[:k]))))).sum())
+        for k, ((y, weight), p) in enumerate(zip(parts, predicted, strict=True))
+        if k
+    ]
+    return _expected(shifts) if sum(gains) > 0 else 0.0
 
 
 def calibrator_in_time(parts: Sequence[Part], predicted: Sequence[FloatArray]) -> Calibrator | None:
@@ -146,3 +129,11 @@ def calibrator_in_time(parts: Sequence[Part], predicted: Sequence[FloatArray]) -
 def _shifted(p: FloatArray, shift: float) -> FloatArray:
     moved: FloatArray = expit(logit(clip_probability(p)) + shift)
     return moved
+
+
+def _expected(shifts: Sequence[float]) -> float:
+    mean = float(np.mean(shifts))
+    if len(shifts) < 2:  # one part says nothing of its own error
+        return mean / 2.0
+    error = float(np.std(shifts, ddof=1)) / len(shifts) ** 0.5
+    return float(mean * mean**2 / max(mean**2 + error**2, 1e-12))

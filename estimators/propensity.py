@@ -49,7 +49,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     Blend weights and the number of trees come from the out-of-fold log loss, so thin data shrinks to the mean: with fewer than 15
     rows of either class the model is the (shrunk) mean. Where the rows have times, forward-chained folds say what lasts: the penalty is
     chosen by them, the blend moves towards what they prefer as far as they are sure, a calibrator has to prove itself forward, and the
-    level is shifted as far as the shifts of earlier times tell of the next one (`estimators.lasting`).
+    level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
 
     Parameters
     ----------
@@ -58,9 +58,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     settings : TreeSettings
         Scaled down where there are few events.
     cv : int
-        Shuffled folds.
-    parts : int
-        Forward folds: each tells once by how much the level had moved.
+        Folds, shuffled and forward.
     gap : float
         How long after its time the label of a row is known, in the unit of `time`.
     drifting : tuple of int
@@ -98,7 +96,6 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         categorical: tuple[int, ...] = (),
         settings: TreeSettings = RESPONSE,
         cv: int = 4,
-        parts: int = 5,
         gap: float = 0.0,
         drifting: tuple[int, ...] = (),
         monotone: tuple[int, ...] = (),
@@ -108,7 +105,6 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.categorical = categorical
         self.settings = settings
         self.cv = cv
-        self.parts = parts
         self.gap = gap
         self.drifting = drifting
         self.monotone = monotone
@@ -186,7 +182,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
             return []
-        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.parts, share=forward_share(events), gap=self.gap)
+        return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=forward_share(events), gap=self.gap)
 
     def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
         y, weight = rows.y, rows.weight
