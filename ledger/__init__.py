@@ -21,6 +21,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `verify.py`             whether the ledger is what it was
 `deeds.py`              what was done to the ledger itself, in the chain too
 `erasure.py`            a contact is erased; sums and chains stay
+`pages.py`              the whole log, some rows at a time
 `held.py`               everything that is held about a contact
 `identities.py`         a visitor becomes a contact
 `measured.py`           whole tables as columns, for measurement

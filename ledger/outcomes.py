@@ -58,6 +58,12 @@ def of_contact(conn: Connection, contact_id: str, limit: int) -> list[OutcomeRec
     return [_record(row) for row in conn.execute(_OF_CONTACT, {"contact_id": contact_id, "limit": limit})]
 
 
+def by_event(conn: Connection, event_ids: Sequence[str]) -> list[OutcomeRecord]:
+    """The outcomes with these event_ids, in their order; unknown ones are left out."""
+    row = OUTCOMES.c
+    return [_record(one) for one in conn.execute(select(OUTCOMES).where(row.event_id.in_(event_ids)).order_by(row.event_id))]
+
+
 def for_decision(conn: Connection, decision_id: str) -> list[OutcomeRecord]:
     """A decision's outcomes, oldest first."""
     return [_record(row) for row in conn.execute(_FOR_DECISION, {"decision_id": decision_id})]

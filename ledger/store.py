@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from decisioning.vocabulary import Columns
 from ledger import (
@@ -20,6 +20,7 @@ from ledger import (
     history,
     identities,
     outcomes,
+    pages,
     prices,
     standing,
     suppressions,
@@ -36,6 +37,8 @@ from ledger.schema import META
 from ledger.standing import Standing, Wanted
 from ledger.suppressions import SuppressionRecord
 from ledger.verify import Verdict, verify
+
+_Row = TypeVar("_Row")
 
 
 class Ledger:
@@ -243,6 +246,24 @@ class Ledger:
         """Whether any visitor ever became a contact."""
         with self._database.reading() as conn:
             return identities.anybody(conn)
+
+    def decision_pages(self, size: int) -> Iterator[list[DecisionRecord]]:
+        """Every decision in the order of their ids, at most `size` at a time; each page is a transaction of its own."""
+        last = ""
+        while some := self._page(pages.decisions, last, size):
+            yield some
+            last = some[-1].decision_id
+
+    def outcome_pages(self, size: int) -> Iterator[list[OutcomeRecord]]:
+        """Every outcome in the order of their event_ids, at most `size` at a time."""
+        last = ""
+        while some := self._page(pages.outcomes, last, size):
+            yield some
+            last = some[-1].event_id
+
+    def _page(self, read: Callable[[Connection, str, int], list[_Row]], after: str, size: int) -> list[_Row]:
+        with self._database.reading() as conn:
+            return read(conn, after, size)
 
     def erase(self, contact_id: str, now: datetime) -> Erased:
         """Erase a contact, and the visitors joined to it (article 17): identity, features and traces; sums and chains stay."""

@@ -29,7 +29,7 @@ features_app = typer.Typer(help="Features: build offline, materialise for servin
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(learning.init, learning.simulate, learning.ingest, learning.train),
     *(learning.evaluate, learning.promote, learning.rollback),
-    *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact),
+    *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact, ledgers.export_decisions),
     *(deciding.decide, deciding.plan, deciding.replay, deciding.suppress, deciding.report, deciding.serve, deciding.demo),
 )
 for _command in _COMMANDS:
@@ -51,7 +51,7 @@ def _not_yet(name: str) -> None:
     app.command(name, context_settings=anything, rich_help_panel="In a later version")(command)
 
 
-for _name in ("export-decisions", "keys"):
+for _name in ("keys",):
     _not_yet(_name)
 
 

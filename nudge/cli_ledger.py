@@ -69,6 +69,33 @@ def export_contact(
         terminal.print(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
+def export_decisions(
+    file: Annotated[Path | None, typer.Argument(help="Where to: a name that ends in .parquet or .csv.")] = None,
+    workspace: WorkspaceOption = Path(),
+    partitioned: Annotated[
+        Path | None, typer.Option("--partitioned", metavar="DIR", help="Into a new folder, decisions and outcomes by day.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """The decision log for analysts: a row a candidate, in pdstools' column names."""
+    from serving.decision_export import export_decisions as export
+    from serving.decision_export import export_partitioned
+
+    if (file is None) == (partitioned is None):
+        raise RequestError("one place to write to", field="FILE", allowed="either FILE or --partitioned DIR")
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    with terminal.working("exporting") as say, found.open_ledger() as ledger:
+
+        def tell(done: int) -> None:
+            say(f"{done:,} decisions")
+
+        counts = export_partitioned(ledger, partitioned, tell) if partitioned is not None else export(ledger, Path(str(file)), tell)
+    document = {**counts, "file": str(partitioned or file)}
+    if not terminal.result(document):
+        terminal.print(f"{counts['rows']:,} rows of {counts['decisions']:,} decisions written to {document['file']}")
+
+
 def _heads(path: Path) -> dict[str, Any]:
     try:
         heads = json.loads(path.read_text(encoding="utf-8"))["heads"]

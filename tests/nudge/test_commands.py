@@ -163,7 +163,7 @@ def test_a_rule_over_an_unknown_column_is_refused_with_a_caret(shop: Shop) -> No
     assert "did you mean 'age'?" in answer.err
 
 
-@pytest.mark.parametrize("command", ["export-decisions", "keys"])
+@pytest.mark.parametrize("command", ["keys"])
 def test_a_command_of_a_later_version_is_refused_by_name(shop: Shop, command: str) -> None:
     answer = shop.run(command)
     assert (answer.code, answer.err) == (1, f"nudge: `nudge {command}` is not supported yet\n")

@@ -94,6 +94,13 @@ def test_an_erased_contact_stays_away_when_the_sources_are_ingested_again(lived:
     assert lived.run("plan").document["contacts"] == 200
 
 
+def test_the_decision_log_is_exported_for_analysts(lived: Shop, tmp_path: Path) -> None:
+    done = lived.run("export-decisions", str(tmp_path / "log.parquet"))
+    assert (done.code, done.document["rows"]) == (0, pq.read_metadata(tmp_path / "log.parquet").num_rows)
+    assert lived.run("export-decisions", "--partitioned", str(tmp_path / "lake")).document["rows"] == done.document["rows"]
+    assert lived.run("export-decisions").code == 1
+
+
 def test_a_ledger_that_was_edited_is_named_and_ends_with_one(lived: Shop, tmp_path: Path) -> None:
     whole = lived.run("verify-ledger")
     assert (whole.code, whole.document["intact"], whole.document["first_bad"]) == (0, True, None)
