@@ -109,7 +109,7 @@ def serving(what: str, folder: Path, *, workers: int = 1) -> Iterator[tuple[str,
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     body = json.dumps({"contact_id": "c-1", "channel": "web"}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/decisions", body, {"Content-Type": "application/json"})
-    for _ in range(600):
+    for _ in range(3_000):  # the first start after a change compiles
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:

@@ -1,0 +1,163 @@
+"""Requests wait for their turn at one desk: what crowds becomes one batch, what would come too late is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from decisioning.errors import NudgeError, Overloaded
+from serving.app import create_app
+from serving.desk import MOST_AT_ONCE, Desk, Patience
+from serving.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
+from tests.serving.fake_service import FakeService
+from tests.serving.small_house import small_house
+
+
+class Watched(FakeService):
+    """Notes the batches it is given; the first waits until `go`, and whoever asks about `poison` breaks the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
+        self.batches.append([one.contact_id for one in requests])
+        self.begun.set()
+        assert self.go.wait(timeout=30)
+        if any(one.contact_id == "poison" for one in requests):
+            raise ZeroDivisionError
+        return super().decide_many(requests, due=due)
+
+    def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
+        self.batches.append([one.event_id for call in calls for one in call])
+        return super().record_calls(calls)
+
+
+def ask(contact_id: str, **more: Any) -> list[HotDecision]:
+    return [HotDecision(contact_id=contact_id, **more)]
+
+
+async def begun(service: Watched) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, service.begun.wait, 30)
+
+
+def test_what_arrives_while_a_batch_is_worked_on_becomes_one_batch_in_its_order() -> None:
+    service = Watched()
+    desk = Desk(service)
+
+    async def crowd() -> list[Any]:
+        first = asyncio.ensure_future(desk.decide(ask("c-0")))
+        await begun(service)
+        others = [asyncio.ensure_future(desk.decide(ask(f"c-{n}"))) for n in range(1, 6)]
+        outcomes = [asyncio.ensure_future(desk.record([HotOutcome(f"e-{n}", "sale", contact_id="c-0")])) for n in (1, 2, 2)]
+        await asyncio.sleep(0)
+        assert desk.waiting == 9
+        service.go.set()
+        return list(await asyncio.gather(first, *others, *outcomes))
+
+    *decided, one, two, twice = asyncio.run(crowd())
+    desk.close()
+    assert service.batches == [["c-0"], ["c-1", "c-2", "c-3", "c-4", "c-5"], ["e-1", "e-2", "e-2"]]
+    assert [answer["contact_id"] for (answer,) in decided] == [f"c-{n}" for n in range(6)]
+    assert [(receipt["accepted"], receipt["duplicates"]) for receipt in (one, two, twice)] == [(1, 0), (1, 0), (0, 1)]
+    assert desk.waiting == 0
+
+
+def test_a_batch_has_an_end() -> None:
+    service = Watched()
+    desk = Desk(service)
+
+    async def crowd() -> None:
+        first = asyncio.ensure_future(desk.decide(ask("c-0")))
+        await begun(service)
+        others = [asyncio.ensure_future(desk.decide(ask("c-1"))) for _ in range(MOST_AT_ONCE + 3)]
+        await asyncio.sleep(0)
+        service.go.set()
+        await asyncio.gather(first, *others)
+
+    asyncio.run(crowd())
+    desk.close()
+    assert [len(batch) for batch in service.batches] == [1, MOST_AT_ONCE, 3]
+
+
+def test_what_one_call_breaks_does_not_break_the_others() -> None:
+    service = Watched()
+    desk = Desk(service)
+
+    async def crowd() -> list[Any]:
+        first = asyncio.ensure_future(desk.decide(ask("c-0")))
+        await begun(service)
+        others = [asyncio.ensure_future(desk.decide(ask(name))) for name in ("c-1", "poison", "c-2")]
+        await asyncio.sleep(0)
+        service.go.set()
+        return list(await asyncio.gather(first, *others, return_exceptions=True))
+
+    _, one, poison, two = asyncio.run(crowd())
+    desk.close()
+    assert isinstance(poison, ZeroDivisionError)
+    assert (one[0]["contact_id"], two[0]["contact_id"]) == ("c-1", "c-2")
+
+
+def test_what_is_too_much_or_would_come_too_late_is_refused_at_once_and_what_comes_alone_is_let_in() -> None:
+    service = Watched()
+    desk = Desk(service, Patience(most_waiting=3, seconds=1.0))
+    desk._seconds_each = 0.3
+
+    async def crowd() -> None:
+        large = asyncio.ensure_future(desk.decide(ask("c-0") * 2))
+        await begun(service)
+        with pytest.raises(Overloaded, match="too many requests are waiting"):
+            await desk.decide(ask("c-1") * 2)
+        with pytest.raises(Overloaded, match="the answer would come too late"):
+            await desk.decide(ask("c-1", deadline_ms=500))
+        patient = asyncio.ensure_future(desk.decide(ask("c-2", deadline_ms=700)))
+        await asyncio.sleep(0)
+        service.go.set()
+        await asyncio.gather(large, patient)
+
+    asyncio.run(crowd())
+    desk.close()
+    assert service.batches == [["c-0", "c-0"], ["c-2"]]
+
+
+def test_who_is_shed_hears_429_and_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = FakeService()
+    with TestClient(create_app(service)) as client:
+        monkeypatch.setattr(Desk, "_admit", lambda *_: (_ for _ in ()).throw(Overloaded("too many requests are waiting")))
+        answer = client.post("/v1/decisions", json={"contact_id": "c-1"})
+        assert (answer.status_code, answer.headers["retry-after"], answer.json()["status"]) == (429, "1", 429)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert client.get("/health/live").status_code == 200
+
+
+def test_a_decision_begun_after_its_deadline_is_the_fallback_says_so_and_is_kept(tmp_path: Path) -> None:
+    with small_house(tmp_path) as house:
+        request = HotDecision(contact_id="adult", channel="web", placements=["home_hero"], deadline_ms=5)
+        late, in_time = house.service.decide_many([request, request], due=[0.0, float("inf")])
+        assert isinstance(late, dict)
+        assert isinstance(in_time, dict)
+        assert (late["degraded"], late["actions"][0]["treatment_id"]) == ("deadline", "brand_banner")
+        assert (in_time["degraded"], in_time["actions"][0]["treatment_id"]) == (None, "loan_hero")
+        assert house.service.decision(late["decision_id"])["decision_id"] == late["decision_id"]
+
+
+def test_stopping_finishes_what_waits() -> None:
+    service = Watched()
+    desk = Desk(service)
+
+    async def crowd() -> Any:
+        waiting = asyncio.ensure_future(desk.decide(ask("c-0")))
+        await begun(service)
+        service.go.set()
+        await asyncio.get_running_loop().run_in_executor(None, desk.close)
+        return await waiting
+
+    (answer,) = asyncio.run(crowd())
+    assert answer["contact_id"] == "c-0"
