@@ -22,6 +22,7 @@ from ledger import (
     outcomes,
     pages,
     prices,
+    reconciliation,
     standing,
     suppressions,
 )
@@ -32,6 +33,7 @@ from ledger.history import PolicyHistory, Whose
 from ledger.identities import Joined
 from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
+from ledger.reconciliation import DayOfChannel, Reading
 from ledger.records import DecisionRecord
 from ledger.schema import META
 from ledger.standing import Standing, Wanted
@@ -271,6 +273,11 @@ class Ledger:
             done = erasure.erase(conn, contact_id, now)
         self._database.overwrite_log()
         return done
+
+    def reconciled(self, how: Reading) -> tuple[list[DayOfChannel], dict[str, int]]:
+        """What became of every choice by channel and day, and the outcomes that fit to none; see `reconciliation`."""
+        with self._database.reading() as conn:
+            return reconciliation.by_day(conn, how), reconciliation.orphans(conn, how)
 
     def erased_among(self, contact_ids: Iterable[str]) -> dict[str, str]:
         """Those of these contacts who were erased, and what stands in their place."""

@@ -9,6 +9,7 @@
   `remembering.py` (replay, suppress), `server.py` (serve)
 - `evaluating.py` (evaluate, promote, rollback) over `evidence.py` and `ledger_evidence.py`: what challengers are compared on;
   `show_evaluation.py`: their answers
+- `outcome_files.py` (ingest-outcomes): what orchestration tools report by file
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
 - `facts.py`, `tallies.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited; `periods.py`
   (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`, `report_models.py`,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from decisioning.errors import Conflict, RequestError
 from nudge import show_ledger
-from nudge.cli_options import JsonOption, QuietOption, WorkspaceOption, open_workspace
+from nudge.cli_options import JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
 
 _ContactId = Annotated[str, typer.Argument(help="Whom.")]
@@ -67,6 +68,48 @@ def export_contact(
         document = export(found, contact_id)
     if not terminal.result(document):
         terminal.print(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def ingest_outcomes(
+    file: Annotated[Path, typer.Argument(help="csv, parquet or ndjson: decision_id or contact_id, outcome, occurred_at, value, event_id.")],
+    workspace: WorkspaceOption = Path(),
+    words: Annotated[
+        list[str] | None, typer.Option("--map", metavar="WORD=OUTCOME", help="What a word of the tool means; WORD= ignores it.")
+    ] = None,
+    quarantine: Annotated[bool, typer.Option("--quarantine", help="Set bad rows aside in data/quarantine/ and go on.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Keep what an orchestration tool reports: sent, delivered, opened, clicked, replied; each row once, all or none."""
+    from nudge.outcome_files import ingest_outcomes as ingest
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    with terminal.working("reading outcomes") as say:
+        document = ingest(found, file, pairs(words or [], "--map"), quarantine=quarantine, say=say)
+    if document["orphans"]:
+        terminal.warn(f"{document['orphans']:,} outcomes name a decision that is not in the ledger: kept for their contacts")
+    if not terminal.result(document):
+        terminal.table("Outcomes", list(document), [list(document.values())])
+
+
+def reconcile(
+    workspace: WorkspaceOption = Path(),
+    since: Annotated[str | None, typer.Option("--since", help="Decisions from this time on (ISO 8601, UTC).")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Decisions before this time.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Decided, delivered, seen and responded by channel and day, with what is missing named."""
+    from serving.reconciling import reconcile as reconciled
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    span = (moment(since, "--since"), moment(until, "--until"))
+    with terminal.working("reconciling"), found.open_ledger() as ledger:
+        document = reconciled(ledger, found.catalog, datetime.now(UTC), span)
+    for gap in document["gaps"]:
+        terminal.warn(gap)
+    if not terminal.result(document):
+        show_ledger.reconciled(terminal, document)
 
 
 def export_decisions(

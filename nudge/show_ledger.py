@@ -19,6 +19,14 @@ def verified(terminal: Terminal, document: Document) -> None:
         terminal.print(f"NOT intact: {bad['what']} ({bad['stream']}, link {bad['seq']}, {bad['key'] or 'no id'})")
 
 
+def reconciled(terminal: Terminal, document: Document) -> None:
+    """The channels, then their days."""
+    header = ["channel", "decided", "delivered", "seen", "responded", "no_response", "open"]
+    terminal.table("Channels", header, [[one[name] for name in header] for one in document["channels"]])
+    by_day = ["channel", "day", *header[1:]]
+    terminal.table("Days (UTC)", by_day, [[one[name] for name in by_day] for one in document["days"]])
+
+
 def erased(terminal: Terminal, document: Document) -> None:
     """What became nobody's or was removed, store by store."""
     rows: list[list[object]] = []

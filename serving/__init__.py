@@ -45,6 +45,7 @@
 `plan_publication.py`    a plan becomes binding: decisions kept, prices handed to real time
 `plan_archive.py`        what a plan was made from, to make its decisions again
 `people.py`              one person in every store; visitors who became contacts
+`reconciling.py`         decided, delivered, seen, responded, with the gaps named; the default outcome
 `decision_export.py`     the decision log for analysts, in pdstools' column names
 `forgetting.py`          a contact is forgotten in the archive of plans and in what they gave out
 `audiences.py`           plan files and audiences per channel

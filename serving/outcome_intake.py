@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,11 +47,22 @@ def intake(calls: Sequence[Sequence[AnyOutcome]], ledger: Ledger, catalog: Catal
     return answers
 
 
+def refusals(outcomes: Sequence[AnyOutcome], ledger: Ledger, catalog: Catalog) -> dict[int, str]:
+    """Place -> why it cannot be kept, of the outcomes that cannot; nothing is written."""
+    treatment_of = {treatment.id: action.id for action, treatment in catalog.treatments}
+    decisions = ledger.decisions_by_id({one.decision_id for one in outcomes if one.decision_id is not None})
+    found = ((place, _refusal(one, decisions.get(one.decision_id or ""), catalog, treatment_of)) for place, one in enumerate(outcomes))
+    return {place: reason for place, reason in found if reason is not None}
+
+
 def _refusal(outcome: AnyOutcome, decision: DecisionRecord | None, catalog: Catalog, treatment_of: dict[str, str]) -> str | None:
     """Why an outcome cannot be kept, or None."""
     if outcome.outcome not in catalog.outcomes:
         hint = nearest(outcome.outcome, catalog.outcomes)
         return f"unknown outcome '{outcome.outcome}'; allowed: {', '.join(catalog.outcomes)}" + (f". Hint: {hint}" if hint else "")
+    behaviour = catalog.outcomes[outcome.outcome].behaviour
+    if outcome.value is not None and not _worth(outcome.value, behaviour):
+        return f"value {outcome.value:g} of the {behaviour} outcome '{outcome.outcome}'; allowed: {_ALLOWED}"
     if outcome.treatment_id is not None and outcome.treatment_id not in treatment_of:
         return f"unknown treatment '{outcome.treatment_id}'"
     if outcome.decision_id is not None and decision is None and outcome.contact_id is None:
@@ -60,6 +72,14 @@ def _refusal(outcome: AnyOutcome, decision: DecisionRecord | None, catalog: Cata
     if decision is not None and outcome.contact_id is not None and outcome.contact_id != decision.contact_id:
         return f"the decision is not about contact '{outcome.contact_id}'"
     return None
+
+
+_ALLOWED = "a finite number, below 0 only where the outcome is negative, as a return is"
+
+
+def _worth(value: float, behaviour: str) -> bool:
+    """Whether money is what an outcome of this behaviour can be worth."""
+    return math.isfinite(value) and (value >= 0 or behaviour == "negative")
 
 
 def _record(

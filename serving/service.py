@@ -19,6 +19,7 @@ from serving.outcome_intake import intake
 from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
 from serving.price_books import prices_view
+from serving.reconciling import unanswered
 from serving.replay import replay, replay_plan
 from serving.report_desk import NoReports, ReportDesk
 from serving.reports import Sample, funnel_report
@@ -111,7 +112,9 @@ class Service:
         record = self._ledger.decision(decision_id)
         if record is None:
             raise NotFound("there is no such decision", field="decision_id", got=decision_id)
-        outcomes = [_outcome(one) for one in self._ledger.outcomes_for(decision_id)]
+        happened = self._ledger.outcomes_for(decision_id)
+        silence = unanswered(record, happened, self._snapshots.current.catalog.catalog, self._clock())
+        outcomes = [*(_outcome(one) for one in happened), *silence]
         return {
             "decision_id": record.decision_id,
             "contact_id": record.contact_id,
