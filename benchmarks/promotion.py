@@ -24,6 +24,9 @@ SEEDS = 20
 LEARNED, LEARNED_BY_A_WEAK_ONE, JUDGED = 40_000, 1_500, 40_000
 """Logged decisions to learn from, for a champion that has seen little, and to be judged on."""
 
+COVERED, ERROR = 150, 0.03
+"""Worlds for the coverage of intervals, and how much their challengers' uplifts err."""
+
 ACTIONS = tuple(f"action_{k}" for k in range(N_ACTIONS))
 
 
@@ -62,9 +65,7 @@ def trials(seed: int) -> dict[str, Trial]:
     bad = _learned(seen, shuffled, first, others)
 
     def trial(champion: Beliefs, challenger: Beliefs) -> Trial:
-        kept = {name: _held_out(world, held_out, one) for name, one in ((CHAMPION, champion), (CHALLENGER, challenger))}
-        evidence = held_out_evidence({name: System(one, one) for name, one in kept.items()})
-        return Trial(judged(evidence), _earned(world, others, challenger) - _earned(world, others, champion))
+        return _trial(world, others, held_out, champion, challenger)
 
     return {"bad": trial(good, bad), "better": trial(weak, good), "twin": trial(good, twin)}
 
@@ -75,7 +76,8 @@ def measure() -> Sequence[Figure]:
     refused = sum(not one["bad"].verdict.passed for one in found)
     promoted = sum(one["better"].verdict.passed for one in found)
     wrong = sum(one[kind].verdict.passed and one[kind].true_gain <= 0 for one in found for kind in one)
-    held = [trial.verdict.gain is not None and trial.true_gain in trial.verdict.gain for one in found for trial in one.values()]
+    held = [_holds(trial) for one in found for trial in one.values()]
+    apart = [_holds(_unlearned(seed)) for seed in range(COVERED)]
     rows = f"of {SEEDS} worlds, {JUDGED:,} held-out decisions"
     return [
         Figure("promotion.shuffled labels refused", refused, rows, goal=f">= {SEEDS}"),
@@ -87,10 +89,34 @@ def measure() -> Sequence[Figure]:
         ),
         Figure("promotion.twins promoted", sum(one["twin"].verdict.passed for one in found), rows),
         Figure("promotion.promoted though truly no better", wrong, f"of {3 * SEEDS} challengers", goal="<= 1"),
-        Figure("promotion.95 % intervals of the gain hold the truth", float(np.mean(held)), f"of {3 * SEEDS}", goal=">= 0.9"),
+        Figure("promotion.95 % intervals hold the truth: these", float(np.mean(held)), f"of {3 * SEEDS}, three a world", goal=">= 0.9"),
+        Figure(
+            "promotion.95 % intervals hold the truth: other worlds", float(np.mean(apart)), f"of {COVERED}, one a world", goal=">= 0.92"
+        ),
         Figure("promotion.true gain of the better ones", float(np.mean([one["better"].true_gain for one in found])), "money a decision"),
         Figure("promotion.true gain of the bad ones", float(np.mean([one["bad"].true_gain for one in found])), "money a decision"),
     ]
+
+
+def _holds(trial: Trial) -> bool:
+    return trial.verdict.gain is not None and trial.true_gain in trial.verdict.gain
+
+
+def _unlearned(seed: int) -> Trial:
+    """A world of its own in which the champion knows the truth and the challenger errs: one interval a world, independent of the others."""
+    rng = np.random.default_rng([seed, 0xC0FE])
+    world = World.drawn(rng)
+    others = world.contacts(JUDGED // 2, rng)
+    uplift = others.propensity - others.baseline
+    erring = np.clip(uplift + rng.normal(0.0, ERROR, uplift.shape), others.propensity - 1.0, others.propensity)
+    champion, challenger = Beliefs(others.propensity, uplift), Beliefs(others.propensity, erring)
+    return _trial(world, others, pilot(others, rng), champion, challenger)
+
+
+def _trial(world: World, others: Contacts, log: Log, champion: Beliefs, challenger: Beliefs) -> Trial:
+    kept = {name: _held_out(world, log, one) for name, one in ((CHAMPION, champion), (CHALLENGER, challenger))}
+    evidence = held_out_evidence({name: System(one, one) for name, one in kept.items()})
+    return Trial(judged(evidence), _earned(world, others, challenger) - _earned(world, others, champion))
 
 
 def _shapes(contacts: Contacts) -> Array:

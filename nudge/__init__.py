@@ -8,7 +8,7 @@
 - one file a command: `examples.py` (init), `ingesting.py`, `training_command.py`, `deciding.py`, `planning.py`,
   `remembering.py` (replay, suppress), `server.py` (serve)
 - `evaluating.py` (evaluate, promote, rollback) over `evidence.py` and `ledger_evidence.py`: what challengers are compared on;
-  `show_evaluation.py`: their answers
+  `watching.py`: drift, kept promises, starved learning; `show_evaluation.py`: their answers
 - `outcome_files.py` (ingest-outcomes): what orchestration tools report by file
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
 - `facts.py`, `tallies.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited; `periods.py`

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from decisioning.errors import NotFound
+from ledger.outcomes import OutcomeRecord
 from measurement.intervals import Interval
 from nudge.evidence import DECIDING, Registered, champion_first, held_out_of
-from nudge.ledger_evidence import ledger_evidence, outcomes_of, shadow_of, span_of
+from nudge.ledger_evidence import Shadow, learned_until, ledger_evidence, outcomes_of, shadow_of, span_of
 from nudge.terminal import Telling
+from nudge.watching import watched
 from nudge.workspace import Workspace
 from training.clv_gate import judged_by_error
 from training.comparison import CHALLENGER, Evidence, PolicyLine, compared
@@ -50,37 +52,49 @@ class Bench:
         NotFound
             Nothing is.
         """
-        everything = champion_first(systems, champions)
-        found, why = self._of_ledger(everything)
-        if found is not None:
-            return found
-        self.say("reading held-out predictions")
-        held_out = held_out_of(self.workspace, everything)
-        return replace(held_out, notes=(*why, *held_out.notes))
+        return self.judge(champion_first(systems, champions), *self.look(champion_first(systems, champions)))
 
-    def _of_ledger(self, systems: Mapping[str, Mapping[str, int]]) -> tuple[Evidence | None, tuple[str, ...]]:
-        """The ledger's evidence, None where it holds too little; and what was left out."""
+    def look(self, systems: Mapping[str, Mapping[str, int]]) -> tuple[Shadow, dict[str, list[OutcomeRecord]]]:
+        """The ledger's decisions that no system has learned from, made again by all of them, and what followed."""
         span = span_of(self.workspace, systems, self.now, self.decisions)
         with self.workspace.open_ledger() as ledger:
             shadow = shadow_of(self.workspace, ledger, systems, span, self.say)
-            if len(shadow.made) < FEWEST_DECISIONS:
-                few = f"the ledger holds {len(shadow.made):,} decisions later than the models' data whose outcomes are known"
-                return None, (*shadow.notes, f"{few}; {FEWEST_DECISIONS:,} are needed to judge by it")
-            catalog = self.workspace.catalog
-            return ledger_evidence(shadow, outcomes_of(shadow.made, ledger, catalog), catalog), ()
+            return shadow, outcomes_of(shadow.made, ledger, self.workspace.catalog)
+
+    def judge(self, systems: Mapping[str, Mapping[str, int]], shadow: Shadow, outcomes: Mapping[str, list[OutcomeRecord]]) -> Evidence:
+        """The ledger's evidence, or that of held-out interactions where it holds too little.
+
+        Raises
+        ------
+        NotFound
+            There is neither.
+        """
+        if len(shadow.made) >= FEWEST_DECISIONS:
+            return ledger_evidence(shadow, outcomes, self.workspace.catalog)
+        few = f"the ledger holds {len(shadow.made):,} decisions later than the models' data whose outcomes are known"
+        self.say("reading held-out predictions")
+        held_out = held_out_of(self.workspace, systems)
+        why = (*shadow.notes, f"{few}; {FEWEST_DECISIONS:,} are needed to judge by it")
+        return replace(held_out, notes=(*why, *held_out.notes))
 
     def verdict(self, model: str, version: int, registered: Registered) -> Verdict:
         """The gate's word on a version of a model in the champion's place."""
         if model == "clv":
-            metrics = [self.workspace.tracker.metrics(model, one) for one in (version, registered.champions[model])]
-            return judged_by_error(*metrics)
-        swapped = registered.with_swapped({model: version})
+            return self.of_clv(version, registered)
         try:
-            evidence = self.evidence(registered.champions, {CHALLENGER: swapped})
+            evidence = self.evidence(registered.champions, {CHALLENGER: registered.with_swapped({model: version})})
         except NotFound as error:
             return Verdict(False, f"there is nothing to judge it by: {error}")
+        return self.of_money(evidence, CHALLENGER)
+
+    def of_money(self, evidence: Evidence, name: str) -> Verdict:
+        """Judged by what it gains."""
         settings = self.workspace.config.training
-        return judged(evidence, minimum=settings.minimum_gain, currency=self.workspace.catalog.currency)
+        return judged(evidence, name=name, minimum=settings.minimum_gain, currency=self.workspace.catalog.currency)
+
+    def of_clv(self, version: int, registered: Registered) -> Verdict:
+        """Judged by the error of its back-test."""
+        return judged_by_error(*(self.workspace.tracker.metrics("clv", one) for one in (version, registered.champions["clv"])))
 
 
 def evaluate_workspace(workspace: Workspace, *, say: Telling, decisions: int = DECISIONS) -> dict[str, Any]:
@@ -90,7 +104,8 @@ def evaluate_workspace(workspace: Workspace, *, say: Telling, decisions: int = D
     -------
     dict
         {source, rows, currency, policies: [{name, value, low, high, ess, gain, gain_low, gain_high, agreement, warnings}], champions,
-        challengers: [{model, version, passes, reason, gain, gain_low, gain_high, rows_needed}], notes}
+        challengers: [{model, version, passes, reason, gain, gain_low, gain_high, rows_needed}], watch (`nudge.watching.watched`), notes};
+        the policy `challenger` has every challenger in it, `challenger MODEL` that one alone where there are several
 
     Raises
     ------
@@ -98,8 +113,19 @@ def evaluate_workspace(workspace: Workspace, *, say: Telling, decisions: int = D
         There is no champion, or nothing to judge it by.
     """
     registered, bench = Registered.of(workspace), Bench(workspace, say, datetime.now(UTC), decisions)
-    rivals = {CHALLENGER: registered.with_swapped(registered.challengers)} if registered.challengers else {}
-    evidence = bench.evidence(registered.champions, rivals)
+    rivals = {f"{CHALLENGER} {model}": registered.with_swapped({model: version}) for model, version in registered.challengers.items()}
+    if len(rivals) != 1:
+        rivals = ({CHALLENGER: registered.with_swapped(registered.challengers)} if rivals else {}) | rivals
+    else:
+        rivals = {CHALLENGER: next(iter(rivals.values()))}
+    systems = champion_first(rivals, registered.champions)
+    shadow, outcomes = bench.look(systems)
+    evidence = bench.judge(systems, shadow, outcomes)
+
+    def verdict(model: str, version: int) -> Verdict:
+        name = f"{CHALLENGER} {model}"
+        return bench.of_clv(version, registered) if model == "clv" else bench.of_money(evidence, name if name in rivals else CHALLENGER)
+
     return {
         "source": evidence.source,
         "rows": len(evidence),
@@ -107,9 +133,9 @@ def evaluate_workspace(workspace: Workspace, *, say: Telling, decisions: int = D
         "policies": [_policy(line) for line in compared(evidence)],
         "champions": registered.champions,
         "challengers": [
-            {"model": model, "version": version, **_verdict(bench.verdict(model, version, registered))}
-            for model, version in registered.challengers.items()
+            {"model": model, "version": version, **_verdict(verdict(model, version))} for model, version in registered.challengers.items()
         ],
+        "watch": watched(workspace, shadow, outcomes, learned_until(workspace, registered.champions)),
         "notes": list(evidence.notes),
     }
 

@@ -55,14 +55,16 @@ class Shadow:
 
 def span_of(workspace: Workspace, systems: Mapping[str, Versions], now: datetime, most: int) -> Span:
     """The span of the decisions that no version of the systems has learned from."""
-    seen = [
-        row.tags.get("nudge.as_of", "")
-        for model in {model for versions in systems.values() for model in versions}
-        for row in workspace.tracker.versions(model)
-        if row.version in {versions.get(model) for versions in systems.values()}
-    ]
-    since = max((datetime.fromisoformat(one).replace(tzinfo=UTC) for one in seen if one), default=datetime(1970, 1, 1, tzinfo=UTC))
+    seen = [learned_until(workspace, versions) for versions in systems.values()]
+    since = max(seen).astype("datetime64[us]").item().replace(tzinfo=UTC)
     return Span(since, now - timedelta(days=longest_window(workspace.catalog)), most)
+
+
+def learned_until(workspace: Workspace, versions: Versions) -> np.datetime64:
+    """The exclusive cut in time of what these versions have learned from, all of them together."""
+    tags = [row.tags for model, number in versions.items() for row in workspace.tracker.versions(model) if row.version == number]
+    moments = [np.datetime64(one["nudge.as_of"], "us") for one in tags if one.get("nudge.as_of")]
+    return max(moments, default=np.datetime64("1970-01-01", "us"))
 
 
 def longest_window(catalog: Catalog) -> float:
@@ -124,10 +126,10 @@ def ledger_evidence(shadow: Shadow, outcomes: Mapping[str, Sequence[OutcomeRecor
         for goal, money in _of_goals(one, one.anyway).items():
             anyway[i, place[goal]] = money
         spent[i] = one.cost
-        for happened in _own(one, outcomes.get(one.contact_id, ()), catalog):
+        for happened in own_outcomes(one, outcomes.get(one.contact_id, ()), catalog):
             if happened.outcome in place:
                 came[i, place[happened.outcome]] += worth.get(happened.outcome, 0.0) if happened.value is None else happened.value
-        if any(catalog.outcomes[each.outcome].kind == "opt_out" for each in _own(one, outcomes.get(one.contact_id, ()), catalog)):
+        if any(catalog.outcomes[each.outcome].kind == "opt_out" for each in own_outcomes(one, outcomes.get(one.contact_id, ()), catalog)):
             spent[i] += one.clv
     numbers: dict[Choice, int] = {(): NOTHING}
     policies = {NO_ACTION if name == HOLDOUT else name: _doing(made, name, place, numbers) for name in (made[0].does if made else ())}
@@ -145,7 +147,7 @@ def ledger_evidence(shadow: Shadow, outcomes: Mapping[str, Sequence[OutcomeRecor
     )
 
 
-def _own(one: Remade, outcomes: Sequence[OutcomeRecord], catalog: Catalog) -> list[OutcomeRecord]:
+def own_outcomes(one: Remade, outcomes: Sequence[OutcomeRecord], catalog: Catalog) -> list[OutcomeRecord]:
     """The outcomes of a decision: those that name it, and those that name only its contact, within their windows."""
     windows = _windows(catalog)
     return [

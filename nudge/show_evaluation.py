@@ -9,6 +9,8 @@ from nudge.terminal import Figure, Terminal
 
 Document = Mapping[str, Any]
 
+_MOST_SHOWN = 10
+
 
 def evaluated(terminal: Terminal, document: Document) -> None:
     """The table of policies, the warnings of each, and what the gate says of each challenger."""
@@ -18,7 +20,21 @@ def evaluated(terminal: Terminal, document: Document) -> None:
             terminal.warn(f"{one['name']}: {warning}")
     for note in document["notes"]:
         terminal.say(f"note: {note}")
+    _watched(terminal, document["watch"])
     _challengers(terminal, document["challengers"])
+
+
+def _watched(terminal: Terminal, watch: Document) -> None:
+    drift = watch["drift"]
+    if drift is not None:
+        words = f"{drift['after']:,} decisions against {drift['before']:,} interactions that the champion learned from"
+        terminal.print(f"Drift, {words}: a classifier tells them apart with AUC {drift['area']:.3f} (SE {drift['area_error']:.3f})")
+        terminal.table("Features, most moved first", ["feature", "stability index"], list(drift["features"].items())[:_MOST_SHOWN])
+    if watch["calibration"]:
+        rows = [[one["action"], one["choices"], one["promised"], one["came"]] for one in watch["calibration"]]
+        terminal.table("Responses, as promised and as they came", ["action", "choices", "promised", "came"], rows)
+    for alarm in watch["alarms"]:
+        terminal.warn(alarm)
 
 
 def _policies(terminal: Terminal, document: Document) -> None:

@@ -27,7 +27,7 @@ from decisioning.decide import chance_of, decide
 from decisioning.errors import NudgeError
 from decisioning.history import History
 from decisioning.stages import House, ScoreFunction, appraise_candidates
-from decisioning.vocabulary import BoolArray, Dtype
+from decisioning.vocabulary import BoolArray, Columns, Dtype
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving.answers import candidate_rows
@@ -75,6 +75,8 @@ class Remade:
     goal_of : mapping of treatment_id to its action's goal
     cost, clv : float
         Money spent on the contact, and its lifetime value (0 where it is not known).
+    features : Columns
+        What was known of the contact: one row.
     """
 
     decision_id: str
@@ -93,6 +95,7 @@ class Remade:
     goal_of: Mapping[str, str]
     cost: float
     clv: float
+    features: Columns
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ class Remaking:
             goal_of=goals_of(then.catalog),
             cost=sum(one.cost for one in record.selections),
             clv=clv,
+            features=situation.columns,
         )
 
     def then(self, versions: Mapping[str, Any]) -> Then:

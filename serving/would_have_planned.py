@@ -113,6 +113,7 @@ class _Appraised:
             goal_of=goals_of(self._then.catalog),
             cost=sum(one.cost for one in record.selections),
             clv=clv if np.isfinite(clv) else 0.0,
+            features={name: column[row : row + 1] for name, column in self._planned.situation.columns.items()},
         )
 
     def _chance(self, record: DecisionRecord) -> float:

@@ -56,5 +56,6 @@ held_out_evidence.py what would follow from two versions' held-out predictions
 comparison.py       policies side by side on logged decisions: doubly robust values, gains over the champion
 gate_verdict.py     does the challenger surely earn more?
 clv_gate.py         is the challenger's back-test error no larger?
+watching.py         is what the champion learned still so: drift, kept promises, starved learning
 =================== ==============================================================================================
 """

@@ -13,6 +13,9 @@ from training.comparison import CHALLENGER, CHAMPION, Evidence
 FEWEST_TRIED = 30
 """With fewer logged decisions that did what only the challenger would do, no interval is to be trusted."""
 
+LEAST_TRIED, NORMAL_95 = 0.9, 1.96
+"""What a policy does must have had a chance in the log for so large a share of the decisions, beyond doubt."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -64,6 +67,9 @@ def judged(evidence: Evidence, *, name: str = CHALLENGER, minimum: float = 0.0, 
         more = int(np.ceil(rows * FEWEST_TRIED / seen)) - rows if seen else None
         logged = f"what the {whose} would do there was logged {seen} times, and {FEWEST_TRIED} are needed"
         return Verdict(False, f"the two differ in {int(differs.sum()):,} of {where}; {logged}", gain, source, rows, more)
+    untried = _untried(evidence, name)
+    if untried is not None:
+        return Verdict(False, f"{untried}, on {where}: a gain there is the model's word, not the log's", gain, source, rows)
     money = f"{gain.value:+.4g} {currency}".rstrip()
     found = f"{money} a decision (95 %: {gain.low:+.4g} to {gain.high:+.4g}) over the champion on {where}"
     if gain.low > minimum:
@@ -72,3 +78,15 @@ def judged(evidence: Evidence, *, name: str = CHALLENGER, minimum: float = 0.0, 
     beyond = "zero" if minimum == 0 else f"the workspace's minimum of {minimum:g}"
     left = "more decisions like these will not show one" if more is None else f"about {more:,} more would show a gain like this"
     return Verdict(False, f"the gain is not surely above {beyond}: {found}; {left}", gain, source, rows, more)
+
+
+def _untried(evidence: Evidence, name: str) -> str | None:
+    """Where the two differ, weights average 1 if the log could have done what each of them does: clearly less, and it could not."""
+    differs = evidence.differs(name)
+    for policy in (name, CHAMPION):
+        weight = (evidence.policies[policy].agrees / evidence.selection_prob)[differs]
+        mean, error = float(weight.mean()), float(weight.std(ddof=1) / np.sqrt(len(weight)))
+        if mean + NORMAL_95 * error < LEAST_TRIED:
+            whose = "champion" if policy == CHAMPION else "challenger"
+            return f"of what the {whose} would do where the two differ only {mean:.0%} could have been logged"
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,24 @@ def test_what_was_hardly_tried_cannot_be_judged() -> None:
     assert "logged" in verdict.reason
     assert verdict.rows_needed is not None
     assert verdict.rows_needed > 0
+
+
+def test_what_could_never_have_been_logged_is_not_believed() -> None:
+    """The log had no chance to ask young contacts, for whom the challenger would be paid well if its own model were true."""
+    rng = np.random.default_rng(7)
+    whole = a_log(7)
+    barred = rng.random(N) < 0.6
+    silent = barred & (whole.action == "push")
+    action = np.where(silent, "no_action", whole.action)
+    prob = np.where(barred, np.where(action == "no_action", 0.75, 0.25), whole.selection_prob)
+    known = replace(whole, action=action, selection_prob=prob)
+    eager = replace(known, uplift=np.column_stack([np.full(N, 0.3), np.zeros(N)]))
+    quiet = replace(known, uplift=np.full((N, 2), -0.1))
+
+    verdict = judged(evidence_of(quiet, eager))
+
+    assert not verdict.passed
+    assert "of what the challenger would do where the two differ only 4" in verdict.reason
 
 
 def test_versions_are_compared_on_the_rows_that_both_hold_out() -> None:
