@@ -23,6 +23,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `erasure.py`            a contact is erased; sums and chains stay
 `pages.py`              the whole log, some rows at a time
 `reconciliation.py`     decided, delivered, seen, responded, by channel and day
+`retention.py`          what is old goes; its links stay as bare digests
 `held.py`               everything that is held about a contact
 `identities.py`         a visitor becomes a contact
 `measured.py`           whole tables as columns, for measurement

@@ -23,6 +23,7 @@ from ledger import (
     pages,
     prices,
     reconciliation,
+    retention,
     standing,
     suppressions,
 )
@@ -278,6 +279,17 @@ class Ledger:
         """What became of every choice by channel and day, and the outcomes that fit to none; see `reconciliation`."""
         with self._database.reading() as conn:
             return reconciliation.by_day(conn, how), reconciliation.orphans(conn, how)
+
+    def remove_before(self, before: datetime, now: datetime) -> dict[str, int]:
+        """Remove decisions and outcomes of before a time, a short transaction at a time: {decisions, outcomes}; see `retention`."""
+        total = {"decisions": 0, "outcomes": 0}
+        while True:
+            with self._database.writing() as conn:
+                some = retention.remove_some(conn, before, now)
+            if not any(some.values()):
+                self._database.overwrite_log()
+                return total
+            total = {name: total[name] + some[name] for name in total}
 
     def erased_among(self, contact_ids: Iterable[str]) -> dict[str, str]:
         """Those of these contacts who were erased, and what stands in their place."""

@@ -30,7 +30,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(learning.init, learning.simulate, learning.ingest, learning.train),
     *(learning.evaluate, learning.promote, learning.rollback),
     *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact, ledgers.export_decisions),
-    *(ledgers.ingest_outcomes, ledgers.reconcile),
+    *(ledgers.ingest_outcomes, ledgers.reconcile, ledgers.retain),
     *(deciding.decide, deciding.plan, deciding.replay, deciding.suppress, deciding.report, deciding.serve, deciding.demo),
 )
 for _command in _COMMANDS:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, RequestError
 from nudge import show_ledger
 from nudge.cli_options import JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
@@ -110,6 +112,31 @@ def reconcile(
         terminal.warn(gap)
     if not terminal.result(document):
         show_ledger.reconciled(terminal, document)
+
+
+def retain(
+    days: Annotated[int, typer.Option("--days", min=1, help="How long decisions and outcomes are kept.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove decisions and outcomes older than so many days; the hash chains stay whole."""
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    needed = _longest(found.catalog)
+    if days < needed:
+        allowed = f"{needed} or more: caps, windows and prices look back so far"
+        raise RequestError("would remove what decisions still count on", field="--days", got=days, allowed=allowed)
+    now = datetime.now(UTC)
+    with terminal.working("removing what is old"), found.open_ledger() as ledger:
+        document = ledger.remove_before(now - timedelta(days=days), now)
+    if not terminal.result(document):
+        terminal.print(f"{document['decisions']:,} decisions and {document['outcomes']:,} outcomes of more than {days} days ago are gone")
+
+
+def _longest(catalog: Catalog) -> int:
+    """The days that contact policies, outcome windows and the period of prices look back."""
+    spans = [span for one in catalog.contact_policy for span in (one.per_days, one.suppress_days) if span is not None]
+    return math.ceil(max([*spans, *(one.window_days for one in catalog.outcomes.values()), catalog.period_days]))
 
 
 def export_decisions(

@@ -272,3 +272,37 @@ def test_a_plan_of_many_contacts_is_one_piece_of_the_chain(sqlite_ledger: Ledger
     sqlite_ledger.record_decisions([decision(f"d-{n}", email(), contact_id=f"c-{n}", decided_at=NOW + n * DAY) for n in range(2_500)])
     verdict = sqlite_ledger.verify()
     assert (verdict.intact, verdict.rows) == (True, 2_500)
+
+
+def test_what_is_old_is_gone_and_the_chain_still_holds(ledger: Ledger) -> None:
+    old = [decision(f"d-{n}", email(), banner(rank=2), decided_at=NOW - (30 - n) * DAY, request_id=f"r-{n}") for n in range(30)]
+    ledger.record_decisions(old)
+    ledger.record_outcomes([outcome(f"e-{n}", decision_id=f"d-{n}", occurred_at=NOW - DAY) for n in range(0, 30, 2)])
+    ledger.record_outcomes([outcome(f"s-{n}", decision_id=None, occurred_at=NOW - n * DAY) for n in (1, 20)])
+    ledger.erase("c-9", NOW)
+    gone = ledger.remove_before(NOW - 20 * DAY, NOW)
+    assert gone == {"decisions": 10, "outcomes": 5}
+    assert ledger.decision("d-9") is None
+    assert ledger.decision("d-10") == old[10]
+    assert {one.event_id for one in ledger.outcomes_of("c-1", 99)} == {"s-1", "s-20", *(f"e-{n}" for n in range(10, 30, 2))}
+    assert ledger.verify().intact
+    assert ledger.remove_before(NOW - 20 * DAY, NOW) == {"decisions": 0, "outcomes": 0}
+    ledger.erase("c-1", NOW)
+    assert ledger.remove_before(NOW, NOW) == {"decisions": 20, "outcomes": 12}
+    assert ledger.verify().intact
+
+
+def test_an_edit_beside_what_is_gone_by_age_still_shows(sqlite_url: str) -> None:
+    with Ledger.open(sqlite_url) as ledger:
+        fill(ledger)
+        ledger.record_decisions([decision("d-old", email(), decided_at=NOW - 90 * DAY)])
+        ledger.remove_before(NOW - DAY, NOW)
+        assert ledger.verify().intact
+        behind_its_back(sqlite_url, "UPDATE chain_entries SET leaf = hash WHERE key = 'd-old'")
+        assert not ledger.verify().intact
+
+
+def test_many_old_rows_go_in_short_transactions(sqlite_ledger: Ledger) -> None:
+    sqlite_ledger.record_decisions([decision(f"d-{n}", contact_id=f"c-{n}", decided_at=NOW - 9 * DAY) for n in range(1_300)])
+    assert sqlite_ledger.remove_before(NOW, NOW)["decisions"] == 1_300
+    assert sqlite_ledger.verify().intact

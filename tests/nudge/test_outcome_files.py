@@ -141,3 +141,12 @@ def test_what_became_of_it_is_reconciled(told: Shop) -> None:
     [email_day] = document["days"]
     assert (email_day["decided"], email_day["delivered"], email_day["seen"], email_day["responded"]) == (2, 1, 1, 1)
     assert told.run("reconcile", "--since", "2027-01-01").document["days"] == []
+
+
+def test_what_is_old_is_removed_but_nothing_that_decisions_still_count_on(told: Shop) -> None:
+    refused = told.run("retain", "--days", "29")
+    assert (refused.code, "allowed: 30 or more" in refused.err) == (1, True)
+    with ledger_of(told) as ledger:
+        ledger.record_decisions([decision("d-old", email(), decided_at=NOW - 4000 * DAY)])
+    assert told.run("retain", "--days", "3000").document == {"decisions": 1, "outcomes": 0}
+    assert told.run("verify-ledger").document["intact"]
