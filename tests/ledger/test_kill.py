@@ -67,3 +67,4 @@ def _every_one_is_there(url: str, acknowledged: list[str]) -> None:
         written = ledger.outcomes_of("c-1", 1_000_000)
         whole = {found.event_id[2:] for found in written if found.event_id[0] == "e"}
         assert whole == {found.event_id[2:] for found in written if found.event_id[0] == "f"}, "half a batch was kept"
+        assert ledger.verify().intact, "a link is missing"
