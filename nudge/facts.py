@@ -135,7 +135,8 @@ def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], str
     )
     reader = pa.RecordBatchReader.from_batches(schema, batches)
     db.register("arriving", reader)
-    db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * REPLACE (make_timestamp(occurred_at) AS occurred_at) FROM arriving")
+    columns = "* REPLACE (make_timestamp(occurred_at) AS occurred_at)" if "occurred_at" in names else "*"
+    db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {columns} FROM arriving")
     db.unregister("arriving")
 
 
@@ -179,14 +180,14 @@ CREATE TEMP TABLE touches AS
   UNION ALL BY NAME
   SELECT 'l:' || s.decision_id || ':' || treatment_id AS touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
          coalesce(cost, 0.0) AS cost, expected_profit, 'ledger' AS source, FALSE AS triggered
-  FROM kept_selections s;
+  FROM kept_selections s ANTI JOIN kept_redeemed r ON r.redeems = s.decision_id AND r.treatment_id = s.treatment_id;
 CREATE TEMP TABLE controls AS
   SELECT 'h:' || interaction_id AS row_id, contact_id, occurred_at, selection_prob
   FROM ingested_interactions WHERE action_id = '{NO_ACTION}';
 CREATE TEMP TABLE decided AS
   SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at
   FROM kept_decisions GROUP BY contact_id;
-CREATE TEMP TABLE events AS
+CREATE TEMP VIEW events AS
   SELECT contact_id, event_type, occurred_at, value, channel, session_id, content_id FROM ingested_events;
 CREATE TEMP TABLE happened AS
   WITH reported AS (
