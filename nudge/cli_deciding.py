@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nudge import show, show_plan
+from nudge import show, show_evaluation, show_plan
 from nudge.cli_options import AsOfOption, JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
 
@@ -105,6 +105,7 @@ def demo(
     terminal = Terminal(as_json=as_json, quiet=quiet)
     document = run_demo(workspace, seed=seed, contacts=contacts, days=days, terminal=terminal)
     if not terminal.result(document):
+        show_evaluation.policies(terminal, document["evaluation"])
         show.policies(terminal, document)
     if serving:
         serve(workspace=workspace, host="127.0.0.1", port=port, workers=1, as_json=False, quiet=quiet)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from decisioning.errors import Conflict, Unavailable
+from nudge.evaluating import evaluate_workspace
 from nudge.examples import init_workspace
 from nudge.ingesting import ingest_workspace
 from nudge.planning import PlanOptions, plan_workspace
@@ -47,31 +48,35 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
     Returns
     -------
     dict
-        {workspace, plan_id, currency, models, policies: [{policy, contacted, true_profit, per_contact, share_of_oracle}]}
+        {workspace, plan_id, currency, models, evaluation (of `nudge evaluate`), policies: [{policy, contacted, true_profit, per_contact,
+        share_of_oracle}]}
     """
     from nudge.judging import judge
 
     _make_way(folder)
     init_workspace(folder, "demo", {})
-    with terminal.working(f"1/5 simulating a bank with {contacts:,} contacts over {days} days"):
+    with terminal.working(f"1/6 simulating a bank with {contacts:,} contacts over {days} days"):
         simulate_into(folder, contacts=contacts, days=days, seed=seed)
     _scale_limits(folder, contacts)
     workspace = Workspace.open(folder)
-    with terminal.working("2/5 ingesting") as say:
+    with terminal.working("2/6 ingesting") as say:
         ingest_workspace(workspace, quarantine=False, progress=say)
-    with terminal.working("3/5 learning propensity, uplift and CLV") as say:
+    with terminal.working("3/6 learning propensity, uplift and CLV") as say:
         trained = train_workspace(workspace, as_of=None, only=None, say=say)
     for warning in trained["warnings"]:
         terminal.warn(warning)
-    with terminal.working("4/5 planning under budgets and capacities") as say:
+    with terminal.working("4/6 evaluating them beside simple policies") as say:
+        evaluation = evaluate_workspace(workspace, say=say)
+    with terminal.working("5/6 planning under budgets and capacities") as say:
         planned = plan_workspace(workspace, out=workspace.folder / "exports", options=PlanOptions(), say=say)
-    with terminal.working("5/5 asking the world what each policy truly earns"):
+    with terminal.working("6/6 asking the world what each policy truly earns"):
         policies = judge(workspace, workspace.folder / "exports" / planned["plan_id"] / "plan.parquet")
     return {
         "workspace": str(folder),
         "plan_id": planned["plan_id"],
         "currency": workspace.catalog.currency,
         "models": trained["models"],
+        "evaluation": evaluation,
         "policies": policies,
     }
 

@@ -14,7 +14,7 @@ _MOST_SHOWN = 10
 
 def evaluated(terminal: Terminal, document: Document) -> None:
     """The table of policies, the warnings of each, and what the gate says of each challenger."""
-    _policies(terminal, document)
+    policies(terminal, document)
     for one in document["policies"]:
         for warning in one["warnings"]:
             terminal.warn(f"{one['name']}: {warning}")
@@ -37,7 +37,8 @@ def _watched(terminal: Terminal, watch: Document) -> None:
         terminal.warn(alarm)
 
 
-def _policies(terminal: Terminal, document: Document) -> None:
+def policies(terminal: Terminal, document: Document) -> None:
+    """What each policy would have earned, and how much of the log speaks about it."""
     title = f"Money a decision ({document['currency']}), on {document['rows']:,} rows: {document['source']}"
     header = ["policy", "value", "95 %", "more than the champion", "95 %", "decides like it", "effective rows"]
     terminal.table(title, header, [_line(one) for one in document["policies"]])

@@ -79,9 +79,9 @@ class Served(Fixed):
 
 
 class ServedHouse(House):
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__(ledger, CATALOG)
-        self.source = Served(CATALOG, self.known)
+    def __init__(self, ledger: Ledger, catalog: Mapping[str, Any] = CATALOG) -> None:
+        super().__init__(ledger, catalog)
+        self.source = Served(catalog, self.known)
         self.snapshots = SnapshotHolder(self.source)
         self.service = Service(self.snapshots, ledger, self.clock)
 

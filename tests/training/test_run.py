@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,10 @@ from decisioning.errors import ConfigError, Conflict
 from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, loan_uplift, write_business
+from training.comparison import CHAMPION, NO_ACTION, RANDOM, compared
 from training.context import TrainingContext, TrainingReport, TrainingSettings
+from training.held_out import HELD_OUT_FILE, HeldOut
+from training.held_out_evidence import System, held_out_evidence
 from training.run import train
 from training.tracking import Tracker
 
@@ -228,3 +232,19 @@ def test_actions_that_the_catalogue_does_not_know_are_left_out_and_counted(conte
     found = train(fewer, only="propensity")
 
     assert any("interactions of 'card' are left out: the catalogue does not know it" in warning for warning in found.warnings)
+
+
+def test_what_the_tested_fit_said_is_kept_beside_the_model_with_nobodys_id(context: TrainingContext, report: TrainingReport) -> None:
+    kept = {model: context.tracker.table(model, 1, HELD_OUT_FILE) for model in ("propensity", "uplift", "clv")}
+
+    assert kept["clv"] is None
+    assert kept["propensity"] is not None
+    assert kept["uplift"] is not None
+    propensity, uplift = HeldOut.from_bytes(kept["propensity"]), HeldOut.from_bytes(kept["uplift"])
+    assert set(uplift.actions) == {"loan", "card"}
+    assert set(propensity.row) == set(uplift.row)
+    assert all(re.fullmatch("[0-9a-f]{18}", one) for one in (*uplift.contact, *uplift.row))
+    assert np.isnan(propensity.uplift).all()
+    lines = {line.name: line for line in compared(held_out_evidence({CHAMPION: System(propensity, uplift)}))}
+    assert lines[NO_ACTION].gain.high < 0
+    assert lines[RANDOM].gain.high < 0

@@ -1,0 +1,30 @@
+"""`nudge evaluate`, `promote` and `rollback` where there is nothing to compare: a plain refusal with a hint."""
+
+from __future__ import annotations
+
+import pytest
+
+from nudge.config import parse_config
+from tests.nudge.shops import Shop
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("evaluate",), "there is no champion to evaluate. Hint: run nudge train"),
+        (("promote", "uplift"), "no registered model 'shop-uplift'; allowed: none is registered. Hint: run nudge train"),
+        (("rollback", "uplift"), "no registered model 'shop-uplift'; allowed: none is registered. Hint: run nudge train"),
+        (("promote", "uplift", "--force"), '--why: a forced promotion needs its reason. Hint: add --why "..."'),
+    ],
+)
+def test_without_a_model_the_refusal_says_what_to_do(shop: Shop, command: tuple[str, ...], words: str) -> None:
+    answer = shop.run(*command)
+
+    assert (answer.code, answer.out) == (1, "")
+    assert words in answer.err
+
+
+def test_the_minimum_gain_is_a_setting_of_the_workspace() -> None:
+    config = parse_config({"name": "shop", "sources": {"contacts": "SELECT 1"}, "training": {"minimum_gain": 0.05}})
+
+    assert config.training.minimum_gain == 0.05
