@@ -20,6 +20,7 @@ from benchmarks import (
     point_in_time,
     promotion,
     real_time_month,
+    scoring,
     small_effects,
     uplift_policies,
 )
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "clv": clv.measure,
     "bank": bank.measure,
     "leads": leads.measure,
+    "scoring": scoring.measure,
     "http": http.measure,
     "online": online.measure,
     "point_in_time": point_in_time.measure,

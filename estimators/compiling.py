@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, typeof
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -23,6 +23,18 @@ def compiled(function: _Function) -> _Function:
 def inlined(function: _Function) -> _Function:
     """`function` as a part of whatever compiled function calls it: no array of the call is counted in and out."""
     return _kept(function, inline="always")
+
+
+def entry_point(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """A compiled function for arguments of the types of these ones: calling it costs two microseconds where the function itself takes ten.
+
+    Numba asks for the type of every array in every tuple at every call. Here it is asked once, so arguments of other types, orders of
+    memory included, must never be passed: they would be read as what they are not.
+    """
+    compiled_function: Any = function
+    types = tuple(typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+    compiled_function.compile(types)
+    return cast(Callable[..., Any], compiled_function.overloads[types].entry_point)
 
 
 def _kept(function: _Function, **options: Any) -> _Function:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from estimators.arrays import FloatArray
+from estimators.compiling import entry_point
 from estimators.forest_kernels import score
 from estimators.forest_layout import SlotArrays, Slots, TreeArrays, lay_out, splits_of
 from estimators.forest_text import read_trees
@@ -91,4 +93,8 @@ class Forest:
         return out
 
     def _score(self, rows: FloatArray, out: FloatArray) -> None:
-        score(rows, self.slots, self.trees, out)
+        self._entry(rows, self.slots, self.trees, out)
+
+    @cached_property
+    def _entry(self) -> Callable[..., None]:
+        return entry_point(score, np.empty((1, 1)), self.slots, self.trees, np.empty((1, 1)))

@@ -21,6 +21,11 @@ Masks = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
 
 
+FORK = np.dtype([("steps", np.int32), ("mask", np.int32), ("first", np.uint32)])
+"""What a walk of candidates asks of a node: the most steps from there to where a walk ends, the row of `masks` that the node divides the
+candidates by (-1 where it does not), and the left child of a node that divides; the right one is the next."""
+
+
 class SharedTrees(NamedTuple):
     """A model's trees as a group of candidates walks them.
 
@@ -28,21 +33,15 @@ class SharedTrees(NamedTuple):
     ----------
     nodes : array of NODE
         A node that divides the candidates leads to itself, as a leaf does: there a walk ends.
-    steps : array of int, shape (n_nodes,)
-        The most steps from a node to where a walk ends.
-    mask : array of int, shape (n_nodes,)
-        The row of `masks` that a node divides the candidates by; -1 where it does not.
-    first : array of int, shape (n_nodes,)
-        The left child of a node that divides; the right one is the next.
+    forks : array of FORK
+        Of the same nodes.
     root : array of int, shape (n_trees,)
     masks : array, shape (n_masks, n_words)
-        Who goes left, a bit each; row 0 is everybody.
+        Who goes left, a bit each; the bits behind the last candidate's are as his.
     """
 
     nodes: Records
-    steps: INT32
-    mask: INT32
-    first: Places
+    forks: Records
     root: INT32
     masks: Masks
 
@@ -75,23 +74,24 @@ def share_rows(rows: FloatArray, slots: SlotArrays, trees: SharedTrees, out: Flo
 def _share(prepared: FloatArray, trees: SharedTrees, groups: Groups, newest: INT32) -> None:
     """Walk all groups, then divide those that a candidate's feature divides into those who go left and right, until each is in a leaf."""
     at, in_tree, who, before = groups.at, groups.tree, groups.who, groups.before
-    mask, masks, first = trees.mask, trees.masks, trees.first
+    forks, masks = trees.forks, trees.masks
     low, many = 0, len(trees.root)
     for tree in range(many):
         at[tree], in_tree[tree], newest[tree] = trees.root[tree], tree, -1
-        who[tree, :] = masks[0, :]
+        for w in range(masks.shape[1]):
+            who[tree, w] = _EVERYBODY
     while low < many:
         end = many
-        _walk_all(prepared, trees.nodes, trees.steps, at, low, end)
+        _walk_all(prepared, trees.nodes, forks, at, low, end)
         for g in range(low, end):
-            place = np.uint64(at[g])
-            if mask[place] < 0:
+            fork = forks[np.uint64(at[g])]
+            if fork.mask < 0:
                 before[g] = newest[in_tree[g]]
                 newest[in_tree[g]] = g
                 continue
             for side in range(2):
-                at[many], in_tree[many] = first[place] + np.uint32(side), in_tree[g]
-                many += _part(who, g, many, masks, mask[place], side)
+                at[many], in_tree[many] = fork.first + np.uint32(side), in_tree[g]
+                many += _part(who, g, many, masks, fork.mask, side)
         low = end
 
 
@@ -108,23 +108,23 @@ def _part(who: Masks, group: int, part: int, masks: Masks, mask: int, side: int)
 
 
 @compiled
-def _walk_all(prepared: FloatArray, nodes: Records, steps: INT32, at: Places, low: int, end: int) -> None:
+def _walk_all(prepared: FloatArray, nodes: Records, forks: Records, at: Places, low: int, end: int) -> None:
     """The groups from `low` on to where their walks end, eight side by side."""
     for g in range(low, end - TOGETHER + 1, TOGETHER):
-        _walk(prepared, nodes, steps, at, g)
+        _walk(prepared, nodes, forks, at, g)
     for g in range(end - (end - low) % TOGETHER, end):
         place: Any = np.uint64(at[g])
-        for _ in range(steps[place]):
+        for _ in range(forks[place].steps):
             place = step(nodes, prepared, place)
         at[g] = place
 
 
 @inlined
-def _walk(prepared: FloatArray, nodes: Records, steps: INT32, at: Places, low: int) -> None:
+def _walk(prepared: FloatArray, nodes: Records, forks: Records, at: Places, low: int) -> None:
     """Eight groups to where their walks end, side by side: each waits for memory while the others go on."""
     most = 0
     for k in range(low, low + TOGETHER):
-        most = max(most, steps[at[k]])
+        most = max(most, forks[at[k]].steps)
     a: Any = np.uint64(at[low])
     b, c, d = np.uint64(at[low + 1]), np.uint64(at[low + 2]), np.uint64(at[low + 3])
     e, f, g, h = np.uint64(at[low + 4]), np.uint64(at[low + 5]), np.uint64(at[low + 6]), np.uint64(at[low + 7])

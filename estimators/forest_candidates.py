@@ -7,16 +7,18 @@ ever built, and a contact costs little more for a hundred candidates than for on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from estimators.arrays import FloatArray
+from estimators.compiling import entry_point
 from estimators.forest import ROWS_A_THREAD
-from estimators.forest_candidate_kernels import WORD, Masks, SharedTrees, share_rows
+from estimators.forest_candidate_kernels import FORK, WORD, Masks, SharedTrees, share_rows
 from estimators.forest_kernels import prepare
 from estimators.forest_layout import INT32, Placed, SlotArrays, Slots, TreeArrays, lay_out, splits_of
 from estimators.forest_text import read_trees
@@ -92,30 +94,35 @@ class CandidateForest:
         return out
 
     def _score(self, rows: FloatArray, out: FloatArray) -> None:
-        share_rows(rows, self.slots, self.trees, out)
+        self._entry(rows, self.slots, self.trees, out)
+
+    @cached_property
+    def _entry(self) -> Callable[..., None]:
+        return entry_point(share_rows, np.empty((1, 1)), self.slots, self.trees, np.empty((1, 1)))
 
 
 def _shared(trees: TreeArrays, mask: INT32, masks: Masks) -> SharedTrees:
     """The trees with the nodes that divide the candidates as ends of walks."""
     nodes = trees.nodes.copy()
-    first = nodes["first"].copy()
+    forks = np.zeros(len(nodes), dtype=FORK)
+    forks["first"], forks["mask"] = nodes["first"], mask
     divides = np.flatnonzero(mask >= 0)
     nodes["first"][divides] = divides
-    steps = np.zeros(len(nodes), dtype=np.int32)
+    steps = forks["steps"]
     for node in range(len(nodes) - 1, -1, -1):  # a child stands behind its parent
         below = int(nodes["first"][node])
         if below != node:
             steps[node] = 1 + max(steps[below], steps[below + 1])
-    return SharedTrees(nodes, steps, mask, first, trees.trees["root"].copy(), masks)
+    return SharedTrees(nodes, forks, trees.trees["root"].copy(), masks)
 
 
 def _masks(trees: TreeArrays, slots: SlotArrays, rows: FloatArray) -> tuple[INT32, Masks]:
-    """For each node the number of its mask, -1 where the contact decides, and the masks: each distinct division once, everybody first."""
+    """For each node the number of its mask, -1 where the contact decides, and the masks: each distinct division once."""
     prepared = np.empty((len(rows), slots.n_slots))
     for k in range(len(rows)):
         prepare(rows[k], slots, prepared[k])
     words = -(-len(rows) // WORD)
-    numbers: dict[bytes, int] = {_packed(np.ones(len(rows), dtype=np.bool_), words): 0}
+    numbers: dict[bytes, int] = {}
     mask = np.full(len(trees.nodes), -1, dtype=np.int32)
     for node in np.flatnonzero(trees.nodes["slot"] > 0).tolist():
         left = prepared[:, int(trees.nodes["slot"][node])] <= trees.nodes["value"][node]
@@ -124,6 +131,5 @@ def _masks(trees: TreeArrays, slots: SlotArrays, rows: FloatArray) -> tuple[INT3
 
 
 def _packed(left: npt.NDArray[np.bool_], words: int) -> bytes:
-    padded = np.zeros(words * WORD, dtype=np.bool_)
-    padded[: len(left)] = left
+    padded = np.pad(left, (0, words * WORD - len(left)), mode="edge")  # nobody walks for the padding alone
     return np.packbits(padded, bitorder="little").tobytes()

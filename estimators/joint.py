@@ -7,15 +7,17 @@ A bundle that holds a part which is not understood stays out, and whoever asks i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
+from estimators.compiling import entry_point
 from estimators.forest_text import NotUnderstood
 from estimators.joint_everything import Model, everything
 from estimators.joint_kernels import Tables
@@ -93,12 +95,17 @@ class JointScores:
         k = len(tables.arms)
         out = np.empty((n, 3 * k + len(tables.values) + 1))
         if n <= CONTACTS_AT_ONCE:
-            everything(rows, times, self.model, out)
+            self._everything(rows, times, self.model, out)
         else:
             parts = [slice(low, low + CONTACTS_AT_ONCE) for low in range(0, n, CONTACTS_AT_ONCE)]
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda part: everything(rows[part], times, self.model, out[part]), parts))
+                list(pool.map(lambda part: self._everything(rows[part], times, self.model, out[part]), parts))
         return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k : -1], out[:, -1])
+
+    @cached_property
+    def _everything(self) -> Callable[..., None]:
+        """`everything` for rows and answers as `__call__` makes them."""
+        return entry_point(everything, np.empty((1, 1)), 0, self.model, np.empty((1, 1)))
 
 
 def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Model]:

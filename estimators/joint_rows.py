@@ -21,6 +21,7 @@ from estimators.encoding import FeatureEncoder
 from estimators.encoding_categories import CategoryEncoding
 
 _MICROSECONDS_A_DAY = 86_400_000_000.0
+_FLOAT = np.dtype(np.float64)
 _MICROSECONDS = np.dtype("datetime64[us]")
 _NAT = float(np.iinfo(np.int64).min)
 
@@ -71,8 +72,8 @@ class RowReader:
         """
         n, numbers = len(out), len(self.numbers)
         if numbers:
-            stacked = _stacked(columns, self._get_numbers, n * numbers)
-            if stacked is None or stacked.dtype != np.float64:
+            stacked = _stacked_numbers(columns, self._get_numbers, n * numbers)
+            if stacked is None:
                 _put(out, 0, [as_numbers(columns.get(name), n) for name in self.numbers])
             else:
                 out[:, :numbers] = stacked if n == 1 else stacked.reshape(numbers, n).T
@@ -141,6 +142,19 @@ def finish(rows: FloatArray, numbers: int, times: int, width: int) -> None:
 
 def _getter(names: Sequence[str]) -> _Getter:
     return itemgetter(*names) if len(names) > 1 else lambda columns: tuple(columns[name] for name in names)
+
+
+def _stacked_numbers(columns: Columns, get: _Getter, length: int) -> FloatArray | None:
+    """The columns one after the other; None where one is absent or they are not all of float64."""
+    try:
+        found: Sequence[Any] = get(columns)
+        for column in found:
+            if column.dtype is not _FLOAT and column.dtype != _FLOAT:
+                return None
+        stacked = np.frombuffer(b"".join(found))  # a third of the time of np.concatenate
+    except (KeyError, TypeError, ValueError, BufferError):
+        return None
+    return stacked if len(stacked) == length else None
 
 
 def _stacked(columns: Columns, get: _Getter, length: int) -> npt.NDArray[Any] | None:

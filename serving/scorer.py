@@ -87,8 +87,13 @@ class Scorer:
             few = self.answers({name: column[rows] for name, column in situation.columns.items()}, as_of, len(rows))
             parts = (few.propensity, few.opt_out_risk, few.uplift, few.value, few.clv)
             said = Answers(*(_spread(part, rows, len(alive)) for part in parts))
-        propensity, uplift, risk = (np.where(alive, part, np.nan) for part in (said.propensity, said.uplift, said.opt_out_risk))
-        self._stand_in(propensity, uplift, alive)
+        learned, prior, prior_propensity, prior_uplift = self._priors
+        propensity = np.where(alive & learned, said.propensity, np.nan)
+        uplift, risk = np.where(alive, said.uplift, np.nan), np.where(alive, said.opt_out_risk, np.nan)
+        if prior is not None:
+            stands_in = alive & prior
+            np.copyto(propensity, prior_propensity, where=stands_in)
+            np.copyto(uplift, prior_uplift, where=stands_in)
         known = (propensity, uplift, self._value(situation, said), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
 
@@ -194,26 +199,20 @@ class Scorer:
         return evidence
 
     @cached_property
-    def _special(self) -> tuple[IntArray, FloatArray, FloatArray, BoolArray]:
-        """The treatments that no model of uplift scores: their columns, prior propensities and uplifts, and where there is a prior."""
-        uplift_known = self.models.uplift is not None and bool(self.models.uplift.heads)
-        columns: list[int] = []
-        priors: list[tuple[float, float, bool]] = []
-        for column, ((action, _), traffic) in enumerate(zip(self.catalog.treatments, self._traffic, strict=True)):
-            prior = action.cold_start if traffic == COLD_START else None
-            if prior is not None or (traffic == PROPENSITY and uplift_known):
-                columns.append(column)
-                priors.append((np.nan, np.nan, False) if prior is None else (prior.propensity, prior.uplift, True))
-        propensity, uplift, has_prior = np.array(priors, dtype=np.float64).reshape(len(priors), 3).T
-        return np.array(columns, dtype=np.int64), propensity, uplift, has_prior.astype(np.bool_)
+    def _priors(self) -> tuple[BoolArray, BoolArray | None, FloatArray, FloatArray]:
+        """Which treatments' propensity is what a model says, which have a cold-start prior in its place (None: none), and the priors.
 
-    def _stand_in(self, propensity: FloatArray, uplift: FloatArray, alive: BoolArray) -> None:
-        """Fill in the cold-start priors; where others have an uplift, an action without one is not compared by its response."""
-        columns, prior_propensity, prior_uplift, has_prior = self._special
-        if len(columns):
-            on = alive[:, columns] & has_prior
-            propensity[:, columns] = np.where(on, prior_propensity, np.where(has_prior, propensity[:, columns], np.nan))
-            uplift[:, columns] = np.where(on, prior_uplift, uplift[:, columns])
+        Where others have an uplift, an action without one is not compared by its response.
+        """
+        uplift_known = self.models.uplift is not None and bool(self.models.uplift.heads)
+        k = len(self.catalog.treatments)
+        learned, prior = np.ones(k, dtype=np.bool_), np.zeros(k, dtype=np.bool_)
+        propensity, uplift = np.full(k, np.nan), np.full(k, np.nan)
+        for column, ((action, _), traffic) in enumerate(zip(self.catalog.treatments, self._traffic, strict=True)):
+            if traffic == COLD_START and action.cold_start is not None:
+                prior[column], propensity[column], uplift[column] = True, action.cold_start.propensity, action.cold_start.uplift
+            learned[column] = not prior[column] and not (traffic == PROPENSITY and uplift_known)
+        return learned, prior if prior.any() else None, propensity, uplift
 
     @cached_property
     def _base_rate(self) -> FloatArray:
