@@ -7,7 +7,7 @@ only the order in which it prefers them differs. The truth is read after the pla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ def open_arena(workspace: Workspace, truth: Truth) -> Arena:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
         population = read_population(workspace, snapshot, None, None)
         situation, history, *_ = gather_population(population, snapshot, ledger, datetime.now(UTC), excluding_plan=PLANS)
+    situation = replace(situation, columns={name: np.asarray(column) for name, column in situation.columns.items()})  # read as a whole
     appraisal = appraise_candidates(House(snapshot.catalog, snapshot.scorer), situation, history)
     row, column = np.nonzero(_open_to_all(appraisal))
     scores, economics = appraisal.scores, appraisal.economics
