@@ -25,9 +25,6 @@ from estimators.validation import checked_rows, checked_training, tags_of, zero_
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
 
-SETTLED_CV = 2
-"""Shuffled folds where penalty and trees are settled: they only weigh the members, and each costs a fit."""
-
 FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
 """A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
 
@@ -67,7 +64,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         1 where the trees may only rise in a column of the tree matrix, -1 where they may only fall, 0 where they are free.
     random_state : int
     settled : Settled, optional
-        What a fit on earlier rows chose, as `settled_`: it is taken over, and two shuffled folds are left for what is not.
+        What a fit on earlier rows chose, as `settled_`: it is taken over, and fewer logistic regressions are fitted to choose from.
 
     Attributes
     ----------
@@ -77,7 +74,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         Each row by models that have not seen it; calibrated where there is no time (the calibrator has seen it, out of its few degrees
         of freedom).
     settled_ : Settled or None
-        The penalty and the number of trees, for a later fit on more rows; None where there were too few rows to choose.
+        The penalty, for a later fit on more rows; None where there were too few rows to choose.
     classes_ : array([0, 1])
 
     Examples
@@ -186,11 +183,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
 
     def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
         y, weight = rows.y, rows.weight
-        cv = self.cv if rows.settled is None else min(self.cv, SETTLED_CV)
-        out = gathered(rows, shuffled_folds(y, cv=cv, random_state=self.random_state, groups=groups))
+        out = gathered(rows, shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups))
         chosen = _choice(out, [rows.ask(fold) for fold in forward], forward, rows, self.random_state)
         weights, every = chosen.weights, np.arange(len(y))
-        self.settled_ = rows.settle(chosen.penalty, chosen.rounds)
+        self.settled_ = rows.settle(chosen.penalty)
         trees = replace(rows.settings, n_estimators=rows.counts[chosen.rounds])
         booster = rows.binned.fit(trees, "binary", every, y, weight) if weights[2] > 0 else None
         self.head_ = ResponseHead(

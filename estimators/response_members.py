@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
@@ -36,11 +36,13 @@ class Said:
 
 @dataclass(frozen=True)
 class Settled:
-    """What an earlier fit chose: the penalty, whether drifting columns are trusted by half (None: none drifted), the share of the trees."""
+    """What an earlier fit chose: the penalty, and whether drifting columns are trusted by half (None: none drifted).
+
+    Not the number of trees, which grows with the rows.
+    """
 
     penalty: float
     hedged: bool | None
-    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +63,7 @@ class LabelledRows:
     @property
     def counts(self) -> list[int]:
         """The numbers of iterations that are tried."""
-        shares = ITERATION_SHARES if self.settled is None else (self.settled.share,)
-        return sorted({max(1, round(share * self.settings.n_estimators)) for share in shares})
+        return sorted({max(1, round(share * self.settings.n_estimators)) for share in ITERATION_SHARES})
 
     def base_rate(self, rows: IntArray | slice = slice(None)) -> float:
         """The mean of the labels, shrunk by half a response among one row more."""
@@ -82,10 +83,10 @@ class LabelledRows:
         """The options that hedge."""
         return [place for place, (_, hedged) in enumerate(self.options) if hedged]
 
-    def settle(self, option: int, rounds: int) -> Settled:
+    def settle(self, option: int) -> Settled:
         """What a later fit need not choose again."""
         penalty, hedged = self.options[option]
-        return Settled(penalty, hedged if self.drifting else None, self.counts[rounds] / self.settings.n_estimators)
+        return Settled(penalty, hedged if self.drifting else None)
 
     def lines(self, rows: IntArray) -> list[LinearScore]:
         """Every option, fitted on some rows."""
@@ -116,8 +117,7 @@ class LabelledRows:
     def ask(self, fold: Fold) -> Said:
         """What models of the fold's first rows say of its other rows."""
         train, test = fold
-        rounds = replace(self.settings, n_estimators=max(self.counts))
-        booster = self.binned.fit(rounds, "binary", train, self.y, self.weight)
+        booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
         lines = self.lines(train)
         return Said(
             np.full(len(test), self.base_rate(train)),

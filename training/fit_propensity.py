@@ -41,7 +41,7 @@ class LearnedPropensity:
     drift : DriftReport or None
         None in a one-shot experiment.
     settled : mapping of head to Settled
-        Penalty and trees of each head.
+        The penalty of each head.
     """
 
     bundle: PropensityBundle
@@ -81,8 +81,8 @@ def learn_propensity(
     tuning_minutes : float
         How long better settings of the trees are searched for; 0 keeps the defaults.
     after : LearnedPropensity, optional
-        Learned on the earlier of these rows and judged on the later ones: what it chose (settings, features, penalties, trees) is what was
-        judged, so it is taken over; blends, calibrators and levels are chosen again, since newer rows speak of them.
+        Learned on the earlier of these rows and judged on the later ones: its settings, features and penalties are what was judged, so they
+        are taken over; numbers of trees, blends, calibrators and levels are chosen again, since more and newer rows speak of them.
     """
     settings = searched_settings(prepared, catalog, minutes=tuning_minutes, seed=seed) if after is None else after.settings
     drift = drift_report(prepared, catalog, seed=seed, judged=None if after is None else after.drift)
