@@ -21,12 +21,9 @@ VIEW = "contact_features"
 _Item = TypeVar("_Item")
 
 
-class Stored(NamedTuple):
-    """What is kept of a contact: the packed vector, and what happened lately (None: only the vector is known)."""
-
-    contact_id: str
-    vector: bytes
-    recent: bytes | None
+Stored: TypeAlias = tuple[str, bytes, bytes | None]
+"""What is kept of a contact: its id, the packed vector, and what happened lately (None: only the vector is known). A plain tuple: Python's
+garbage collector looks at each of a million named ones again and again."""
 
 
 class Kept(NamedTuple):

@@ -129,8 +129,9 @@ class RedisVectors:
         return b"%d" % number
 
     def _put(self, row: Stored, version: bytes) -> Command:
-        vector = (b"HSET", self._key(row.contact_id), _field("vector", version), row.vector)
-        return vector if row.recent is None else (*vector, _field("recent", version), row.recent)
+        contact_id, vector, recent = row
+        put = (b"HSET", self._key(contact_id), _field("vector", version), vector)
+        return put if recent is None else (*put, _field("recent", version), recent)
 
     def _carry(self, version: bytes, done: int, carried: Carried, kept: list[bytes]) -> int:
         """Bring further noted events into a new version; returns how many were looked at."""
@@ -143,7 +144,7 @@ class RedisVectors:
                 [found] = self._ask((b"HMGET", self._key(contact_id), *names))
                 new = change(Kept(*found))
                 if new is not None and new.vector is not None:
-                    self._ask(self._put(Stored(contact_id, new.vector, new.recent), version))
+                    self._ask(self._put((contact_id, new.vector, new.recent), version))
         return len(notes)
 
     def _let_count(self, version: bytes, about: Materialised, kept: list[bytes], done: int, line: Line) -> bool:
@@ -194,7 +195,7 @@ class RedisVectors:
         if version is None:
             version = self._begin()
             self._ask(self._set_about(version, about))
-        commands = [self._put(Stored(contact_id, vector, None), version) for contact_id, vector in rows]
+        commands = [self._put((contact_id, vector, None), version) for contact_id, vector in rows]
         for start in range(0, len(commands), ROWS_AT_ONCE):
             self._ask(*commands[start : start + ROWS_AT_ONCE])
 

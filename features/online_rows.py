@@ -116,14 +116,24 @@ class OnlineRows:
         contact_ids = rows.column("contact_id").to_pylist()
         vectors = self._features.packing.pack(rows.select(list(names)), np.full(rows.num_rows, self._built.as_of))
         if not self._features.computed:
-            return [Stored(contact_id, vector, None) for contact_id, vector in zip(contact_ids, vectors, strict=True)]
-        between = f"SELECT * FROM facts WHERE place >= {place[0]} AND place <= {place[-1]} ORDER BY place, moment"
-        facts = connection.sql(between).fetchnumpy()
+            return [(contact_id, vector, None) for contact_id, vector in zip(contact_ids, vectors, strict=True)]
+        facts = _facts_of(connection, int(place[0]), int(place[-1]))
         row = np.searchsorted(place, facts["place"])
         here = place[row] == facts["place"]
         if not here.all():
             facts, row = {name: column[here] for name, column in facts.items()}, row[here]
-        return list(map(Stored, contact_ids, vectors, _Chunk(self._features, facts, row, self._cut).kept(first_known)))
+        return list(zip(contact_ids, vectors, _Chunk(self._features, facts, row, self._cut).kept(first_known), strict=True))
+
+
+def _facts_of(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> dict[str, npt.NDArray[np.generic]]:
+    """The facts of the contacts between two places, in the order of places and moments."""
+    facts = connection.sql(f"SELECT * FROM facts WHERE place >= {first} AND place <= {last}").fetchnumpy()
+    place, moment = facts["place"], facts["moment"]
+    step = place[1:] - place[:-1]
+    if ((step > 0) | ((step == 0) & (moment[1:] >= moment[:-1]))).all():  # as the table was written
+        return facts
+    order = np.lexsort((moment, place))
+    return {name: column[order] for name, column in facts.items()}
 
 
 def _placed(connection: duckdb.DuckDBPyConnection, rows: pa.Table, start: int) -> tuple[pa.Table, Numbers, Numbers]:

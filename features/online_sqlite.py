@@ -55,50 +55,53 @@ class SqliteVectors:
         Unavailable
             Where the store cannot be read.
         """
-        keys = [key_of(contact_id) for contact_id in contact_ids]
-        with self._reading() as connection:
-            if len(keys) == 1:
-                row = connection.execute(self._one, keys).fetchone()
+        try:
+            connection = self._reader()
+            if len(contact_ids) == 1:
+                row = connection.execute(self._one, (key_of(contact_ids[0]),)).fetchone()
                 return [row[0] if row else None]
-            found: dict[bytes, bytes] = {}
-            if len(keys) > _MOST_KEYS:
-                connection.execute("BEGIN")
-            try:
-                for start in range(0, len(keys), _MOST_KEYS):
-                    some = keys[start : start + _MOST_KEYS]
-                    found.update(connection.execute(f"{self._some}({','.join('?' * len(some))})", some).fetchall())
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            return self._many(connection, [key_of(contact_id) for contact_id in contact_ids])
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _many(self, connection: sqlite3.Connection, keys: list[bytes]) -> list[bytes | None]:
+        found: dict[bytes, bytes] = {}
+        if len(keys) > _MOST_KEYS:  # several statements, one version
+            connection.execute("BEGIN")
+        try:
+            for start in range(0, len(keys), _MOST_KEYS):
+                some = keys[start : start + _MOST_KEYS]
+                found.update(connection.execute(f"{self._some}({','.join('?' * len(some))})", some).fetchall())
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         return [found.get(key) for key in keys]
 
     def current(self) -> Materialised | None:
         """The materialisation that is read; None where there is no store, or it was never materialised."""
         if not self._path.exists():
             return None
-        with self._reading() as connection:
-            try:
-                row = connection.execute(
-                    f"SELECT as_of, contract_hash, contacts, materialized_at FROM {self._current} WHERE version IS NOT NULL"
-                ).fetchone()
-            except sqlite3.OperationalError as error:
-                if "no such table" in str(error):
-                    return None
-                raise
+        columns = "as_of, contract_hash, contacts, materialized_at"
+        try:
+            row = self._reader().execute(f"SELECT {columns} FROM {self._current} WHERE version IS NOT NULL").fetchone()
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return None
+            raise self._unreadable(error) from error
         return Materialised(*row) if row else None
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reader(self) -> sqlite3.Connection:
         try:
-            connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
-            if connection is None:
-                uri = f"{self._path.absolute().as_uri()}?mode=ro"
-                connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False, isolation_level=None)
-                connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
-                self._local.reader = connection
-            yield connection
-        except sqlite3.Error as error:
-            raise Unavailable("the online store cannot be read", field=self._path.name, got=str(error)) from error
+            return self._local.reader
+        except AttributeError:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False, isolation_level=None)
+            connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+            self._local.reader = connection
+            return connection
+
+    def _unreadable(self, error: sqlite3.Error) -> Unavailable:
+        return Unavailable("the online store cannot be read", field=self._path.name, got=str(error))
 
     # --- versions -------------------------------------------------------------------------------------------------------------------
 

@@ -106,36 +106,42 @@ class Packing:
 
     def unpack(self, vectors: Sequence[bytes | None]) -> tuple[Columns, BoolArray]:
         """Columns of the vectors and which of them were readable; the others' rows are NULL in every column."""
-        width, null = self._width, self.null
+        null, width, rows = self.null, self._width, len(vectors)
         whole = [vector if vector is not None and self.fits(vector) else null for vector in vectors]
-        found = np.fromiter((vector is not null for vector in whole), dtype=bool, count=len(whole))
-        block = np.frombuffer(whole[0] if len(whole) == 1 else b"".join([vector[:width] for vector in whole]), self._record, len(whole))
-        columns: dict[str, npt.NDArray[np.generic]] = dict(zip(self.floats, block["floats"].T.copy(), strict=True))
+        block = np.frombuffer(whole[0] if rows == 1 else b"".join([vector[:width] for vector in whole]), self._record, rows)
+        floats, kinds = len(self.floats), self._kinds
+        numbers = np.empty((len(kinds), rows))
+        numbers[:floats] = block["floats"].T
         if self.ints:
-            whole_numbers = block["ints"].T.copy()
-            numbers = whole_numbers.astype(np.float64)
-            numbers[whole_numbers == NULL_INT] = np.nan
-            columns.update(zip(self.ints, numbers, strict=True))
+            whole_numbers = block["ints"].T
+            numbers[floats:] = whole_numbers
+            numbers[floats:][whole_numbers == NULL_INT] = np.nan
+        columns: dict[str, npt.NDArray[np.generic]] = dict(zip(kinds, numbers, strict=True))
         if self.times:
             columns.update(zip(self.times, block["times"].T.copy().view("datetime64[us]"), strict=True))
         if self.strings:
-            texts = np.empty((len(whole), len(self.strings)), dtype=object)
+            texts = np.empty((len(self.strings), rows), dtype=object)
             for row, vector in enumerate(whole):
-                texts[row] = self._texts(vector)
-            columns.update(zip(self.strings, texts.T.copy(), strict=True))
-        return columns, found
+                texts[:, row] = self._texts(vector)
+            columns.update(zip(self.strings, texts, strict=True))
+        return columns, np.array([vector is not null for vector in whole], dtype=bool)
 
     def values(self, vector: bytes | None) -> dict[str, Scalar] | None:
         """The features of one vector by name, each in its own type: whole numbers exactly; None for a vector that does not fit."""
         if vector is None or not self.fits(vector):
             return None
-        numbers, floats = self._numbers.unpack_from(vector, _HEADER.size), len(self.floats)
+        numbers = self._numbers.unpack_from(vector, _HEADER.size)
         found: dict[str, Scalar] = dict(zip(self.offsets, numbers, strict=True))
-        found.update([(name, None) for name, number in zip(self.floats, numbers[:floats], strict=True) if number != number])
-        found.update([(name, None) for name, number in zip(self._whole, numbers[floats:], strict=True) if number == NULL_INT])
+        for name in self.floats:
+            if found[name] != found[name]:
+                found[name] = None
+        for name in self._whole:
+            if found[name] == NULL_INT:
+                found[name] = None
         for name, cast in self._casts:
-            if found[name] is not None:
-                found[name] = cast(found[name])
+            value = found[name]
+            if value is not None:
+                found[name] = cast(value)
         found.update(zip(self.strings, self._texts(vector), strict=True))
         return found
 
@@ -188,6 +194,10 @@ class Packing:
     @cached_property
     def _numbers(self) -> struct.Struct:
         return struct.Struct(f"<{len(self.floats)}d{len(self.ints) + len(self.times)}q")
+
+    @cached_property
+    def _kinds(self) -> tuple[str, ...]:
+        return (*self.floats, *self.ints)
 
     @cached_property
     def _whole(self) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def world() -> World:
     build_offline(folder, contract, folder / "built.parquet", as_of=moment(START))
     with OnlineRows(folder, Built(contract, moment(START), 0, folder)) as rows:
         # `built.files` takes every parquet file of a folder.
-        stored = {row.contact_id: Kept(row.vector, row.recent) for chunk in rows.chunks() for row in chunk}
+        stored = {contact_id: Kept(vector, recent) for chunk in rows.chunks() for contact_id, vector, recent in chunk}
     return World(folder, contract, stored)
 
 

@@ -42,7 +42,7 @@ def about(version: int) -> Materialised:
 
 
 def rows(text: str, contacts: int = 3) -> list[list[Stored]]:
-    return [[Stored(f"c{number}", f"{text}{number}".encode(), b"0") for number in range(contacts)]]
+    return [[(f"c{number}", f"{text}{number}".encode(), b"0") for number in range(contacts)]]
 
 
 def nothing(note: bytes) -> None:
@@ -77,7 +77,7 @@ def test_contacts_come_back_in_the_order_asked_and_nobody_is_none(opened: Open) 
 def test_an_id_of_any_text_is_found_again(opened: Open) -> None:
     names = ["", "zażółć 🤝", "a\x00b", "a", "'; DROP TABLE", "*", "\ud800", "x" * 5000]
     store = opened()
-    store.replace([[Stored(name, name.encode("utf-8", "replace") + b"!", None) for name in names]], about(1), nothing)
+    store.replace([[(name, name.encode("utf-8", "replace") + b"!", None) for name in names]], about(1), nothing)
     assert store.read(names) == [name.encode("utf-8", "replace") + b"!" for name in names]
 
 
@@ -117,7 +117,7 @@ def test_a_version_that_is_not_finished_is_never_seen_and_swept_away_by_the_next
     store.replace(rows("a"), about(1), nothing)
 
     def half() -> Iterator[list[Stored]]:
-        yield [Stored("c0", b"half", None), Stored("only half", b"half", None)]
+        yield [("c0", b"half", None), ("only half", b"half", None)]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -133,7 +133,7 @@ def test_of_two_who_write_a_version_the_one_that_began_last_counts(opened: Open)
     def overtaken() -> Iterator[list[Stored]]:
         yield rows("slow")[0]
         opened().replace(rows("fast"), about(2), nothing)
-        yield [Stored("late", b"slow", None)]
+        yield [("late", b"slow", None)]
 
     with pytest.raises(Conflict, match="another process"):
         store.replace(overtaken(), about(1), nothing)
@@ -308,6 +308,6 @@ def test_a_forgotten_contact_is_in_no_version_and_in_no_note(opened: Open) -> No
 
 def test_a_forgotten_contact_is_not_left_in_the_file(tmp_path: Path) -> None:
     store = SqliteVectors(tmp_path / "online.db", "shop_contact_features")
-    store.replace([[Stored("somebody", b"of somebody" * 50, None), Stored("else", b"x", None)]], about(1), nothing)
+    store.replace([[("somebody", b"of somebody" * 50, None), ("else", b"x", None)]], about(1), nothing)
     store.forget(["somebody"], lambda note: False)
     assert not [path.name for path in tmp_path.iterdir() if b"somebody" in path.read_bytes()]
