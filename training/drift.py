@@ -128,14 +128,17 @@ def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int, judged: Dri
     indices = stability_indices(trees, encoder.categorical_indices, later)
     area, error = two_sample_auc(trees, encoder.categorical_indices, later, seed=seed)
     report = DriftReport(dict(zip(encoder.feature_names, indices.tolist(), strict=True)), area, error)
-    if judged is not None and judged.drifting:
-        return _as_judged(report, judged)
+    known = judged if judged is not None and judged.drifting else None
+    report = report if known is None else _as_judged(report, known)
+    if report.together is not None:
+        return report
     window = max((catalog.outcomes[action.goal].window_days for action in catalog.actions if action.goal is not None), default=0.0)
     share = forward_share(int(min(y[rows].sum(), len(rows) - y[rows].sum())))
     folds = forward_folds(days[rows], y[rows], cv=FOLDS, share=share, gap=window)
     if not report.drifting or not folds:
         return report
-    return _with_gains(report, _Trial(prepared, rows, y[rows], folds, seed))
+    trial = _Trial(prepared, rows, y[rows], folds, seed)
+    return _with_gains(report, trial) if known is None else replace(report, together=trial.without(report.drifting))
 
 
 def without(prepared: Prepared, features: Collection[str]) -> Prepared:
@@ -173,6 +176,10 @@ class _Trial:
         labelled = LabelledRows(binned, settings, np.column_stack([encoded.linear, of_action]), self.y, weight / weight.mean())
         return [_loss(labelled, fold, trees) for fold in self.folds]
 
+    def without(self, names: Collection[str]) -> Gain:
+        """What leaving these features out of both models gains."""
+        return self.gain(self.losses((), trees=True), self.losses(names, trees=True))
+
     def gain(self, before: list[FloatArray], after: list[FloatArray]) -> Gain:
         """The mean difference a row, and its standard error."""
         gains = [one - other for one, other in zip(before, after, strict=True)]
@@ -192,7 +199,7 @@ def _with_gains(report: DriftReport, trial: _Trial) -> DriftReport:
 
 
 def _as_judged(report: DriftReport, judged: DriftReport) -> DriftReport:
-    together = judged.together if set(judged.drifting) == set(report.drifting) else None  # else it is of other features
+    together = judged.together if set(judged.drifting) == set(report.drifting) else None  # else it is of other features: to be measured
     return replace(report, alone=judged.alone, together=together, dropped=judged.dropped, dropped_gain=judged.dropped_gain)
 
 
