@@ -145,7 +145,8 @@ def fit_action_uplifts(
     )
     work = _Work(rows, logged, pairs, folds, settings, effects, expected, binned, judged)
     goals: dict[int, Callable[[], FloatArray]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
-    unexposed = np.stack(list(fit_each(goals, workers=settings.workers).values()), axis=1)
+    of_goals = list(fit_each(goals, workers=settings.workers).values())
+    unexposed = of_goals[0][:, None] if len(of_goals) == 1 else np.stack(of_goals, axis=1)
     wanted = sorted(pairs, key=lambda k: -int(logged.contacted(k).sum()))  # the largest first: the others fit beside it
     jobs: dict[int, Callable[[], ActionUplift]] = {k: partial(work.action, k, unexposed[:, logged.goal_of[k]]) for k in wanted}
     found = fit_each(jobs, workers=settings.workers)
@@ -193,15 +194,14 @@ class _Work:
         needed = self._needed(of_pair)
         exposed_mean = self._with_trees(modelled, contacted, y, needed)
         psi = pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at])
+        few = _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS
+        known = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1) if few else None
         pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
-        differing = modelled - self.expected.unexposed[:, goal]
-        if _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS:
-            few = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1)
-            weighed = cross_fitted(pair, differing, self.folds, needed, few)
-        elif len(at) > self.settings.most_rows:
-            weighed = held_out(pair, differing, self._held(at))
+        if len(at) > self.settings.most_rows and known is None:
+            held = self._held(at)
+            weighed = held_out(pair, modelled[held] - self.expected.unexposed[held, goal], held)
         else:
-            weighed = cross_fitted(pair, differing, self.folds, needed, None)
+            weighed = cross_fitted(pair, modelled - self.expected.unexposed[:, goal], self.folds, needed, known)
         modelled_effect = sum(share * by_channel[channel] for channel, share in logged.channel_shares(action).items())
         return ActionUplift(
             head=self._head(action, weighed, modelled_effect, pair),

@@ -45,9 +45,9 @@ SMALL_STEP = 0.5
 THIN_ABOVE = 60_000
 """With more rows (counted once for each goal) the first rounds read every fourth only: they need no more to find the way."""
 
-MOST_PASSES, UPDATES, NEAR = 3, 3, 0.1
-"""Passes over everything from where a sample's optimum lies: one, if no coefficient then moves by more than `NEAR` (Newton's error is
-about its square); variances are learned on between passes, which costs no pass."""
+MOST_PASSES, NEAR = 3, 0.1
+"""Passes over everything from where a sample's optimum lies: one, if no coefficient then moves by more than `NEAR`, for Newton's error is
+about its square."""
 
 FEWEST_OF_AN_ARM = 1_000
 
@@ -182,10 +182,9 @@ def fit_effects_in_blocks(rows: Rows, logged: LoggedActions, folds: IntArray, *,
         before, parts = at, work.moments_by_fold(rows, folds, at)
         everything = _added_up(parts)
         solution = solve(everything, at.theta, at.phi, priors, work.projection)
-        for _ in range(UPDATES):
-            moved = at.moved(solution)
-            priors = priors.updated(moved.theta, moved.phi, solution)
-            solution = solve(everything, at.theta, at.phi, priors, work.projection)
+        moved = at.moved(solution)
+        priors = priors.updated(moved.theta, moved.phi, solution)
+        solution = solve(everything, at.theta, at.phi, priors, work.projection)
         at = at.moved(solution)
         if solution.largest_step < NEAR or number + 1 == MOST_PASSES:
             break
@@ -197,12 +196,12 @@ def fit_effects_in_blocks(rows: Rows, logged: LoggedActions, folds: IntArray, *,
 
 def _of_every_arm(logged: LoggedActions, most_rows: int) -> IntArray:
     """About `most_rows` rows, spread evenly over those of every action and channel, of which none keeps fewer than `FEWEST_OF_AN_ARM`."""
-    arms = np.unique(np.column_stack([logged.action, logged.channel]), axis=0, return_inverse=True)[1].ravel()
+    arms = (logged.action - NOTHING) * (len(logged.channels) + 1) + (logged.channel - NOTHING)
     share, kept = most_rows / len(arms), []
-    order = np.argsort(arms, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(arms[order])) + 1):
+    for arm in np.unique(arms).tolist():
+        rows = np.flatnonzero(arms == arm)
         wanted = min(len(rows), max(FEWEST_OF_AN_ARM, round(share * len(rows))))
-        kept.append(np.sort(np.random.default_rng(len(rows)).permutation(rows)[:wanted]))
+        kept.append(rows if wanted == len(rows) else np.random.default_rng(len(rows)).choice(rows, wanted, replace=False, shuffle=False))
     return np.sort(np.concatenate(kept))
 
 

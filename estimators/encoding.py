@@ -23,7 +23,7 @@ from estimators.arrays import (
 from estimators.encoding_categories import CategoryEncoding
 from estimators.encoding_numbers import NumberEncoding
 
-BLOCK_ROWS = 16_384
+BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,8 @@ def blocks_of(n: int) -> Iterator[slice]:
 
     Examples
     --------
-    >>> [(block.start, block.stop) for block in blocks_of(20_000)]
-    [(0, 16384), (16384, 20000)]
+    >>> [(block.start, block.stop) for block in blocks_of(10_000)]
+    [(0, 8192), (8192, 10000)]
     """
     for start in range(0, n, BLOCK_ROWS):
         yield slice(start, min(n, start + BLOCK_ROWS))

@@ -65,12 +65,16 @@ class NumberEncoding:
     def transform(self, matrix: FloatArray) -> FloatArray:
         """Standardised values of the columns that vary, then the indicators; shape (n, kept + indicated)."""
         kept, indicated = self.kept, self.indicated
+        out = np.empty((len(matrix), int(kept.sum()) + int(indicated.sum())))
+        values = out[:, : int(kept.sum())]
         with np.errstate(over="ignore"):  # what overflows is clipped next
-            scaled = (on_scale(matrix[:, kept], self.log_unit[kept]) - self.mean[kept]) / self.scale[kept]
-        values = np.clip(np.where(np.isnan(scaled), 0.0, scaled), -CLIP, CLIP)
+            np.subtract(on_scale(matrix if kept.all() else matrix[:, kept], self.log_unit[kept]), self.mean[kept], out=values)
+            np.divide(values, self.scale[kept], out=values)
+        np.clip(values, -CLIP, CLIP, out=values)
+        values[np.isnan(values)] = 0.0
         # Times two: a balanced indicator then has the standard deviation 1 of the other columns.
-        missing = 2.0 * (np.isnan(matrix[:, indicated]) - self.null_share[indicated])
-        return np.concatenate([values, missing], axis=1)
+        out[:, values.shape[1] :] = 2.0 * (np.isnan(matrix[:, indicated]) - self.null_share[indicated])
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """The encoding as JSON values."""

@@ -16,14 +16,14 @@ from estimators.encoding import Rows, blocks_of
 from estimators.linear import fit_ridge
 from estimators.scores import Score
 from estimators.stacking import Stack, fit_stack, weighted_average
-from estimators.trees import BinnedRows, TreeSettings, effect_settings, tree_score
+from estimators.trees import MANY_EFFECTS, BinnedRows, TreeSettings, effect_settings, tree_score
 from estimators.uplift_head import EFFECTS
 
 RIDGE, TREES = "ridge", "trees"
 MEMBERS = (EFFECTS, RIDGE, TREES)
 
-MOST_RIDGE_ROWS = 200_000
-"""Ridge needs no more: it has one coefficient a column."""
+MOST_RIDGE_ROWS = 50_000
+"""Of many rows ridge needs no more: it has one coefficient a column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Pair:
     def fit(self, name: str, train: IntArray) -> Score:
         """A member by its name, of some of the p rows."""
         if name == RIDGE:
-            some = train[:: -(-len(train) // MOST_RIDGE_ROWS)]
+            some = train if len(train) <= MANY_EFFECTS else train[:: -(-len(train) // MOST_RIDGE_ROWS)]
             return fit_ridge(self.rows.take(self.at[some]).linear, self.psi[some], sample_weight=self.weight[some])
         target, heft = np.zeros(len(self.rows), dtype=np.float32), np.zeros(len(self.rows), dtype=np.float32)
         target[self.at], heft[self.at] = self.psi, self.weight
@@ -122,8 +122,8 @@ def held_out(pair: Pair, modelled: FloatArray, held: BoolArray) -> Weighed:
     Parameters
     ----------
     pair : Pair
-    modelled : array, shape (n,)
-        The effect model's uplift, out of fold.
+    modelled : array, shape (held,)
+        The effect model's uplift of the rows held out, out of fold.
     held : array of bool, shape (n,)
         Some of the pair's rows among them; all rows of a contact, or none.
     """
@@ -131,7 +131,7 @@ def held_out(pair: Pair, modelled: FloatArray, held: BoolArray) -> Weighed:
     train, weight = np.flatnonzero(~inside), pair.weight[inside]
     own = np.searchsorted(shown, pair.at[inside])
     scores = {name: pair.fit(name, train) for name in (RIDGE, TREES)}
-    members = np.column_stack([modelled[shown], *(_of(score, pair.rows, shown) for score in scores.values())])
+    members = np.column_stack([modelled, *(_of(score, pair.rows, shown) for score in scores.values())])
     average, error = weighted_average(pair.psi, pair.weight)
     stack = fit_stack(pair.psi[inside], members[own], weight).around(average, error)
     means = weight @ members[own] / weight.sum()

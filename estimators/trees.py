@@ -60,6 +60,9 @@ CLV = TreeSettings(n_estimators=200, learning_rate=0.03, num_leaves=8, min_child
 CLV_OFFSET = TreeSettings(n_estimators=120, learning_rate=0.03, num_leaves=6, min_child_samples=200, reg_lambda=20.0, feature_fraction=0.7)
 """For what BTYD expects too much or too little of: the correction is small beside it."""
 
+NEARLY_ALL = 0.8
+"""Of many rows a larger share is not copied to be learned from."""
+
 BIN_SAMPLE = 50_000
 """Rows that say where the bins lie: LightGBM copies them out, and no more of them are needed for a few dozen bins."""
 
@@ -129,18 +132,35 @@ class BinnedRows:
         self, settings: TreeSettings, objective: str, rows: IntArray, y: AnyFloats, sample_weight: AnyFloats | None = None
     ) -> lightgbm.Booster:
         """A model of y[rows]; y and sample_weight are given for all n rows."""
+        parameters = {**self._parameters, **settings.parameters(), "objective": objective}
+        rounds = parameters.pop("n_estimators")
+        if len(rows) > max(MANY_EFFECTS, NEARLY_ALL * len(self.matrix)):
+            return self._fit_nearly_all(parameters, rounds, rows, y, sample_weight)
         ordered = np.sort(rows)
         with self._one_at_a_time:  # models are fitted side by side, and all take their rows from the same data
             part = self._data.subset([])
             # LightGBM's own subset(rows) makes a Python list of them, 36 bytes a row instead of 4; it reads an array as well.
             part.used_indices = ordered.astype(np.int32)  # type: ignore[assignment]
+            part.free_raw_data = True  # it would copy its rows of the matrix, and never read them
             part.construct()
         part.set_label(y[ordered])
         if sample_weight is not None:
             part.set_weight(sample_weight[ordered])
-        parameters = {**self._parameters, **settings.parameters(), "objective": objective}
-        rounds = parameters.pop("n_estimators")
         return lightgbm.train(parameters, part, num_boost_round=rounds)
+
+    def _fit_nearly_all(
+        self, parameters: dict[str, Any], rounds: int, rows: IntArray, y: AnyFloats, sample_weight: AnyFloats | None
+    ) -> lightgbm.Booster:
+        """The same without a copy of the bins: the other rows weigh nothing."""
+        weight = np.zeros(len(self.matrix), dtype=np.float32)
+        weight[rows] = 1.0 if sample_weight is None else sample_weight[rows]
+        with self._one_at_a_time:
+            try:
+                self._data.set_label(np.where(weight > 0, y, 0.0))
+                self._data.set_weight(weight)
+                return lightgbm.train(parameters, self._data, num_boost_round=rounds)
+            finally:
+                self._data.set_weight(None)
 
     def predict(self, booster: lightgbm.Booster, rows: IntArray, num_iteration: int | None = None) -> FloatArray:
         """The model's predictions (after its link) of some rows, from its first `num_iteration` trees."""
@@ -199,11 +219,11 @@ def nuisance_settings(settings: TreeSettings, rows: int) -> TreeSettings:
 def effect_settings(settings: TreeSettings, rows: int) -> TreeSettings:
     """The settings scaled to the data: min_child_samples falls with the rows, from the given one down to 20.
 
-    With more than `MANY_EFFECTS` rows a third of the trees at three times the rate, each a little larger, know the effect as well, in a
-    third of the time.
+    With more than `MANY_EFFECTS` rows a third of the trees at three times the rate, a little larger and with all columns to choose from,
+    know the effect better, in a third of the time: so many rows need no protection from each other's noise.
     """
     if rows > MANY_EFFECTS:
-        rate = min(0.3, 3.0 * settings.learning_rate)
+        rate = min(0.25, 3.0 * settings.learning_rate)
         few = max(1, round(settings.n_estimators * settings.learning_rate / rate))
-        return replace(settings, n_estimators=few, learning_rate=rate, num_leaves=settings.num_leaves + 4)
+        return replace(settings, n_estimators=few, learning_rate=rate, num_leaves=settings.num_leaves + 2, feature_fraction=1.0)
     return replace(settings, min_child_samples=int(np.clip(rows // 70, 20, settings.min_child_samples)))

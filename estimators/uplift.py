@@ -171,7 +171,7 @@ def check_weights(assignment_weight: FloatArray | None, exposed: BoolArray) -> F
         arm = "no_action" if exposed.all() else "the action"
         raise ValueError(f"uplift needs rows of both arms; got none of {arm}. Hint: without a control arm only propensity can be learned")
     if assignment_weight is None:
-        return np.ones(len(exposed))
+        return np.broadcast_to(1.0, len(exposed))  # without a copy for every row
     weight = np.asarray(assignment_weight, dtype=np.float64)
     if weight.shape != exposed.shape:
         raise ValueError(f"assignment_weight must hold one weight a row; got shape {weight.shape} for {len(exposed)} rows")
@@ -186,10 +186,10 @@ def _one_action(y: FloatArray, exposed: BoolArray) -> LoggedActions:
         channels=(),
         goal_of=np.zeros(1, dtype=np.int64),
         action=np.where(exposed, 0, NOTHING),
-        channel=np.full(len(y), NOTHING),
+        channel=np.broadcast_to(NOTHING, len(y)),
         labels=y[:, None],
-        open=np.ones((len(y), 1), dtype=np.bool_),
-        weight=np.ones(len(y)),
+        open=np.broadcast_to(np.True_, (len(y), 1)),
+        weight=np.broadcast_to(1.0, len(y)),
     )
 
 
