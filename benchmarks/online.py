@@ -80,7 +80,7 @@ def reading(store: str, redis: str, folder: Path) -> list[Figure]:
     return [
         Figure(f"online.{store}: one contact, columns", a_second("columns of one", 1), "1/s", one, sdk_one, goal),
         Figure(f"online.{store}: one contact, values", a_second("values of one", 1), "1/s", one, sdk_one, goal),
-        Figure(f"online.{store}: one contact, packed", a_second("vector of one", 1), "1/s", one, sdk_one),
+        Figure(f"online.{store}: one contact, packed", a_second("vector of one", 1), "1/s", one, sdk_one, goal),
         Figure(f"online.{store}: 100 contacts, columns", a_second("columns of 100", 100), "contacts/s", hundred, sdk_hundred),
         Figure(f"online.{store}: 1,000 contacts, columns", a_second("columns of 1000", 1000), "contacts/s", hundred, sdk_hundred),
         Figure(f"online.{store}: one event", taken["event"] / 1000, "ms", goal="<= 0.5"),

@@ -45,6 +45,7 @@ _INT, _FLOAT = struct.Struct("<q"), struct.Struct("<d")
 _FLOATS, _INTS, _TIMES = ("float", "bool"), ("int",), ("date", "timestamp")
 _NULL_TEXT = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY, _DAY = _EPOCH.toordinal(), 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,11 @@ class Packing:
             return None
         numbers = self._numbers.unpack_from(vector, _HEADER.size)
         found: dict[str, Scalar] = dict(zip(self.offsets, numbers, strict=True))
-        for name in self.floats:
-            if found[name] != found[name]:
-                found[name] = None
-        for name in self._whole:
-            if found[name] == NULL_INT:
-                found[name] = None
+        floats = numbers[: len(self.floats)]
+        if (total := sum(floats)) != total:  # a NaN among them, or infinities
+            found.update([(name, None) for name, number in zip(self.floats, floats, strict=True) if number != number])
+        if NULL_INT in numbers:
+            found.update([(name, None) for name in self._whole if found[name] == NULL_INT])
         for name, cast in self._casts:
             value = found[name]
             if value is not None:
@@ -251,5 +251,7 @@ def _moment(microseconds: int) -> datetime | None:
 
 
 def _date(microseconds: int) -> date | None:
-    moment = _moment(microseconds)
-    return None if moment is None else moment.date()
+    try:
+        return date.fromordinal(_EPOCH_DAY + microseconds // _DAY)
+    except (OverflowError, ValueError):
+        return None
