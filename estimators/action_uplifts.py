@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from estimators.pair_learners import MEMBERS, Pair, Weighed, cross_fitted, held_
 from estimators.parallel import fit_each
 from estimators.served_effects import channel_contrast, effect_spread
 from estimators.shrinkage import shrink_to_pool
-from estimators.stacking import Stack
+from estimators.stacking import Stack, weighted_average
 from estimators.trees import EFFECT_BINS, MAX_BIN, REGULARISED, BinnedRows, TreeSettings
 from estimators.uplift_head import EFFECTS, UpliftHead, UpliftMember
 
@@ -27,6 +28,14 @@ MAX_WEIGHT_RATIO = 20.0
 
 HELD_SHARE = 0.1
 """Members are weighed on no fewer rows than this share of `most_rows`."""
+
+
+class Chosen(NamedTuple):
+    """What cross-fitting said of an action: the weights of `MEMBERS`, how surely contacts differ, and how much (one SD)."""
+
+    weights: FloatArray
+    evidence: float
+    differences: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,10 @@ class UpliftSettings:
     random_state : int
     most_rows : int
         More rows (of a pair, or in all) only refine what so many have chosen: see `fit_action_uplifts`.
+    start : EffectModel or None
+        Of other rows of the same log; the search begins there.
+    chosen : mapping of str to Chosen
+        By action: what other rows of the same log have chosen is not chosen again, so there is no tau out of fold.
     """
 
     categorical: tuple[int, ...] = ()
@@ -54,6 +67,8 @@ class UpliftSettings:
     n_jobs: int = 1
     random_state: int = 0
     most_rows: int = 200_000
+    start: EffectModel | None = None
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +118,11 @@ class ActionUplifts:
     unexposed_mean: FloatArray
     effects: EffectModel
 
+    @property
+    def chosen(self) -> dict[int, Chosen]:
+        """What was chosen for each action, for a fit on other rows of the same log."""
+        return {k: Chosen(one.stack.weights, one.stack.evidence, one.head.differences) for k, one in self.by_action.items()}
+
 
 def fit_action_uplifts(
     rows: Rows,
@@ -137,7 +157,7 @@ def fit_action_uplifts(
     """
     pairs = _pairs(logged, assignment_weight)
     many = any(len(pair.at) > settings.most_rows for pair in pairs.values())
-    effects = fit_effects_in_blocks(rows, logged, folds, most_rows=settings.most_rows // 2, workers=settings.workers)
+    effects = fit_effects_in_blocks(rows, logged, folds, most_rows=settings.most_rows // 2, workers=settings.workers, start=settings.start)
     expected = Expectations.of(effects, rows, logged, folds, pairs)
     bins = EFFECT_BINS if many else MAX_BIN
     binned = BinnedRows(
@@ -194,14 +214,10 @@ class _Work:
         needed = self._needed(of_pair)
         exposed_mean = self._with_trees(modelled, contacted, y, needed)
         psi = pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at])
+        pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
         few = _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS
         known = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1) if few else None
-        pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
-        if len(at) > self.settings.most_rows and known is None:
-            held = self._held(at)
-            weighed = held_out(pair, modelled[held] - self.expected.unexposed[held, goal], held)
-        else:
-            weighed = cross_fitted(pair, modelled - self.expected.unexposed[:, goal], self.folds, needed, known)
+        weighed = self._weighed(action, pair, needed, known)
         modelled_effect = sum(share * by_channel[channel] for channel, share in logged.channel_shares(action).items())
         return ActionUplift(
             head=self._head(action, weighed, modelled_effect, pair),
@@ -214,6 +230,17 @@ class _Work:
             modelled_effect=modelled_effect,
             by_channel={channel: effect - modelled_effect + weighed.stack.average for channel, effect in by_channel.items()},
         )
+
+    def _weighed(self, action: int, pair: Pair, needed: BoolArray, known: Stack | None) -> Weighed:
+        unexposed, exposed = self.expected.unexposed[:, self.logged.goal_of[action]], self.expected.exposed[action]
+        before = self.settings.chosen.get(self.logged.places[action].action)
+        if known is None and before is not None:
+            stack = Stack(*weighted_average(pair.psi, pair.weight), before.weights, before.evidence)
+            return Weighed(stack, np.full(len(self.folds), np.nan), before.differences)
+        if len(pair.at) > self.settings.most_rows and known is None:
+            held = self._held(pair.at)
+            return held_out(pair, exposed[held] - unexposed[held], held)
+        return cross_fitted(pair, exposed - unexposed, self.folds, needed, known)
 
     def _needed(self, own: BoolArray) -> BoolArray:
         """Rows whose expectation is asked for."""

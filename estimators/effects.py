@@ -34,7 +34,9 @@ from estimators.effect_system import CellMoments, Moments, Priors, SingleArray, 
 from estimators.encoding import Rows, blocks_of
 from estimators.parallel import fit_each
 
-MOST_ROUNDS, FIRST_ROUNDS = 20, 12
+MOST_ROUNDS, FIRST_ROUNDS, WARM_ROUNDS = 20, 12, 4
+"""In all; on the thinned rows; and from an optimum of other rows of the same log."""
+
 CONVERGED = 0.02
 """Newton's method stops after a step in which no coefficient changes by more: the next would be far smaller still."""
 
@@ -123,12 +125,20 @@ class EffectModel:
                 mix[block] += share * scale
         return self.solution.joint_covariance(int(self.goal_of[action]), mix)
 
+    def is_of(self, work: _Work) -> bool:
+        """The same columns, levels, goals and channels, so that the coefficients mean the same."""
+        same_columns = self.curves.width == work.curves.width and np.array_equal(self.curves.bent, work.curves.bent)
+        same_log = self.channels == work.logged.channels and np.array_equal(self.goal_of, work.logged.goal_of)
+        return same_columns and same_log and self.levels == work.levels and self.projection.shape == work.projection.shape
+
     def _blocks(self, action: int, channel: int) -> dict[int, float]:
         name = None if channel == NOTHING else self.channels[channel]
         return self.levels.blocks(action, name, self.at.strength_of(channel))
 
 
-def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | None = None, *, workers: int = 1) -> EffectModel:
+def fit_effects(
+    linear: FloatArray, logged: LoggedActions, folds: IntArray | None = None, *, workers: int = 1, start: EffectModel | None = None
+) -> EffectModel:
     """Fit the model; with folds (0, 1, ... for each row) also the coefficients without each.
 
     Parameters
@@ -139,19 +149,28 @@ def fit_effects(linear: FloatArray, logged: LoggedActions, folds: IntArray | Non
     folds : array of int, shape (n,), optional
     workers : int
         Cells read side by side.
+    start : EffectModel, optional
+        Fitted on other rows of the same log: where its columns, actions and channels are these, its optimum is close to this one, and its
+        directions serve.
     """
-    curves = Curves.of(linear)
+    curves, rounds = Curves.of(linear), MOST_ROUNDS
     work = _Work.of(curves.design(linear), logged, curves, workers)
-    at, priors = _start(logged, work), Priors.start(work.levels.kinds, curves, work.groups, logged.labels.shape[1])
-    if work.size > THIN_ABOVE:
-        at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
-    at, priors, solution = _climb(work, at, priors, MOST_ROUNDS)
+    if start is not None and start.is_of(work):
+        work = replace(work, projection=start.projection, groups=start.priors.groups)
+        at, priors, rounds = start.at, start.priors, WARM_ROUNDS
+    else:
+        at, priors = _start(logged, work), Priors.start(work.levels.kinds, curves, work.groups, logged.labels.shape[1])
+        if work.size > THIN_ABOVE:
+            at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
+    at, priors, solution = _climb(work, at, priors, rounds)
     without = () if folds is None else tuple(_without_each(work, at, priors, folds))
     solution = solve(work.moments(at), at.theta, at.phi, priors.widened(solution), work.projection)
     return EffectModel(curves, work.projection, work.levels, logged.goal_of, logged.channels, at, priors, solution, without)
 
 
-def fit_effects_in_blocks(rows: Rows, logged: LoggedActions, folds: IntArray, *, most_rows: int, workers: int = 1) -> EffectModel:
+def fit_effects_in_blocks(
+    rows: Rows, logged: LoggedActions, folds: IntArray, *, most_rows: int, workers: int = 1, start: EffectModel | None = None
+) -> EffectModel:
     """The model of more rows than fit into one design: variances from a sample, then Newton's method on everything, block by block.
 
     Parameters
@@ -162,11 +181,13 @@ def fit_effects_in_blocks(rows: Rows, logged: LoggedActions, folds: IntArray, *,
     most_rows : int
         Of the sample; with no more rows than twice as many this is `fit_effects`.
     workers : int
+    start : EffectModel, optional
+        See `fit_effects`.
     """
     if len(rows) <= 2 * most_rows:
-        return fit_effects(rows.take(slice(None)).linear, logged, folds, workers=workers)
+        return fit_effects(rows.take(slice(None)).linear, logged, folds, workers=workers, start=start)
     sample = _of_every_arm(logged, most_rows)
-    start = fit_effects(rows.take(sample).linear, logged.take(sample), workers=workers)
+    start = fit_effects(rows.take(sample).linear, logged.take(sample), workers=workers, start=start)
     work = _Work(
         start.curves,
         np.empty((0, 0), dtype=np.float32),

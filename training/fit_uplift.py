@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from estimators.action_uplifts import ActionUplifts, UpliftSettings, fit_action_
 from estimators.bundle import Arm, PropensityBundle, UpliftBundle
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
+from estimators.effects import EffectModel
 from training.eligible_rows import eligible_rows
 from training.money import Money
 from training.prepared import Prepared
@@ -23,6 +24,8 @@ SERVED_CV = 3
 """Folds inside a model that is served."""
 MOST_JUDGED = 50_000
 """The gate compares policies on so many rows."""
+ENOUGH = 0.9
+"""A verdict on such a share of `MOST_JUDGED` rows stands when more rows are learned from."""
 FEWEST_ROWS = 30
 """With fewer rows of either arm there is nothing to compare."""
 
@@ -41,11 +44,43 @@ class FittedUplift:
     verdict : Verdict or None
         Of the gate; None where no action could be fitted.
     refused : mapping of action_id to str
+    fitted : ActionUplifts or None
+        What the bundle was made of: where a fit on other rows of the same log may start.
+    judged_rows : int
+        On which the gate compared policies.
     """
 
     bundle: UpliftBundle
     verdict: Verdict | None
     refused: dict[str, str]
+    fitted: ActionUplifts | None = None
+    judged_rows: int = 0
+
+    @property
+    def start(self) -> EffectModel | None:
+        """Where the effect model of other rows may start."""
+        return None if self.fitted is None else self.fitted.effects
+
+    def settled(self, actions: tuple[Action, ...]) -> Verdict | None:
+        """The verdict, where it is of the same actions and more rows would not be judged anyway."""
+        same = self.fitted is not None and set(self.bundle.heads) == {action.id for action in actions}
+        return self.verdict if same and self.judged_rows >= ENOUGH * MOST_JUDGED else None
+
+
+@dataclass(frozen=True)
+class GateTerms:
+    """What the gate needs to know.
+
+    Parameters
+    ----------
+    propensity : PropensityBundle or None
+        Knows observed values; without it the gate leaves actions with `value: observed` as they are.
+    errors : float
+        Standard errors by which personal differences must gain.
+    """
+
+    propensity: PropensityBundle | None = None
+    errors: float = 1.0
 
 
 def fit_uplift(
@@ -54,8 +89,8 @@ def fit_uplift(
     *,
     seed: int,
     cv: int = SERVED_CV,
-    propensity: PropensityBundle | None = None,
-    gate_errors: float = 1.0,
+    gate: GateTerms | None = None,
+    tested: FittedUplift | None = None,
 ) -> FittedUplift:
     """One model of all actions with eligible controls, then the gate.
 
@@ -66,11 +101,12 @@ def fit_uplift(
     seed : int
     cv : int
         Folds of the cross-fitting; all rows of a contact are in one.
-    propensity : PropensityBundle, optional
-        Knows observed values; without it the gate leaves actions with `value: observed` as they are.
-    gate_errors : float
-        Standard errors by which personal differences must gain.
+    gate : GateTerms, optional
+    tested : FittedUplift, optional
+        Fitted on some of these rows, for example those before the test rows: the search starts where it ended, and where it judged as many
+        rows as the gate reads its choices (the weights of the learners, the verdict) stand.
     """
+    gate = gate or GateTerms()
     refused: dict[str, str] = {}
     for action in catalog.actions:
         reason = _refusal(prepared, action, uplift_pair(prepared, action))
@@ -82,12 +118,19 @@ def fit_uplift(
         return FittedUplift(UpliftBundle(prepared.contract_hash, prepared.encoder, {}, reason=reason), None, refused)
     logged = logged_actions(prepared, actions)
     folds = (contact_share(prepared.data.rows.contact_id, salt=f"{seed}:uplift") * cv).astype(np.int64)
+    verdict = None if tested is None else tested.settled(actions)
     settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed)
+    if tested is not None and tested.fitted is not None:
+        chosen = {actions[k].id: of_action for k, of_action in tested.fitted.chosen.items()} if verdict is not None else {}
+        settings = replace(settings, start=tested.start, chosen=chosen)
     weight = prepared.data.rows.sample_weight / prepared.selection.prob
-    judged = contact_share(prepared.data.rows.contact_id, salt=f"{seed}:gate") < MOST_JUDGED / len(prepared)
+    share = MOST_JUDGED / len(prepared) if verdict is None else 0.0
+    judged = contact_share(prepared.data.rows.contact_id, salt=f"{seed}:gate") < share
     fitted = fit_action_uplifts(prepared.encoded, logged, weight, folds, settings, judged)
-    names, money = tuple(action.id for action in actions), Money.of(actions, prepared, catalog, propensity)
-    verdict = pass_the_gate(fitted, logged, money, prepared, np.flatnonzero(judged), errors=gate_errors)
+    names = tuple(action.id for action in actions)
+    if verdict is None:
+        money = Money.of(actions, prepared, catalog, gate.propensity)
+        verdict = pass_the_gate(fitted, logged, money, prepared, np.flatnonzero(judged), errors=gate.errors)
     heads = {
         action.id: fitted.by_action[k].head.trusted(float(verdict.trust[k])) for k, action in enumerate(actions) if k in fitted.by_action
     }
@@ -98,7 +141,7 @@ def fit_uplift(
         average_effects=_average_effects(logged, names, fitted),
         reason=reason,
     )
-    return FittedUplift(bundle, verdict, refused)
+    return FittedUplift(bundle, verdict, refused, fitted, int(judged.sum()))
 
 
 def logged_actions(prepared: Prepared, actions: tuple[Action, ...]) -> LoggedActions:

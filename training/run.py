@@ -20,7 +20,7 @@ from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
 from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
-from training.fit_uplift import NO_CONTROL, fit_uplift
+from training.fit_uplift import NO_CONTROL, GateTerms, fit_uplift
 from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
 from training.metric_intervals import clv_intervals, propensity_intervals
@@ -188,12 +188,13 @@ class _Training:
             return []
         self.tell("uplift: fitting and judging")
         catalog, seed = self.context.catalog, self.context.seed
-        errors = self.context.settings.gate_standard_errors
-        tested = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, propensity=propensity, gate_errors=errors).bundle
+        gate = GateTerms(propensity, self.context.settings.gate_standard_errors)
+        judged_fit = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, gate=gate)
+        tested = judged_fit.bundle
         scored = evaluate_uplift(tested, part.test, catalog, seed=seed)
         gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")
-        served = fit_uplift(part.all, catalog, seed=seed, propensity=propensity, gate_errors=errors)
+        served = fit_uplift(part.all, catalog, seed=seed, gate=gate, tested=judged_fit)
         if not served.bundle.heads:
             self.warnings.extend([f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items()])
             return []
