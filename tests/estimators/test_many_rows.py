@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estimators import trees
-from estimators.action_uplifts import UpliftSettings, fit_action_uplifts
+from estimators.action_uplifts import Chosen, UpliftSettings, fit_action_uplifts
 from estimators.arrays import FloatArray
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
@@ -148,3 +148,38 @@ def test_with_many_rows_fewer_trees_take_larger_steps() -> None:
     settings = effect_settings(REGULARISED, 10**6)
     assert settings.n_estimators * settings.learning_rate == pytest.approx(REGULARISED.n_estimators * REGULARISED.learning_rate)
     assert settings.n_estimators < REGULARISED.n_estimators / 2
+
+
+def test_a_search_that_starts_at_the_optimum_of_other_rows_ends_at_the_optimum_of_these() -> None:
+    world = trial(9_000, seed=10, spread=0.5)
+    logged = two_actions(world)
+    some = np.arange(0, 9_000, 2)
+    cold = fit_effects(world.x, logged)
+    warm = fit_effects(world.x, logged, start=fit_effects(world.x[some], logged.take(some)))
+    both = np.hstack([np.eye(len(cold.projection)), cold.projection])
+    errors = np.sqrt(np.diag(both @ cold.joint_covariance(0, {0: 1.0}) @ both.T))
+    assert np.abs((cold.exposed(0, 0) - warm.exposed(0, 0)) / errors).max() < 0.7
+    np.testing.assert_allclose(
+        both @ warm.joint_covariance(0, {0: 1.0}) @ both.T, both @ cold.joint_covariance(0, {0: 1.0}) @ both.T, atol=2e-3
+    )
+
+
+def test_a_start_of_other_columns_is_not_used() -> None:
+    world = trial(3_000, seed=11, spread=0.5)
+    logged = two_actions(world)
+    other = fit_effects(world.x[:, :3], logged)
+    np.testing.assert_array_equal(fit_effects(world.x, logged, start=other).at.theta, fit_effects(world.x, logged).at.theta)
+
+
+def test_what_other_rows_have_chosen_is_not_chosen_again() -> None:
+    world = trial(8_000, seed=12, spread=0.5)
+    logged, folds, rows = two_actions(world), np.arange(8_000) % 2, Encoded(world.x, world.x)
+    chosen = {"loan": Chosen(np.array([0.5, 0.25, 0.0]), 3.0, 0.1)}
+    found = fit_action_uplifts(rows, logged, world.weight, folds, UpliftSettings(chosen=chosen), np.zeros(8_000, dtype=np.bool_))
+    loan, card = found.by_action[0], found.by_action[1]
+    assert [(member.name, member.weight) for member in loan.head.members] == [("effects", 0.5), ("ridge", 0.25)]
+    assert loan.head.differences == 0.1
+    assert np.isnan(loan.tau).all() and np.isfinite(card.tau[card.pair]).all()
+    for one in (loan, card):
+        assert one.stack.average == pytest.approx(world.uplift.mean(), abs=3.5 * one.stack.standard_error)
+        assert np.corrcoef(one.head.effect(rows), world.uplift)[0, 1] > 0.8

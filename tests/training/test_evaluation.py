@@ -88,6 +88,23 @@ def test_an_action_without_overlap_is_refused_with_its_counts() -> None:
     assert found.bundle.heads == {}
 
 
+def test_a_verdict_on_enough_rows_stands_when_more_rows_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, catalog = a_log()
+    earlier = prepared.take(np.arange(len(prepared)) % 2 == 0)
+    for most, stands in ((2 * len(earlier), False), (len(earlier) // 2, True)):
+        monkeypatch.setattr("training.fit_uplift.MOST_JUDGED", most)
+        tested = fit_uplift(earlier, catalog, seed=7, cv=2)
+        served = fit_uplift(prepared, catalog, seed=7, tested=tested)
+        assert (served.verdict is tested.verdict) == stands
+        assert set(served.bundle.heads) == set(tested.bundle.heads)
+        for name, head in served.bundle.heads.items():
+            assert head.evidence > tested.bundle.heads[name].evidence
+            assert head.average_effect == pytest.approx(tested.bundle.heads[name].average_effect, abs=4 * head.standard_error)
+    assert tested.settled(catalog.actions) is tested.verdict
+    one = catalog.model_copy(update={"actions": catalog.actions[:1]})
+    assert tested.settled(one.actions) is None
+
+
 def test_gini_is_one_for_the_perfect_order_and_minus_one_for_the_worst() -> None:
     money = np.array([0.0, 0.0, 1.0, 5.0, 20.0])
 
