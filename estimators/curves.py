@@ -65,7 +65,10 @@ def squares(values: FloatArray) -> FloatArray:
     >>> squares(np.array([0.0, 1.0, 10.0])).round(3).tolist()
     [-0.707, 0.0, 5.657]
     """
-    bent: FloatArray = (np.minimum(values**2, WIDEST**2) - 1.0) / np.sqrt(2.0)
+    bent: FloatArray = np.square(values, dtype=np.float64)
+    np.minimum(bent, WIDEST**2, out=bent)  # in place: a million rows of squares wait for memory
+    bent -= 1.0
+    bent /= np.sqrt(2.0)
     return bent
 
 

@@ -31,7 +31,7 @@ from estimators.curves import Curves
 from estimators.effect_levels import EffectLevels
 from estimators.effect_rows import NOTHING, Cell, LoggedActions
 from estimators.effect_system import CellMoments, Moments, Priors, SingleArray, Solution, directions, moments_of, solve
-from estimators.encoding import Rows, blocks_of
+from estimators.encoding import Rows
 from estimators.parallel import fit_each
 
 MOST_ROUNDS, FIRST_ROUNDS, WARM_ROUNDS = 20, 12, 4
@@ -52,6 +52,7 @@ MOST_PASSES, NEAR = 3, 0.1
 about its square."""
 
 FEWEST_OF_AN_ARM = 1_000
+ROWS_TOGETHER = 8_192
 
 STRENGTH_SD, LEAST_STRENGTH, MOST_STRENGTH = 0.7, 0.1, 8.0
 """A channel's strength is 1 give or take this beforehand, and never outside the bounds."""
@@ -292,12 +293,13 @@ class _Work:
         """The moments of every cell in each fold, from one pass over the rows."""
         coef = [self._log_odds(cell, at) for cell in self.cells]
         found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
-        for block in blocks_of(len(rows)):
-            design = self.curves.design(rows.take(block).linear)
-            for k, cell in enumerate(self.cells):
-                for fold, mine in _by_fold(cell.rows, block, folds):
-                    labels, weight = self.logged.labels[block, cell.goal], self.logged.weight[block]
-                    found[fold][k] = found[fold][k].plus(moments_of(design, mine, labels, weight, coef[k]))
+        for cells, together in _blocks_of_arms(self.cells):
+            design = self.curves.design(rows.take(together).linear)
+            labels, weight = self.logged.labels[together], self.logged.weight[together]
+            for k in cells:
+                for fold, mine in _by_fold(self.cells[k].rows, together, folds):
+                    more = moments_of(design, mine, labels[:, self.cells[k].goal], weight, coef[k])
+                    found[fold][k] = found[fold][k].plus(more)
         return [
             [CellMoments(cell.goal, self._blocks(cell, at), one) for cell, one in zip(self.cells, of_fold, strict=True)]
             for of_fold in found
@@ -333,12 +335,26 @@ class _Work:
         return moments_of(self.design, cell.rows, labels, self.logged.weight, self._log_odds(cell, at))
 
 
-def _by_fold(rows: IntArray, block: slice, folds: IntArray) -> Iterator[tuple[int, IntArray]]:
-    """The rows (in order) that lie in a block, counted from its start, apart for each fold."""
-    low, high = np.searchsorted(rows, (block.start, block.stop))
+def _blocks_of_arms(cells: Sequence[Cell]) -> Iterator[tuple[list[int], IntArray]]:
+    """Some of the rows of an action on a channel, in order, with the cells (by their places) that read them: one for each goal."""
+    arms: dict[tuple[int, int], list[int]] = {}
+    for k, cell in enumerate(cells):
+        arms.setdefault((cell.action, cell.channel), []).append(k)
+    for of_arm in arms.values():
+        rows = cells[of_arm[0]].rows if len(of_arm) == 1 else np.unique(np.concatenate([cells[k].rows for k in of_arm]))
+        for start in range(0, len(rows), ROWS_TOGETHER):
+            yield of_arm, rows[start : start + ROWS_TOGETHER]
+
+
+def _by_fold(rows: IntArray, together: IntArray, folds: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Where those of the rows (in order) that are read together stand among these, apart for each fold."""
+    low, high = np.searchsorted(rows, (together[0], together[-1] + 1))
     inside = rows[low:high]
-    for fold in np.unique(folds[inside]).tolist():
-        yield fold, inside[folds[inside] == fold] - block.start
+    places = np.arange(len(together)) if len(inside) == len(together) else np.searchsorted(together, inside)
+    for fold in range(int(folds.max()) + 1):
+        mine = places[folds[inside] == fold]
+        if len(mine):
+            yield fold, mine
 
 
 def _effect(blocks: Mapping[int, float], phi: FloatArray) -> FloatArray:

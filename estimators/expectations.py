@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,11 @@ from scipy.special import expit
 
 from estimators.arrays import FloatArray, IntArray
 from estimators.effect_rows import LoggedActions
+from estimators.effect_system import SingleArray
 from estimators.effects import Coefficients, EffectModel
 from estimators.encoding import Rows, blocks_of
+
+FEW_COLUMNS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +68,7 @@ class Expectations:
         starts = dict(zip(pairs, np.cumsum([goals, *(len(shares[k]) for k in pairs)]).tolist(), strict=False))
         for block in blocks_of(len(rows)):
             design = effects.curves.design(rows.take(block).linear)
-            seen, fold_of = _expected(design, whole), folds[block]
-            found = np.empty_like(seen)
-            for fold, coef in enumerate(unseen):
-                found[fold_of == fold] = _expected(design[fold_of == fold], coef)
+            seen, found = _expected(design, whole), _out_of_fold(design, folds[block], unseen)
             unexposed[block] = found[:, :goals]
             for k, pair in pairs.items():
                 mine = slice(starts[k], starts[k] + len(shares[k]))
@@ -89,5 +89,17 @@ def _columns(effects: EffectModel, goals: int, shares: Mapping[int, Mapping[int,
     return np.column_stack([*unexposed, *exposed])
 
 
-def _expected(design: np.ndarray, coef: FloatArray) -> FloatArray:
+def _out_of_fold(design: SingleArray, folds: IntArray, unseen: Sequence[FloatArray]) -> FloatArray:
+    """What is expected of each row by the coefficients of its own fold, shape (rows, columns)."""
+    if len(unseen) * unseen[0].shape[1] <= FEW_COLUMNS:  # all of them cost less than taking the rows of each fold
+        every = design @ np.hstack(unseen).astype(np.float32)
+        own = every.reshape(len(design), len(unseen), -1)[np.arange(len(design)), folds]
+        return np.asarray(expit(own.astype(np.float64)))
+    found = np.empty((len(design), unseen[0].shape[1]))
+    for fold, coef in enumerate(unseen):
+        found[folds == fold] = _expected(design[folds == fold], coef)
+    return found
+
+
+def _expected(design: SingleArray, coef: FloatArray) -> FloatArray:
     return np.asarray(expit((design @ coef.astype(np.float32)).astype(np.float64)))

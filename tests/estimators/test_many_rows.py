@@ -146,7 +146,7 @@ def test_nearly_all_rows_are_learned_from_without_a_copy_and_the_others_not_at_a
 
 def test_with_many_rows_fewer_trees_take_larger_steps() -> None:
     settings = effect_settings(REGULARISED, 10**6)
-    assert settings.n_estimators * settings.learning_rate == pytest.approx(REGULARISED.n_estimators * REGULARISED.learning_rate)
+    assert settings.n_estimators * settings.learning_rate == pytest.approx(REGULARISED.n_estimators * REGULARISED.learning_rate, rel=0.1)
     assert settings.n_estimators < REGULARISED.n_estimators / 2
 
 
