@@ -51,7 +51,9 @@ MOST_PASSES, NEAR = 3, 0.1
 """Passes over everything from where a sample's optimum lies: one, if no coefficient then moves by more than `NEAR`, for Newton's error is
 about its square."""
 
-FEWEST_OF_AN_ARM = 1_000
+FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 1_000, 25_000
+"""Rows of an action on a channel in such a sample; the most is that of the mean."""
+
 ROWS_TOGETHER = 8_192
 
 STRENGTH_SD, LEAST_STRENGTH, MOST_STRENGTH = 0.7, 0.1, 8.0
@@ -219,8 +221,9 @@ def fit_effects_in_blocks(
 def _of_every_arm(logged: LoggedActions, most_rows: int) -> IntArray:
     """About `most_rows` rows, spread evenly over those of every action and channel, of which none keeps fewer than `FEWEST_OF_AN_ARM`."""
     arms = (logged.action - NOTHING) * (len(logged.channels) + 1) + (logged.channel - NOTHING)
-    share, kept = most_rows / len(arms), []
-    for arm in np.unique(arms).tolist():
+    names = np.unique(arms).tolist()
+    share, kept = min(most_rows, MOST_OF_AN_ARM * len(names)) / len(arms), []
+    for arm in names:
         rows = np.flatnonzero(arms == arm)
         wanted = min(len(rows), max(FEWEST_OF_AN_ARM, round(share * len(rows))))
         kept.append(rows if wanted == len(rows) else np.random.default_rng(len(rows)).choice(rows, wanted, replace=False, shuffle=False))

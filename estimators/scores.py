@@ -174,7 +174,8 @@ class StackedScores:
 
     def of(self, rows: Encoded) -> FloatArray:
         """The numbers, shape (n, s); a row adds up in the same order alone and among others."""
-        squared = squares(rows.linear.take(self.bent, axis=1))
+        every = len(self.bent) == rows.linear.shape[1]
+        squared = squares(rows.linear if every else rows.linear.take(self.bent, axis=1))
         total = np.einsum("ij,kj->ik", rows.linear, self.coef) + np.einsum("ij,kj->ik", squared, self.bent_coef)
         return np.asarray(total + self.intercept)
 

@@ -21,7 +21,7 @@ from estimators.trees import REGULARISED, TreeSettings
 HELD_ROWS = 100_000
 """With many rows the learners are weighed on about so many."""
 
-SCALED_ROWS = 100_000
+SCALED_ROWS = 50_000
 
 
 class DoublyRobustUplift(BaseEstimator):
