@@ -81,16 +81,7 @@ class Forest:
         ValueError
             If the rows have another number of columns.
         """
-        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
-            raise ValueError(f"the rows of a forest; got shape {rows.shape}; allowed: (n, {self.n_columns})")
-        given = np.ascontiguousarray(rows, dtype=np.float64)
-        out = np.empty((len(given), self.n_models))
-        if threads == 1 or len(given) < 2 * ROWS_A_THREAD:
-            self._score(given, out)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(self._score, np.array_split(given, threads), np.array_split(out, threads)))
-        return out
+        return scored(self._score, rows, (self.n_columns, self.n_models), threads if len(rows) >= 2 * ROWS_A_THREAD else 1)
 
     def _score(self, rows: FloatArray, out: FloatArray) -> None:
         self._entry(rows, self.slots, self.trees, out)
@@ -98,3 +89,22 @@ class Forest:
     @cached_property
     def _entry(self) -> Callable[..., None]:
         return entry_point(score, np.empty((1, 1)), self.slots, self.trees, np.empty((1, 1)))
+
+
+def scored(score: Callable[[FloatArray, FloatArray], None], rows: FloatArray, columns: tuple[int, int], threads: int) -> FloatArray:
+    """The numbers that a walk writes for each row, shape (n, columns[1]), of rows of shape (n, columns[0]).
+
+    Raises
+    ------
+    ValueError
+        If the rows have another number of columns.
+    """
+    if rows.ndim != 2 or rows.shape[1] != columns[0]:
+        raise ValueError(f"the rows of a forest; got shape {rows.shape}; allowed: (n, {columns[0]})")
+    given, out = np.ascontiguousarray(rows, dtype=np.float64), np.empty((len(rows), columns[1]))
+    if threads == 1:
+        score(given, out)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(score, np.array_split(given, threads), np.array_split(out, threads)))
+    return out

@@ -8,7 +8,6 @@ ever built, and a contact costs little more for a hundred candidates than for on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from estimators.arrays import FloatArray
 from estimators.compiling import entry_point
-from estimators.forest import ROWS_A_THREAD
+from estimators.forest import ROWS_A_THREAD, scored
 from estimators.forest_candidate_kernels import FORK, WORD, Masks, SharedTrees, share_rows
 from estimators.forest_kernels import prepare
 from estimators.forest_layout import INT32, Placed, SlotArrays, Slots, TreeArrays, lay_out, splits_of
@@ -82,16 +81,7 @@ class CandidateForest:
         ValueError
             If the rows have another number of columns.
         """
-        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
-            raise ValueError(f"the rows of a forest; got shape {rows.shape}; allowed: (n, {self.n_columns})")
-        given = np.ascontiguousarray(rows, dtype=np.float64)
-        out = np.empty((len(given), self.n_candidates))
-        if threads == 1 or len(given) < ROWS_A_THREAD:
-            self._score(given, out)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(self._score, np.array_split(given, threads), np.array_split(out, threads)))
-        return out
+        return scored(self._score, rows, (self.n_columns, self.n_candidates), threads if len(rows) >= ROWS_A_THREAD else 1)
 
     def _score(self, rows: FloatArray, out: FloatArray) -> None:
         self._entry(rows, self.slots, self.trees, out)
