@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ from training.model_run import Arm, Bundle, ModelRun
 from training.pictures import importance_plot
 
 EXAMPLE_ROWS = 5
+SHARED_BY = 20
+"""A text of an example is that of so many contacts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,18 @@ def served_arms(bundle: Bundle, catalog: Catalog) -> list[Arm]:
 
 
 def shuffled_rows(columns: Columns, *, seed: int) -> Columns:
-    """A few example rows in which no two columns come from one contact: nobody's row leaves the workspace."""
+    """A few example rows in which no two columns come from one contact, and no text is shown that fewer than `SHARED_BY` contacts have."""
     rng = np.random.default_rng([seed, 0xE8A])
     length = len(next(iter(columns.values()), ()))
-    return {name: column[rng.integers(0, length, min(length, EXAMPLE_ROWS))] for name, column in columns.items()}
+    rows = min(length, EXAMPLE_ROWS)
+    return {name: _common(column)[rng.integers(0, length, rows)] for name, column in columns.items()}
+
+
+def _common(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The column without the texts that name few: who is erased must not live on in an example."""
+    if column.dtype != object:
+        return column
+    counts = Counter(column.tolist())
+    kept = np.empty(len(column), dtype=object)
+    kept[:] = [one if counts[one] >= SHARED_BY else None for one in column.tolist()]
+    return kept

@@ -122,6 +122,16 @@ def test_the_example_holds_nobody_s_row() -> None:
     assert (shown["a"] != shown["b"]).all()
 
 
+def test_the_example_shows_no_text_that_few_contacts_share() -> None:
+    city = np.array(["Gdynia"] * 500 + ["Hel"] * 3, dtype=object)
+    names = np.array([f"person {k}" for k in range(503)], dtype=object)
+
+    shown = [shuffled_rows({"city": city, "name": names}, seed=seed) for seed in range(200)]
+
+    assert {one for rows in shown for one in rows["city"]} == {"Gdynia", None}
+    assert {one for rows in shown for one in rows["name"]} == {None}
+
+
 def test_a_model_answers_for_the_catalogue_s_arms_that_it_has_learned() -> None:
     prepared, catalog = a_log()
     bundle = models(prepared)[0]
