@@ -32,6 +32,9 @@ def erased(terminal: Terminal, document: Document) -> None:
     rows: list[list[object]] = []
     for store, what in document["erased"].items():
         rows += [[store, name, count] for name, count in (what if isinstance(what, dict) else {"": what}).items()]
+    if not rows:
+        terminal.print(f"Nothing is held about {document['contact_id']}; what sources say of this contact later will be left out.")
+        return
     terminal.table(f"Erased: {document['contact_id']}", ["store", "what", "rows"], rows)
     for left in document["left"]:
         terminal.say(left)

@@ -71,6 +71,12 @@ def test_an_erased_contact_is_in_no_file_of_the_workspace_but_the_sources(lived:
     assert "nothing is held about this contact" in again.err
 
 
+def test_erasing_whom_nobody_knows_does_not_claim_that_somebody_was_erased(lived: Shop) -> None:
+    assert lived.run("erase", "no-such-person").document["erased"] == {}
+    said = lived.run("erase", "no-such-person", json_output=False)
+    assert "Nothing is held about no-such-person" in said.out and "Erased" not in said.out
+
+
 def test_the_manifests_say_what_the_files_are_after_an_erasure(lived: Shop) -> None:
     import hashlib
 
