@@ -17,6 +17,7 @@ from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
+from estimators.encoding import Encoded
 from estimators.joint import Answers, JointScores
 
 MODEL, PROPENSITY, COLD_START = "model", "propensity", "cold_start"
@@ -149,10 +150,13 @@ class Scorer:
         if models is None:
             return None
 
+        read: dict[int, Encoded] = {}  # a contact's several choices are explained from one reading
+
         def error(row: int, column: int) -> float:
             action_id = self.catalog.treatments[column][0].id
-            contact = {name: values[row : row + 1] for name, values in situation.columns.items()}
-            return float(models.standard_errors(contact, as_of, [action_id])[0, 0])
+            if row not in read:
+                read[row] = models.encode({name: values[row : row + 1] for name, values in situation.columns.items()}, as_of)
+            return float(models.standard_errors({}, as_of, [action_id], encoded=read[row])[0, 0])
 
         return error
 
