@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Patience:
     most_waiting : int
         Requests and outcomes that may wait in all; a call of a thousand is let in where nothing waits.
     seconds : float
-        How long a request may wait that names no deadline of its own.
+        How long a request may have to wait that names no deadline of its own; one that is let in is decided, however long that takes.
     """
 
     most_waiting: int = 2_000
@@ -77,6 +78,9 @@ class Desk:
     async def decide(self, requests: Sequence[AnyDecision]) -> list[dict[str, Any] | NudgeError]:
         """One answer a request, in order.
 
+        More than a batch of requests take their turns with what others ask meanwhile. What then cannot be decided has the refusal in its
+        place: the others are kept already.
+
         Raises
         ------
         Overloaded
@@ -85,12 +89,24 @@ class Desk:
             No decision can be made or kept now.
         """
         shortest = min((one.deadline_ms for one in requests if one.deadline_ms is not None), default=None)
-        answers: list[dict[str, Any] | NudgeError] = await self._ask(self._decided, requests, shortest)
+        self._admit(len(requests), self.patience.seconds if shortest is None else shortest / 1e3)
+        came = perf_counter()
+        if len(requests) <= MOST_AT_ONCE:
+            first: list[dict[str, Any] | NudgeError] = await self._ask(self._decided, requests, came)
+            return first
+        answers: list[dict[str, Any] | NudgeError] = []
+        for start in range(0, len(requests), MOST_AT_ONCE):
+            some = requests[start : start + MOST_AT_ONCE]
+            try:
+                answers += await self._ask(self._decided, some, came)
+            except NudgeError as error:
+                answers += [error] * len(some)
         return answers
 
     async def record(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         """Keep outcomes, each once (`schemas.OutcomeReceipt`); raises as `decide`."""
-        receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, None)
+        self._admit(len(outcomes), self.patience.seconds)
+        receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, perf_counter())
         return receipt
 
     def close(self) -> None:
@@ -105,13 +121,12 @@ class Desk:
         """How many requests and outcomes have no answer yet."""
         return self._waiting
 
-    def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], deadline_ms: int | None) -> asyncio.Future[Any]:
-        self._admit(len(items), self.patience.seconds if deadline_ms is None else deadline_ms / 1e3)
+    def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], came: float) -> asyncio.Future[Any]:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="nudge-desk", daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        call = _Call(work, items, perf_counter(), loop.create_future(), loop)
+        call = _Call(work, items, came, loop.create_future(), loop)
         self._waiting += len(items)
         self._queue.put(call)
         return call.answer
@@ -163,11 +178,7 @@ class Desk:
 
     def _decided(self, calls: list[_Call]) -> list[Any]:
         requests = [one for call in calls for one in call.items]
-        due = [
-            call.came + (self.patience.seconds if one.deadline_ms is None else one.deadline_ms / 1e3)
-            for call in calls
-            for one in call.items
-        ]
+        due = [math.inf if one.deadline_ms is None else call.came + one.deadline_ms / 1e3 for call in calls for one in call.items]
         answers = iter(self.service.decide_many(requests, due=due))
         return [[next(answers) for _ in call.items] for call in calls]
 

@@ -23,8 +23,8 @@ def judged_by_error(challenger: Mapping[str, float], champion: Mapping[str, floa
 
     Examples
     --------
-    >>> judged_by_error({"rmse.served": 8.0, "mean_money": 10.0}, {"rmse.served": 12.0, "mean_money": 10.0}).reason
-    'its back-test error is 0.8 of the money that came, the champion\\'s 1.2'
+    >>> print(judged_by_error({"rmse.served": 8.0, "mean_money": 10.0}, {"rmse.served": 12.0, "mean_money": 10.0}).reason)
+    its back-test error is 0.8 of the money that came, the champion's 1.2
     """
     errors = [_relative(metrics) for metrics in (challenger, champion)]
     if errors[0] is None or errors[1] is None:

@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from decisioning.errors import NudgeError, Overloaded
+from decisioning.errors import NudgeError, Overloaded, Unavailable
 from serving.app import create_app
 from serving.desk import MOST_AT_ONCE, Desk, Patience
 from serving.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
@@ -125,6 +126,58 @@ def test_what_is_too_much_or_would_come_too_late_is_refused_at_once_and_what_com
     asyncio.run(crowd())
     desk.close()
     assert service.batches == [["c-0", "c-0"], ["c-2"]]
+
+
+def test_a_large_call_takes_turns_with_what_others_ask_and_each_of_its_requests_is_decided() -> None:
+    service = Watched()
+    desk = Desk(service, Patience(seconds=0.01))  # that is how long one may have to wait to be let in, not how long a call may take
+
+    async def crowd() -> tuple[list[Any], list[Any]]:
+        large = asyncio.ensure_future(desk.decide([HotDecision(contact_id=f"c-{n}") for n in range(2 * MOST_AT_ONCE + 1)]))
+        await begun(service)
+        other = asyncio.ensure_future(desk.decide(ask("other")))
+        await asyncio.sleep(0.05)
+        service.go.set()
+        return await large, await other
+
+    answers, other = asyncio.run(crowd())
+    desk.close()
+    assert [one["contact_id"] for one in answers] == [f"c-{n}" for n in range(2 * MOST_AT_ONCE + 1)]
+    assert other[0]["contact_id"] == "other"
+    assert [len(batch) for batch in service.batches] == [MOST_AT_ONCE, 1, MOST_AT_ONCE, 1]
+    assert service.batches[1] == ["other"]
+
+
+def test_what_of_a_large_call_cannot_be_decided_is_refused_in_its_place() -> None:
+    class Failing(FakeService):
+        def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
+            if requests[0].contact_id == f"c-{MOST_AT_ONCE}":
+                raise Unavailable("the ledger is away")
+            return super().decide_many(requests, due=due)
+
+    desk = Desk(Failing())
+    answers = asyncio.run(desk.decide([HotDecision(contact_id=f"c-{n}") for n in range(2 * MOST_AT_ONCE + 1)]))
+    desk.close()
+    refused = [n for n, one in enumerate(answers) if isinstance(one, Unavailable)]
+    assert refused == list(range(MOST_AT_ONCE, 2 * MOST_AT_ONCE)) and len(answers) == 2 * MOST_AT_ONCE + 1
+
+
+def test_only_a_deadline_of_its_own_cuts_a_request_short() -> None:
+    class Noting(FakeService):
+        due: Sequence[float] | None = None
+
+        def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
+            self.due = due
+            return super().decide_many(requests, due=due)
+
+    service = Noting()
+    desk = Desk(service, Patience(seconds=0.001))
+    before = perf_counter()
+    asyncio.run(desk.decide([HotDecision(contact_id="c-1"), HotDecision(contact_id="c-2", deadline_ms=60_000)]))
+    desk.close()
+    assert service.due is not None
+    without, own = service.due
+    assert without == float("inf") and before + 60 <= own <= perf_counter() + 60
 
 
 def test_who_is_shed_hears_429_and_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
