@@ -51,15 +51,25 @@ def plan(
     prices_only: Annotated[
         bool, typer.Option("--prices-only", help="Publish the shadow prices for real time; reserve nothing, write no files.")
     ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="ID=NUMBER", help="What if a constraint were another (or ID=MIN..MAX)? Only computes; repeatable."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Estimate from so many contacts, always the same ones. Only computes.")
+    ] = None,
+    progress: Annotated[bool, typer.Option("--progress", help="Progress as JSON lines on stderr.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Decide for everyone, within budgets and capacities, and write the audiences."""
     from nudge.planning import PlanOptions, plan_workspace
+    from nudge.what_if import parse_limit
 
-    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    terminal, found = Terminal(as_json=as_json, quiet=quiet, progress=progress), open_workspace(workspace)
+    limits = tuple(parse_limit(one, found.catalog) for one in limit or ())
     with terminal.working("planning") as say:
-        options = PlanOptions(moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only)
+        options = PlanOptions(moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only, limits=limits, sample=sample)
         document = plan_workspace(found, out=out or found.folder / "exports", options=options, say=say)
     for warning in document["warnings"]:
         terminal.warn(warning)

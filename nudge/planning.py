@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decisioning.control import hash_to_unit
-from decisioning.errors import DataError, NotFound
+from decisioning.errors import DataError, NotFound, RequestError
 from decisioning.vocabulary import null_column
-from nudge.features_ready import Say, default_as_of, ensure_built, to_datetime64
+from nudge.features_ready import default_as_of, ensure_built, to_datetime64
 from nudge.snapshot_source import WorkspaceSnapshots
+from nudge.terminal import Telling
+from nudge.what_if import LimitChange, of_everyone, with_limits
 from nudge.workspace import Workspace, require_data
 from serving.audiences import summary, write_plan
 from serving.plan_publication import publish, publish_prices
@@ -32,16 +35,29 @@ class PlanOptions:
     """How to plan: as of when, for whom (a parquet file of contact_ids), and what becomes of it.
 
     `dry_run` only computes. `prices_only` publishes the shadow prices for real time and nothing else: no decision is kept, nothing is
-    reserved, no file is written.
+    reserved, no file is written. `limits` are asked about in the place of the catalogue's; `sample` contacts stand for everyone where
+    there are more. A plan with either is only computed.
     """
 
     as_of: datetime | None = None
     contacts: Path | None = None
     dry_run: bool = False
     prices_only: bool = False
+    limits: tuple[LimitChange, ...] = ()
+    sample: int | None = None
+
+    @property
+    def only_asked(self) -> bool:
+        """Whether this is a question about another plan than the catalogue's for everyone."""
+        return bool(self.limits) or self.sample is not None
+
+    @property
+    def only_computes(self) -> bool:
+        """Whether nothing becomes of it."""
+        return self.dry_run or self.only_asked
 
 
-def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say: Say) -> dict[str, Any]:
+def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say: Telling) -> dict[str, Any]:
     """Plan, write the files, keep the decisions and publish the shadow prices.
 
     Returns
@@ -49,17 +65,26 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     dict
         The manifest, with `files` as paths, and `warnings`: what a person should look at.
     """
+    _refuse_mixed(options)
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
-        population = read_population(workspace, snapshot, options.as_of, options.contacts)
+        everyone = count_contacts(workspace, options.as_of) if options.sample else 0
+        sample = options.sample if options.sample and options.sample < everyone else None
+        if options.only_asked:
+            snapshot = _asked_about(snapshot, options.limits, share=sample / everyone if sample else 1.0)
+        population = read_population(workspace, snapshot, options.as_of, options.contacts, sample)
         total, warnings = len(population.contact_ids), [*without_models(snapshot), *unknown_markets(population, snapshot)]
-        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"decided {done:,} of {total:,} contacts"))
-        if options.dry_run or options.prices_only:
-            if not options.dry_run:
+
+        def progress(done: int) -> None:
+            say(f"decided {done:,} of {total:,} contacts", done, total)
+
+        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), progress)
+        if options.only_computes or options.prices_only:
+            if not options.only_computes:
                 publish_prices(planned, ledger, reserved=False)
-            done = {"files": [], "dry_run": options.dry_run, "prices_only": options.prices_only}
-            return summary(planned) | done | {"warnings": warnings}
+            done = {"files": [], "dry_run": options.only_computes, "prices_only": options.prices_only, "warnings": warnings}
+            return (of_everyone(summary(planned), everyone) if sample else summary(planned)) | done
         say("keeping the decisions")
         workspace.plan_archive.keep(planned)
         planned = publish(planned, ledger)
@@ -68,6 +93,29 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     folder = out / planned.plan_id
     files = [str(folder / name) for name in [*manifest["files"], "manifest.json"]]
     return manifest | {"files": files, "dry_run": False, "warnings": warnings}
+
+
+def _refuse_mixed(options: PlanOptions) -> None:
+    if options.only_asked and options.prices_only:
+        raise RequestError(
+            "a question about other limits, or about a sample, publishes nothing", field="prices_only", hint="change catalog.yaml first"
+        )
+    if options.sample is not None and options.contacts is not None:
+        raise RequestError("a sample is one of everyone", field="sample", hint="give either the contacts or a sample")
+
+
+def _asked_about(snapshot: Snapshot, limits: Sequence[LimitChange], *, share: float) -> Snapshot:
+    """The snapshot with other limits: what the rules, models and treatments are compiled to stays."""
+    changed = with_limits(snapshot.catalog.catalog, limits, share=share)
+    return replace(snapshot, catalog=replace(snapshot.catalog, catalog=changed))
+
+
+def count_contacts(workspace: Workspace, as_of: datetime | None) -> int:
+    """How many contacts a plan of everyone is for."""
+    from features.build import known_contacts
+
+    require_data(workspace)
+    return len(known_contacts(workspace.folder, default_as_of(workspace) if as_of is None else to_datetime64(as_of)))
 
 
 def without_models(snapshot: Snapshot) -> list[str]:

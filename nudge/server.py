@@ -50,6 +50,7 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
 def build_app() -> Any:
     """The application of one worker process, for the workspace that `serve` named."""
     from nudge.models_desk import WorkspaceModels
+    from nudge.plan_desk import WorkspacePlans
     from nudge.report_desk import WorkspaceReports
     from serving.app import create_app
 
@@ -57,6 +58,7 @@ def build_app() -> Any:
     service = workspace.open_service(watch=True)
     service.models = WorkspaceModels(workspace)
     service.reports = WorkspaceReports(workspace)
+    service.plans = WorkspacePlans(workspace)
     return create_app(service)
 
 

@@ -31,6 +31,8 @@ def planned(terminal: Terminal, document: Document, currency: str, exploration_b
 def _head(terminal: Terminal, document: Document, currency: str) -> None:
     several = f" ({document['treatments']:,} treatments)" if document["treatments"] != document["selected"] else ""
     terminal.print(f"{document['plan_id']}: {document['selected']:,} of {document['contacts']:,} contacts get an action{several}")
+    if "sample" in document:
+        terminal.print(f"an estimate from a sample of {document['sample']['contacts']:,} contacts, always the same ones")
     gap = document["optimality_gap"]
     proof = "the best possible" if gap == 0 else f"at most {max(gap, 0.00001):.3%} below the best possible".replace("%", " %")
     incremental = "incremental profit" if document["incremental"] else "profit (not incremental: some uplift is unknown)"

@@ -39,11 +39,14 @@ class Terminal:
         Print the result as one JSON document and nothing else on stdout.
     quiet : bool
         Leave progress and remarks out.
+    progress : bool
+        Say progress as JSON lines on stderr, `{"message", "done", "total"}`, for whoever started the command.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self.progress = progress
         width = None if sys.stdout.isatty() else _FILE_WIDTH
         self.out = Console(highlight=False, soft_wrap=True, width=width)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -51,7 +54,10 @@ class Terminal:
     @contextmanager
     def working(self, text: str) -> Iterator[Telling]:
         """A spinner with `text` while the block runs; yields a function that changes the text, and shows a bar where it is given counts."""
-        if self.quiet:
+        if self.progress:
+            _progress_line(text)
+            yield _progress_line
+        elif self.quiet:
             yield _silent
         elif self.err.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _CountColumn(), TimeElapsedColumn())
@@ -112,6 +118,11 @@ class _CountColumn(ProgressColumn):
         grid = Table.grid(padding=(0, 1))
         grid.add_row(self._bar.render(task), Text(f"{task.completed:.0f}/{task.total:.0f}"))
         return grid
+
+
+def _progress_line(message: str, done: int = 0, total: int = 0, /) -> None:
+    sys.stderr.write(json.dumps({"message": message, "done": done, "total": total}) + "\n")
+    sys.stderr.flush()
 
 
 def _silent(message: str, done: int = 0, total: int = 0, /) -> None:

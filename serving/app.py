@@ -19,6 +19,7 @@ from serving.routes import router
 from serving.routes_later import later_routes
 from serving.routes_models import router as models_router
 from serving.routes_people import router as people_router
+from serving.routes_plans import router as plans_router
 from serving.routes_reports import router as reports_router
 
 SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
@@ -79,6 +80,7 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
     app.include_router(router)
     app.include_router(models_router)
     app.include_router(people_router)
+    app.include_router(plans_router)
     app.include_router(reports_router)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from decisioning.errors import NudgeError
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.models_desk import ModelDesk
+from serving.plan_desk import PlanDesk
 from serving.report_desk import ReportDesk
 from serving.schemas import SuppressionIn
 from serving.schemas_people import ConsentIn, IdentityIn
@@ -73,6 +74,10 @@ class Service(Protocol):
     @property
     def reports(self) -> ReportDesk:
         """The measured reports."""
+
+    @property
+    def plans(self) -> PlanDesk:
+        """Plans made in the background, and their files."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

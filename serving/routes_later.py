@@ -8,9 +8,6 @@ from decisioning.errors import NotSupportedYet
 
 LATER: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/events"),
-    ("POST", "/v1/plans"),
-    ("GET", "/v1/plans/{plan_id}"),
-    ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
     ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
     ("GET", "/metrics"),
 )

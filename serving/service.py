@@ -18,6 +18,7 @@ from serving.models_desk import ModelDesk, NoModels
 from serving.outcome_intake import intake
 from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
+from serving.plan_desk import NoPlans, PlanDesk
 from serving.price_books import prices_view
 from serving.reconciling import unanswered
 from serving.replay import replay, replay_plan
@@ -60,10 +61,11 @@ class Service:
         self._clock = clock
         self._sample = sample
         self._reporting = threading.Lock()
-        self._plans = plans
+        self._archive = plans
         self._deciding = Deciding(snapshots, ledger, clock)
         self.models: ModelDesk = NoModels()
         self.reports: ReportDesk = NoReports()
+        self.plans: PlanDesk = NoPlans()
         self.people = People(ledger, snapshots, clock, stores)
 
     # deciding ----------------------------------------------------------------------------------------------------
@@ -142,9 +144,9 @@ class Service:
             raise Conflict("the contact of this decision was erased: what it was made from is gone", field="decision_id", got=decision_id)
         if record.plan_id is None:
             return replay(record, self._ledger, self._models_of)
-        if self._plans is None:
+        if self._archive is None:
             raise NotFound("the inputs of plans are not kept here", field="decision_id", got=decision_id)
-        return replay_plan(record, self._ledger, self._models_of, self._plans)
+        return replay_plan(record, self._ledger, self._models_of, self._archive)
 
     def _models_of(self, versions: Mapping[str, int]) -> Models:
         current = self._snapshots.current.scorer.models
@@ -206,7 +208,8 @@ class Service:
         return state
 
     def close(self) -> None:
-        """Release the stores."""
+        """Release the stores, and stop what is planned in the background."""
+        self.plans.close()
         self._snapshots.close()
         self._ledger.close()
 

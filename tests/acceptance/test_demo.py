@@ -35,7 +35,7 @@ def test_nudge_earns_clearly_more_than_ranking_by_response(seed: int, bank: Call
 
 def planned_and_decided(workspace: Workspace, contacts: int) -> tuple[dict[str, Any], list[str | None], list[str | None]]:
     """The manifest of the plan, and the treatments of the same contacts in the plan and over HTTP, as of the same moment."""
-    manifest = plan_workspace(workspace, out=workspace.folder / "exports", options=PlanOptions(), say=lambda _: None)
+    manifest = plan_workspace(workspace, out=workspace.folder / "exports", options=PlanOptions(), say=lambda *_: None)
     table = pq.read_table(next(path for path in manifest["files"] if path.endswith("plan.parquet"))).slice(0, contacts)
     moment = datetime.fromisoformat(manifest["as_of"])
     ensure_online(workspace, lambda _: None)

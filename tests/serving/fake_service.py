@@ -7,8 +7,11 @@ from typing import Any
 
 from decisioning.errors import NotFound, NudgeError, RequestError
 from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.plan_desk import AudienceFile
+from serving.plan_files import MEDIA_TYPES
 from serving.schemas import SuppressionIn
 from serving.schemas_people import ConsentIn, IdentityIn
+from serving.schemas_plans import PlanIn
 
 CHANNELS = ("web", "email")
 
@@ -72,6 +75,36 @@ class FakeReports:
         return {"report": name, "period": {"begin": period, "end": None}, "drop": {} if drop else None}
 
 
+class FakePlans:
+    """One plan that is made at once, with one audience."""
+
+    def __init__(self) -> None:
+        self.asked: list[PlanIn] = []
+
+    def start(self, asked: PlanIn) -> dict[str, Any]:
+        self.asked.append(asked)
+        return {**self.plan("job-1"), "status": "queued", "progress": 0.0, "result": None}
+
+    def listed(self) -> dict[str, Any]:
+        kept = {"contacts": 2, "selected": 1, "expected_profit": 3.5, "channels": ["email"]}
+        return {"jobs": [self.plan("job-1")], "plans": [{"plan_id": "plan-1", "created_at": "2026-11-22T10:00:00Z", **kept}]}
+
+    def plan(self, plan_id: str) -> dict[str, Any]:
+        if plan_id not in ("job-1", "plan-1"):
+            raise NotFound("there is no such plan", field="plan_id", got=plan_id)
+        done = {"status": "completed", "progress": 1.0, "result": {"plan_id": "plan-1", "selected": 1}}
+        return {"id": plan_id, "created_at": "2026-11-22T10:00:00Z", "plan_id": "plan-1", **done}
+
+    def audience(self, plan_id: str, channel: str, kind: str) -> AudienceFile:
+        self.plan(plan_id)
+        if channel != "email":
+            raise NotFound("the plan has no such audience", field="channel", got=channel, allowed="email")
+        return AudienceFile(f"audience_email.{kind}", MEDIA_TYPES[kind], iter([b"contact_id\n", b"c-1\n"]), 15)
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
 
@@ -85,6 +118,7 @@ class FakeService:
         self.models = FakeModels()
         self.reports = FakeReports()
         self.people = FakePeople()
+        self.plans = FakePlans()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:
         self._break()
