@@ -32,6 +32,7 @@ from decisioning.catalog_values import (
     Worth,
 )
 from decisioning.errors import ConfigError
+from decisioning.lead_catalog import LeadDefinition
 from decisioning.schema_errors import explain_validation_error
 
 
@@ -252,7 +253,7 @@ class Catalog(_Frozen):
     triggers: tuple[dict[str, Any], ...] = ()
     triggers_webhook: str | None = None
     fallback: dict[Text, dict[Text, Text]] = {}
-    lead: dict[str, Any] | None = None
+    lead: LeadDefinition | None = None
     clv: ClvSettings = ClvSettings()
 
     @model_validator(mode="before")

@@ -30,6 +30,8 @@ def check_references(catalog: Catalog) -> None:
         _check_selector(policy, own, f"contact_policy[{index}]")
     for index, constraint in enumerate(catalog.constraints):
         _check_selector(constraint, names, f"constraints[{index}]")
+    if catalog.lead is not None and catalog.lead.goal is not None:
+        _known("lead.goal", catalog.lead.goal, catalog.outcomes)
     for name, placements in catalog.fallback.items():
         _known("fallback", name, catalog.channels)
         for placement in placements:
@@ -41,7 +43,6 @@ def refuse_what_is_not_done(catalog: Catalog) -> None:
     not_done = {
         "triggers": bool(catalog.triggers),
         "triggers_webhook": catalog.triggers_webhook is not None,
-        "lead": catalog.lead is not None,
     }
     for path, used in not_done.items():
         if used:

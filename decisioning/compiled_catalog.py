@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
+from decisioning.lead_scoring import LeadRules, compile_lead
 from decisioning.one_catalog import Columns, OneCatalog, one_policies, one_rules, one_weightings
 from decisioning.rules import Expression
 from decisioning.rules.findings import RuleFindings
@@ -47,6 +48,7 @@ class CompiledCatalog:
     on_channel, in_placement : the columns of each channel, and of each placement (None: of no placement).
     valid_on : the columns of the actions that have these first and last days.
     held_back_by : which treatments each contact policy binds, shape (n_treatments,), by its id; mandatory and transactional ones never are.
+    lead : what makes a lead, where the catalogue says it.
     use_per_contact : what each treatment uses of each constraint, shape (n_treatments,), by its id: money, or 1 a contact.
     """
 
@@ -64,6 +66,7 @@ class CompiledCatalog:
     valid_on: dict[tuple[date, date], IntArray]
     held_back_by: dict[str, BoolArray]
     use_per_contact: dict[str, FloatArray]
+    lead: LeadRules | None = None
 
     @cached_property
     def treatment_ids(self) -> list[str]:
@@ -144,8 +147,10 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     cost = np.array([catalog.cost_of(action, treatment) for action, treatment in treatments])
     bound = _each(treatments, lambda action, _: action.kind == "default")
     actions = tuple(_compile_action(index, action, findings, place) for index, action in enumerate(catalog.actions))
+    lead = None if catalog.lead is None else compile_lead(catalog.lead, findings)
     findings.refuse()
     return CompiledCatalog(
+        lead=lead,
         catalog=catalog,
         actions=actions,
         treatments=treatments,

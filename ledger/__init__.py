@@ -26,6 +26,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `retention.py`          what is old goes; its links stay as bare digests
 `held.py`               everything that is held about a contact
 `identities.py`         a visitor becomes a contact
+`leads.py`              contacts handed over to sales, and what became of them
 `measured.py`           whole tables as columns, for measurement
 `schema.py`             the tables, their version and its check
 `prepared.py`           statements written once, run by the driver

@@ -30,6 +30,7 @@ from ledger.schema import (
     HISTORY_OUTCOMES,
     HISTORY_TOUCHES,
     IDENTITIES,
+    LEADS,
     OUTCOMES,
     REQUEST_CLAIMS,
     SELECTIONS,
@@ -54,7 +55,7 @@ class Erased:
     tombstone : str
         What stands in their place.
     counts : mapping of str to int
-        Rows without a person from now on (decisions, outcomes, deeds), and removed rows by table.
+        Rows without a person from now on (decisions, outcomes, deeds, leads), and removed rows by table.
     """
 
     ids: tuple[str, ...]
@@ -72,6 +73,7 @@ def erase(conn: Connection, contact_id: str, now: datetime) -> Erased:
         "decisions": _blank_decisions(conn, ids, tombstone),
         "outcomes": _blank_outcomes(conn, ids, tombstone),
         "deeds": _blank(conn, DEEDS, ids, {"contact_id": tombstone, "details": None}),
+        "leads": _blank(conn, LEADS, ids, {"contact_id": tombstone, "reason": None, "details": None}),
     }
     _forget_salts(conn, tombstone)
     removed = {table.name: _remove(conn, table, ids) for table in _REMOVED}

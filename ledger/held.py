@@ -18,6 +18,7 @@ from ledger.schema import (
     HISTORY_OUTCOMES,
     HISTORY_TOUCHES,
     IDENTITIES,
+    LEADS,
     OUTCOMES,
     SELECTIONS,
     SUPPRESSIONS,
@@ -30,12 +31,16 @@ _TABLES: Mapping[str, Table] = {
     "suppressions": SUPPRESSIONS,
     "identities": IDENTITIES,
     "deeds": DEEDS,
+    "leads": LEADS,
     "ingested_touches": HISTORY_TOUCHES,
     "ingested_outcomes": HISTORY_OUTCOMES,
     "consents": HISTORY_CONSENTS,
     "accounts": HISTORY_MEMBERS,
 }
-_TIMES = ("decided_at", "occurred_at", "received_at", "reserved_until", "until", "set_at", "done_at", "joined_at", "changed_at", "at")
+_TIMES = (
+    *("decided_at", "occurred_at", "received_at", "reserved_until", "until", "set_at", "done_at", "joined_at", "changed_at", "at"),
+    *("handed_over_at", "accepted_at", "contacted_at", "rejected_at", "won_at", "lost_at", "accept_by", "contact_by"),
+)
 _JSON = ("trace", "about", "details")
 _OF_THE_LEDGER = ("id", "generation")
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Select, Table, select
 
 from ledger.database import Database
-from ledger.schema import DECISIONS, OUTCOMES, SELECTIONS
+from ledger.schema import DECISIONS, LEADS, OUTCOMES, SELECTIONS
 
 STRETCH = 100_000
 """Rows handed over at a time: what is in memory beside the caller's own copy."""
@@ -25,6 +25,7 @@ _READ: dict[str, tuple[Table, tuple[str, ...]]] = {
         OUTCOMES,
         ("event_id", "decision_id", "contact_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at"),
     ),
+    "leads": (LEADS, ("contact_id", "handed_over_at", "accepted_at", "rejected_at", "won_at", "revenue")),
 }
 _SELECTS: dict[str, Select[Any]] = {name: select(*(table.c[one] for one in columns)) for name, (table, columns) in _READ.items()}
 _SELECTS["redeemed"] = _SELECTS["redeemed"].where(SELECTIONS.c.redeems.is_not(None))

@@ -1,4 +1,6 @@
-"""What is old goes, by age: decisions with their selections, and outcomes. Their links stay as bare digests, so the chain still holds.
+"""What is old goes, by age: decisions with their selections, outcomes, and leads that have ended.
+
+The links of decisions and outcomes stay as bare digests, so the chain still holds.
 
 An outcome of a decision that stays, stays with it; one that has no decision goes by its own time. What a plan or a cap still counts on is
 younger than any sensible age: the shortest that is allowed covers the longest contact policy.
@@ -11,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from ledger import chain, chain_rows, codec, deeds
+from ledger import chain, chain_rows, codec, deeds, leads
 from ledger.chain import Kind
 from ledger.schema import CHAIN_ENTRIES, DECISIONS, OUTCOMES, REQUEST_CLAIMS, SELECTIONS
 
@@ -39,8 +41,8 @@ def remove_some(conn: Connection, before: datetime, now: datetime) -> dict[str, 
         conn.execute(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.decision_id.in_(decisions)))
         conn.execute(delete(SELECTIONS).where(SELECTIONS.c.decision_id.in_(decisions)))
         conn.execute(delete(DECISIONS).where(d.decision_id.in_(decisions)))
-    counts = {"decisions": len(decisions), "outcomes": len(outcomes)}
-    if decisions or outcomes:
+    counts = {"decisions": len(decisions), "outcomes": len(outcomes), "leads": leads.remove_ended(conn, cut, AT_ONCE)}
+    if any(counts.values()):
         deeds.add(conn, "removal", now, {"before": cut, **counts})
     return counts
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from decisioning.errors import Conflict
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 _METADATA = MetaData()
@@ -249,6 +249,29 @@ ERASURES = Table(
 )
 """Who was erased, as a salted digest: enough to keep them out when the same sources are ingested again."""
 
+LEADS = Table(
+    "leads",
+    _METADATA,
+    Column("lead_id", String, primary_key=True),
+    Column("contact_id", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("handed_over_at", BigInteger, nullable=False),
+    *(Column(f"{name}_at", BigInteger) for name in ("accepted", "contacted", "rejected", "won", "lost")),
+    Column("grade", String, nullable=False),
+    Column("fit", Float),
+    Column("score", Float),
+    Column("probability", Float),
+    Column("owner", String),
+    Column("accept_by", BigInteger),
+    Column("contact_by", BigInteger),
+    Column("revenue", Float),
+    Column("reason", Text),
+    Column("details", Text),
+    Index("leads_of_contact", "contact_id"),
+    Index("leads_by_time", "handed_over_at"),
+)
+"""Contacts handed over to sales, and where each lead stands; `reason` and `details` are personal. Each step is a deed as well."""
+
 TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
 
 
@@ -291,7 +314,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: ()}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

@@ -19,6 +19,7 @@ from ledger import (
     held,
     history,
     identities,
+    leads,
     outcomes,
     pages,
     prices,
@@ -32,6 +33,7 @@ from ledger.database import Database
 from ledger.erasure import Erased
 from ledger.history import PolicyHistory, Whose
 from ledger.identities import Joined
+from ledger.leads import LeadStep, NewLead
 from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.reconciliation import DayOfChannel, Reading
@@ -281,8 +283,8 @@ class Ledger:
             return reconciliation.by_day(conn, how), reconciliation.orphans(conn, how)
 
     def remove_before(self, before: datetime, now: datetime) -> dict[str, int]:
-        """Remove decisions and outcomes of before a time, a short transaction at a time: {decisions, outcomes}; see `retention`."""
-        total = {"decisions": 0, "outcomes": 0}
+        """Remove what happened before a time, a short transaction at a time: {decisions, outcomes, leads}; see `retention`."""
+        total = {"decisions": 0, "outcomes": 0, "leads": 0}
         while True:
             with self._database.writing() as conn:
                 some = retention.remove_some(conn, before, now)
@@ -290,6 +292,25 @@ class Ledger:
                 self._database.overwrite_log()
                 return total
             total = {name: total[name] + some[name] for name in total}
+
+    def hand_over(self, new: Sequence[NewLead], now: datetime, *, again_before: datetime | None = None) -> list[dict[str, Any]]:
+        """Keep new leads, each contact once; returns those that are new; see `leads`."""
+        if not new:
+            return []
+        with self._database.writing() as conn:
+            return leads.hand_over(conn, new, now, again_before)
+
+    def lead_steps(self, steps: Sequence[LeadStep], now: datetime) -> list[dict[str, Any]]:
+        """Keep what became of leads, all or none; see `leads.step` for what is refused."""
+        if not steps:
+            return []
+        with self._database.writing() as conn:
+            return leads.step(conn, steps, now)
+
+    def leads(self, now: datetime, *, statuses: Collection[str] | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        """Leads, newest first, with what is overdue at `now`."""
+        with self._database.reading() as conn:
+            return leads.listed(conn, statuses, now, limit)
 
     def erased_among(self, contact_ids: Iterable[str]) -> dict[str, str]:
         """Those of these contacts who were erased, and what stands in their place."""

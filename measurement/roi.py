@@ -51,6 +51,9 @@ TALLIES: Mapping[str, str] = {
     "leads_qualified": "leads handed over",
     "leads_accepted": "leads that sales took on",
     "leads_rejected": "leads that sales sent back",
+    "leads_won": "leads that became a sale",
+    "lead_revenue": "money of the leads that became a sale",
+    "lead_days": "days from handing a lead over to the sale, summed over leads that were won",
 }
 """What can be summed, and what each sum means."""
 
@@ -133,6 +136,18 @@ KPIS: tuple[Kpi, ...] = (
         "leads_qualified",
         True,
     ),
+    _count("leads_won", "performance"),
+    Kpi(
+        "lead_win_rate",
+        "performance",
+        "rate",
+        "leads that became a sale, of those that sales took on",
+        ("leads_won",),
+        "leads_accepted",
+        True,
+    ),
+    Kpi("lead_cycle_days", "performance", "days", "days from handing a lead over to the sale", ("lead_days",), "leads_won"),
+    _count("lead_revenue", "value", "money"),
     _count("visits", "response"),
     _count("opens", "response"),
     Kpi("open_rate", "response", "rate", "touches that were opened", ("opens",), "touches", per_one=True),

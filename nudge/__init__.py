@@ -11,6 +11,8 @@
   `watching.py`: drift, kept promises, starved learning; `show_evaluation.py`: their answers
 - `outcome_files.py` (ingest-outcomes): what orchestration tools report by file
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
+- `leads.py` (leads): scored, handed over, followed; `lead_files.py`: their files; `cli_leads.py` and `show_leads.py`: the commands;
+  `leads_desk.py`: over HTTP
 - `facts.py`, `tallies.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited; `periods.py`
   (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`, `report_models.py`,
   `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to people; `report_desk.py`: over HTTP

@@ -14,6 +14,7 @@ import typer
 
 from decisioning.errors import NotSupportedYet, NudgeError
 from nudge import cli_deciding as deciding
+from nudge import cli_leads as leads
 from nudge import cli_learning as learning
 from nudge import cli_ledger as ledgers
 
@@ -39,6 +40,12 @@ features_app.command("build")(learning.features_build)
 features_app.command("materialize")(learning.features_materialize)
 features_app.command("audit")(learning.features_audit)
 app.add_typer(features_app, name="features")
+leads_app = typer.Typer(help="Leads: score, hand over to sales, hear back.", no_args_is_help=True)
+leads_app.command("score")(leads.score)
+leads_app.command("hand-over")(leads.hand_over)
+leads_app.command("status")(leads.status)
+leads_app.command("list")(leads.list_)
+app.add_typer(leads_app, name="leads")
 
 
 def _not_yet(name: str) -> None:

@@ -15,10 +15,6 @@ from measurement.content import REGULARLY, content_effectiveness
 from measurement.firms import Deals, FirmTouches, firm_credit
 from measurement.touch_paths import Paths
 from nudge.facts import Facts
-from nudge.tallies import LEAD_EVENTS
-
-FOUND_AS_LEAD = ("lead", "lead_created", "lead_identified")
-"""Events by which a contact is identified as a lead."""
 
 _SEED = 7
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -139,11 +135,9 @@ def _days(moments: Any) -> np.ndarray:
 
 def chain(facts: Facts) -> dict[str, Any] | None:
     """How many contacts came how far in the strict chain, and the sales at its end; None where no lead is known of."""
-    handed_over = LEAD_EVENTS["leads_qualified"]
-    listed = {place: ", ".join(f"'{one}'" for one in words) for place, words in ((2, FOUND_AS_LEAD), (3, handed_over))}
-    if not facts.number(f"SELECT count(*) FROM events WHERE event_type IN ({listed[2]})"):
+    if not facts.number("SELECT count(*) FROM lead_steps WHERE step = 'found'"):
         return None
-    table = facts.db.execute(_CHAIN.format(lead=listed[2], handed_over=listed[3])).fetchnumpy()
+    table = facts.db.execute(_CHAIN).fetchnumpy()
     contact = np.unique(np.asarray(table["contact_id"], dtype=object).astype(str), return_inverse=True)[1]
     stage, value = np.asarray(table["stage"], dtype=np.int64), np.nan_to_num(np.ma.filled(np.ma.asarray(table["value"]).astype(float), 0.0))
     found = strict_chain(contact, stage, np.asarray(table["moment"], dtype=np.float64))
@@ -162,8 +156,9 @@ SELECT contact_id, 0 AS stage, epoch_us(occurred_at) AS moment, 0.0 AS value FRO
 UNION ALL SELECT contact_id, 1, epoch_us(occurred_at), 0.0 FROM happened WHERE occurred_at IS NOT NULL
   AND (kind = 'impression' OR (kind = 'response' AND behaviour = 'positive'))
 UNION ALL SELECT contact_id, 1, epoch_us(occurred_at), 0.0 FROM events WHERE content_id IS NOT NULL
-UNION ALL SELECT contact_id, 2, epoch_us(occurred_at), 0.0 FROM events WHERE event_type IN ({lead})
-UNION ALL SELECT contact_id, 3, epoch_us(occurred_at), 0.0 FROM events WHERE event_type IN ({handed_over})
+UNION ALL SELECT contact_id, 2, epoch_us(occurred_at), 0.0 FROM lead_steps WHERE step = 'found' AND occurred_at IS NOT NULL
+UNION ALL SELECT contact_id, 3, epoch_us(occurred_at), 0.0 FROM lead_steps WHERE step = 'leads_qualified'
+  AND occurred_at IS NOT NULL
 UNION ALL SELECT contact_id, 4, epoch_us(occurred_at), value FROM happened
   WHERE occurred_at IS NOT NULL AND kind = 'conversion' AND behaviour = 'positive'
 """

@@ -5,6 +5,7 @@
 `controls`   row_id, contact_id, occurred_at, selection_prob: the logged controls of the ingested history (`no_action`)
 `happened`   outcome_id, contact_id, touch_id, action_id, outcome, kind, behaviour, value, occurred_at
 `decided`    contact_id, control_group, occurred_at: the first group that the ledger knows a contact in
+`lead_steps` contact_id, step (of `LEAD_EVENTS`, or `found`), occurred_at, revenue, days (since it was handed over, of one that was won)
 `people`     contact_id, account_id, market
 `events`     contact_id, event_type, occurred_at, value, channel, session_id, content_id
 `catalog`    action_id, issue, action_group, goal, value, window_us, kind
@@ -16,7 +17,7 @@ An outcome that was both reported and ingested, by its event_id, is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,17 @@ from nudge.config import absolute_url
 from nudge.workspace import Workspace
 
 _MICROSECONDS_A_DAY = 86_400_000_000
+
+FOUND_AS_LEAD = ("lead", "lead_created", "lead_identified")
+"""Events by which a contact is identified as a lead; one that Nudge hands over is identified by that."""
+
+LEAD_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "leads_qualified": ("lead_handed_over", "handed_over", "lead_qualified"),
+    "leads_accepted": ("lead_accepted",),
+    "leads_rejected": ("lead_rejected",),
+    "leads_won": ("lead_won",),
+}
+"""Events by which the CRM says what became of a lead."""
 
 _INGESTED: dict[str, dict[str, str]] = {
     "contacts": {"contact_id": "VARCHAR", "account_id": "VARCHAR", "market": "VARCHAR", "valid_from": "TIMESTAMP"},
@@ -53,7 +65,10 @@ _INGESTED: dict[str, dict[str, str]] = {
     },
 }
 _WITH_TIME = ("touches", "controls", "happened", "events", "decided")
-_TEXTS = {"occurred_at": pa.int64(), "value": pa.float64(), "cost": pa.float64(), "expected_profit": pa.float64()}
+_NUMBERS = {
+    **dict.fromkeys(("occurred_at", "handed_over_at", "accepted_at", "rejected_at", "won_at"), pa.int64()),
+    **dict.fromkeys(("value", "cost", "expected_profit", "revenue"), pa.float64()),
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,7 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
                 _load(db, table, names, reader.columns(conn, table))
         _describe(db, catalog)
         db.execute(_UNIFIED)
+        db.execute(_lead_steps())
         times = db.execute(" UNION ALL ".join(f"SELECT max(occurred_at) AS newest FROM {table}" for table in _WITH_TIME)).fetchall()
         yield Facts(db, catalog, max((row[0] for row in times if row[0] is not None), default=None))
 
@@ -128,7 +144,7 @@ def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[st
 
 
 def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], stretches: Iterator[list[tuple[object, ...]]]) -> None:
-    schema = pa.schema([(name, _TEXTS.get(name, pa.string())) for name in names])
+    schema = pa.schema([(name, _NUMBERS.get(name, pa.string())) for name in names])
     batches = (
         pa.record_batch([pa.array(values, type=kind.type) for values, kind in zip(columns, schema, strict=True)], schema=schema)
         for columns in stretches
@@ -208,6 +224,27 @@ CREATE TEMP TABLE happened AS
   LEFT JOIN worth w ON w.goal = u.outcome
   WHERE contact_id IS NOT NULL;
 """
+
+
+def _lead_steps() -> str:
+    """The table of what became of leads: those handed over here, and those that events tell of."""
+    listed = {**LEAD_EVENTS, "found": FOUND_AS_LEAD}
+    named = " ".join(f"WHEN event_type IN ({', '.join(repr(one) for one in words)}) THEN '{step}'" for step, words in listed.items())
+    here = {"found": "handed_over_at", **{step: f"{step.removeprefix('leads_')}_at" for step in LEAD_EVENTS}}
+    here["leads_qualified"] = "handed_over_at"
+    parts = [
+        f"SELECT contact_id, '{step}' AS step, make_timestamp({column}) AS occurred_at, coalesce(revenue, 0.0) AS revenue FROM kept_leads"
+        f" WHERE {column} IS NOT NULL"
+        for step, column in here.items()
+    ]
+    parts.append(
+        f"SELECT contact_id, step, occurred_at, coalesce(value, 0.0) FROM (SELECT *, CASE {named} END AS step FROM events)"
+        " WHERE step IS NOT NULL AND contact_id IS NOT NULL"
+    )
+    return f"""CREATE TEMP TABLE lead_steps AS WITH steps AS ({" UNION ALL ".join(parts)}),
+      handed AS (SELECT contact_id, occurred_at FROM steps WHERE step = 'leads_qualified')
+      SELECT s.*, CASE WHEN step = 'leads_won' THEN date_diff('microsecond', h.occurred_at, s.occurred_at) / 86400e6 END AS days
+      FROM steps s ASOF LEFT JOIN handed h ON s.contact_id = h.contact_id AND s.occurred_at >= h.occurred_at"""
 
 
 def as_naive(moment: datetime) -> datetime:

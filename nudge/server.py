@@ -49,6 +49,7 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
 
 def build_app() -> Any:
     """The application of one worker process, for the workspace that `serve` named."""
+    from nudge.leads_desk import WorkspaceLeads
     from nudge.models_desk import WorkspaceModels
     from nudge.plan_desk import WorkspacePlans
     from nudge.report_desk import WorkspaceReports
@@ -59,6 +60,7 @@ def build_app() -> Any:
     service.models = WorkspaceModels(workspace)
     service.reports = WorkspaceReports(workspace)
     service.plans = WorkspacePlans(workspace)
+    service.leads = WorkspaceLeads(workspace)
     return create_app(service)
 
 

@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nudge.facts import Facts, Span
+from nudge.facts import LEAD_EVENTS, Facts, Span
 
 COMPLAINT_WORDS = ("compl", "spam")
 """An opt-out whose name has one of these is a complaint, any other an unsubscription."""
-
-LEAD_EVENTS: Mapping[str, tuple[str, ...]] = {
-    "leads_qualified": ("lead_handed_over", "handed_over", "lead_qualified"),
-    "leads_accepted": ("lead_accepted",),
-    "leads_rejected": ("lead_rejected",),
-}
-"""Events by which the CRM says what became of a lead."""
 
 DIMENSIONS: Mapping[str, str] = {
     "all": "'all'",
@@ -69,6 +62,8 @@ def tally(facts: Facts, dimension: str, span: Span, market: str | None = None) -
     sums = {name: np.asarray(np.ma.filled(np.ma.asarray(values).astype(np.float64), 0.0)) for name, values in table.items()}
     for name in _unmeasurable(facts):
         sums.pop(name, None)
+    if dimension == "all" and not names and facts.number("SELECT count(*) FROM lead_steps"):
+        names, sums = ["all"], {}  # nobody was touched, and sales got leads all the same
     if dimension in ("all", "market", "period"):
         sums |= _of_everybody(facts, dimension, names, f"{span.holds('x.occurred_at')} AND {here}")
     return Tallied(names, sums)
@@ -98,8 +93,9 @@ def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], condition_
         "revenue": ("happened", "sum(value)", "kind = 'conversion' AND behaviour = 'positive'"),
         "visits": ("visits", "count(*)", "TRUE"),
     }
-    if facts.number(f"SELECT count(*) FROM events WHERE event_type IN ({_listed([one for few in LEAD_EVENTS.values() for one in few])})"):
-        asked |= {name: ("events", "count(*)", f"event_type IN ({_listed(types)})") for name, types in LEAD_EVENTS.items()}
+    if facts.number("SELECT count(*) FROM lead_steps"):
+        asked |= {name: ("lead_steps", "count(*)", f"step = '{name}'") for name in LEAD_EVENTS}
+        asked |= {name: ("lead_steps", f"sum({column})", "step = 'leads_won'") for name, column in _OF_WON.items()}
     if not facts.number("SELECT count(*) FROM events"):
         asked.pop("visits")
     found = {}
@@ -115,8 +111,7 @@ def _month(number: int | None) -> str:
     return "unknown" if number is None else f"{number // 100}-{number % 100:02}"
 
 
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(f"'{word}'" for word in words)
+_OF_WON = {"lead_revenue": "revenue", "lead_days": "days"}
 
 
 _STAGED = """

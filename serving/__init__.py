@@ -17,6 +17,8 @@
 `routes_plans.py`        the routes of plans
 `plan_desk.py`           what they need to know of them; `schemas_plans.py`: their JSON
 `plan_files.py`          a plan's files, read back
+`routes_leads.py`        the routes about leads
+`leads_desk.py`          what they need to know of them; `schemas_leads.py`: their JSON
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person

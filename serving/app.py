@@ -17,6 +17,7 @@ from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
 from serving.routes_later import later_routes
+from serving.routes_leads import router as leads_router
 from serving.routes_models import router as models_router
 from serving.routes_people import router as people_router
 from serving.routes_plans import router as plans_router
@@ -82,6 +83,7 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
     app.include_router(people_router)
     app.include_router(plans_router)
     app.include_router(reports_router)
+    app.include_router(leads_router)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from decisioning.errors import NudgeError
 from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.leads_desk import LeadsDesk
 from serving.models_desk import ModelDesk
 from serving.plan_desk import PlanDesk
 from serving.report_desk import ReportDesk
@@ -78,6 +79,10 @@ class Service(Protocol):
     @property
     def plans(self) -> PlanDesk:
         """Plans made in the background, and their files."""
+
+    @property
+    def leads(self) -> LeadsDesk:
+        """The leads that were handed over to sales."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

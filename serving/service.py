@@ -14,6 +14,7 @@ from serving import answers
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
 from serving.hot_requests import AnyDecision, AnyOutcome
+from serving.leads_desk import LeadsDesk, NoLeads
 from serving.models_desk import ModelDesk, NoModels
 from serving.outcome_intake import intake
 from serving.people import People, Stores
@@ -66,6 +67,7 @@ class Service:
         self.models: ModelDesk = NoModels()
         self.reports: ReportDesk = NoReports()
         self.plans: PlanDesk = NoPlans()
+        self.leads: LeadsDesk = NoLeads()
         self.people = People(ledger, snapshots, clock, stores)
 
     # deciding ----------------------------------------------------------------------------------------------------

@@ -162,7 +162,6 @@ def test_many_findings_are_cut_short() -> None:
     [
         (("triggers",), [{"id": "cart", "event_type": "cart_abandoned", "actions": ["loan"], "within_minutes": 60}], "triggers"),
         (("triggers_webhook",), "http://127.0.0.1:1", "triggers_webhook"),
-        (("lead",), {"fit": {}}, "lead"),
     ],
 )
 def test_what_is_not_done_yet_is_refused_by_its_key(path: tuple[str | int, ...], value: object, key: str) -> None:

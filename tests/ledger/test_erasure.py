@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from decisioning.errors import Conflict, RequestError
 from ledger.consents import ConsentChange
 from ledger.history import Whose
+from ledger.leads import LeadStep, NewLead
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from tests.ledger.conftest import DAY, NOW, banner, decision, email, outcome
@@ -42,6 +43,8 @@ def live(ledger: Ledger, contact_id: str, name: str) -> None:
     ledger.record_outcomes([outcome(f"of {contact_id} {n}", contact_id=contact_id, decision_id=f"d-{name}-1", value=2.5) for n in (1, 2)])
     ledger.suppress(SuppressionRecord(contact_id, NOW + DAY, NOW, reason=f"{contact_id} asked"))
     ledger.put_consent(ConsentChange(contact_id, "email", "granted", NOW, f"form of {contact_id}"), NOW)
+    [lead] = ledger.hand_over([NewLead(contact_id, "A", 50.0, 40.0, details={"reasons": [contact_id]})], NOW)
+    ledger.lead_steps([LeadStep(lead["lead_id"], "won", NOW, 900.0, f"{contact_id} said yes")], NOW)
 
 
 def sums(url: str) -> list[tuple[object, ...]]:
@@ -51,6 +54,7 @@ def sums(url: str) -> list[tuple[object, ...]]:
         "SELECT action_id, channel, count(*), sum(cost), sum(selection_prob), min(decided_at) FROM selections GROUP BY 1, 2",
         "SELECT control_group, count(*), count(DISTINCT contact_id) FROM decisions GROUP BY 1",
         "SELECT outcome, action_id, count(*), sum(value), count(DISTINCT contact_id), max(occurred_at) FROM outcomes GROUP BY 1, 2",
+        "SELECT status, grade, count(*), sum(revenue), count(DISTINCT contact_id) FROM leads GROUP BY 1, 2",
         "SELECT count(*) FROM decisions d JOIN outcomes o ON o.decision_id = d.decision_id AND o.contact_id = d.contact_id",
     )
     with engine.connect() as conn:
@@ -146,7 +150,8 @@ def test_what_is_exported_is_everything_that_was_written(ledger: Ledger) -> None
         "selections": 4,
         "outcomes": 2,
         "suppressions": 1,
-        "deeds": 1,
+        "deeds": 3,
+        "leads": 1,
         "ingested_touches": 1,
         "ingested_outcomes": 1,
         "consents": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from decisioning.errors import NotFound, NudgeError, RequestError
@@ -105,6 +106,28 @@ class FakePlans:
         """Nothing is under way."""
 
 
+class FakeLeads:
+    """One lead, which has just been handed over."""
+
+    def __init__(self) -> None:
+        times = dict.fromkeys(("accepted_at", "contacted_at", "rejected_at", "won_at", "lost_at", "accept_by", "contact_by"))
+        why = {"reasons": [{"part": "fit", "because": "age >= 40", "points": 10.0}], "questions": [{"id": "budget", "ask": "How much?"}]}
+        scores = {"grade": "A", "fit": 10.0, "score": 3.0, "probability": None, "owner": None, "revenue": None, "reason": None}
+        known = {"lead_id": "lead-1", "contact_id": "c-1", "status": "handed_over", "handed_over_at": "2026-11-22T10:00:00Z"}
+        self.lead: dict[str, Any] = {**known, **times, **scores, **why, "overdue": None}
+
+    def listed(self, *, status: str | None, limit: int) -> dict[str, Any]:
+        found = [self.lead][:limit] if status in (None, self.lead["status"]) else []
+        counts = dict.fromkeys(("handed_over", "accepted", "contacted", "rejected", "won", "lost"), 0)
+        late = {"accept": 0, "first_contact": 0}
+        return {"leads": len(found), **counts, "revenue": 0.0, "overdue": late, "list": found}
+
+    def step(self, lead_id: str, status: str, *, at: datetime | None, revenue: float | None, reason: str | None) -> dict[str, Any]:
+        if lead_id != "lead-1":
+            raise NotFound("no such lead", field="lead_id", got=lead_id)
+        return {**self.lead, "status": status, "revenue": revenue, "reason": reason, "again": False}
+
+
 class FakeService:
     """Proposes a loan on every channel it knows; `broken` is raised by every verb instead."""
 
@@ -117,6 +140,7 @@ class FakeService:
         self.closed = False
         self.models = FakeModels()
         self.reports = FakeReports()
+        self.leads = FakeLeads()
         self.people = FakePeople()
         self.plans = FakePlans()
 
