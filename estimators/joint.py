@@ -18,12 +18,13 @@ import numpy as np
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.compiling import entry_point
+from estimators.encoding import Encoded
 from estimators.forest_text import NotUnderstood
 from estimators.joint_everything import Model, everything
-from estimators.joint_kernels import Tables
+from estimators.joint_kernels import Tables, linear_rows
 from estimators.joint_money import OWN_COLUMNS, money_of, numbers_of
-from estimators.joint_rows import RowReader
-from estimators.joint_tables import Parts, arms_of, effects, responses, values
+from estimators.joint_rows import RowReader, finish
+from estimators.joint_tables import Block, Parts, arms_of, effects, responses, values
 
 CONTACTS_AT_ONCE = 2_048
 """So many contacts are computed together: what is known of them stays in the cache."""
@@ -49,12 +50,15 @@ class JointScores:
     ----------
     reader : RowReader
     model : Model
+    uplift : Block or None
+        Where the uplift bundle's matrices stand.
     left_out : mapping of "propensity", "uplift" or "clv" to the reason
         The bundles that are to be asked themselves.
     """
 
     reader: RowReader
     model: Model
+    uplift: Block | None
     left_out: dict[str, str]
 
     @classmethod
@@ -102,13 +106,22 @@ class JointScores:
                 list(pool.map(lambda part: self._everything(rows[part], times, self.model, out[part]), parts))
         return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k : -1], out[:, -1])
 
+    def encoded_for_uplift(self, columns: Columns, as_of: Any, n: int) -> Encoded | None:
+        """What the uplift bundle's `encode` says of n contacts, to the rounding of logarithms; None where that bundle stayed out."""
+        if self.uplift is None:
+            return None
+        rows, linear = np.empty((n, self.reader.width + 1)), np.empty((n, self.uplift.width))
+        finish(rows, len(self.reader.numbers), self.reader.read(columns, as_of, rows), self.reader.width)
+        linear_rows(rows, self.model.design, self.uplift.first, linear)
+        return Encoded(rows[:, self.uplift.trees], linear)
+
     @cached_property
     def _everything(self) -> Callable[..., None]:
         """`everything` for rows and answers as `__call__` makes them."""
         return entry_point(everything, np.empty((1, 1)), 0, self.model, np.empty((1, 1)))
 
 
-def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Model]:
+def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Model, Block | None]:
     propensity, uplift, clv = (bundles[name] for name in ("propensity", "uplift", "clv"))
     reader = RowReader.of([one.encoder for one in (propensity, uplift, clv) if one is not None], numbers_of(clv))
     parts = Parts(reader)
@@ -116,5 +129,6 @@ def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str
         *responses(propensity, parts), arms_of(arms, propensity, uplift), *effects(uplift, parts), values(propensity, valued, parts)
     )
     money = money_of(clv, parts)
+    block = None if uplift is None else parts.encoded(uplift.encoder)
     forest = parts.forest(reader.width + OWN_COLUMNS)
-    return reader, Model(len(reader.numbers), reader.width, forest.slots, forest.trees, parts.design(), tables, money)
+    return reader, Model(len(reader.numbers), reader.width, forest.slots, forest.trees, parts.design(), tables, money), block

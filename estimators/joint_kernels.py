@@ -103,6 +103,14 @@ def linear_scores(rows: FloatArray, design: Design, out: FloatArray) -> None:
                 out[row, s] += x[j] * coef[j, s]
 
 
+@compiled
+def linear_rows(rows: FloatArray, design: Design, first: int, out: FloatArray) -> None:
+    """The columns of the design from `first` on into `out`, shape (n, m): an encoder's linear matrix."""
+    for row in range(len(rows)):
+        for j in range(out.shape[1]):
+            out[row, j] = _encoded(rows[row, design.columns[first + j].source], design.columns, first + j)
+
+
 @inlined
 def _encoded(value: float, columns: Records, j: int) -> float:
     column = columns[j]

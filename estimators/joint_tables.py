@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from estimators.arrays import FloatArray
+from estimators.arrays import FloatArray, IntArray
 from estimators.bundle_propensity import Arm, PropensityBundle
 from estimators.bundle_uplift import UpliftBundle
 from estimators.calibration import IsotonicCalibrator, PlattCalibrator
@@ -41,6 +41,14 @@ from estimators.joint_kernels import (
 from estimators.joint_rows import RowReader
 from estimators.scores import CurvedScore, LinearScore, Score, TreeScore
 from estimators.uplift_head import UpliftHead
+
+
+class Block(NamedTuple):
+    """Where an encoder's matrices stand: its linear one from column `first` of the design on, `width` of them; its tree one in the rows."""
+
+    first: int
+    width: int
+    trees: IntArray
 
 
 @dataclass(eq=False)
@@ -91,6 +99,11 @@ class Parts:
         models = list(self._trees.values())
         texts, columns = [score.text for _, score, _ in models], [places for _, _, places in models]
         return Forest.of_texts(texts, columns=columns, n_columns=n_columns)
+
+    def encoded(self, encoder: FeatureEncoder) -> Block:
+        """Where an encoder's matrices stand."""
+        columns = self.reader.columns_of(encoder)
+        return Block(self._block(encoder), len(encoder.linear_names), np.array([columns[j] for j in range(len(columns))], dtype=np.int64))
 
     def _block(self, encoder: FeatureEncoder) -> int:
         """The first column of an encoder's linear matrix; equal encoders share theirs."""

@@ -95,7 +95,7 @@ class Scorer:
             stands_in = alive & prior
             np.copyto(propensity, prior_propensity, where=stands_in)
             np.copyto(uplift, prior_uplift, where=stands_in)
-        known = (propensity, uplift, self._value(situation, said), risk, said.clv, self._base_rate, self._traffic, self._evidence)
+        known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
 
     def answers(self, columns: Columns, as_of: np.datetime64, n: int) -> Answers:
@@ -155,13 +155,17 @@ class Scorer:
         def error(row: int, column: int) -> float:
             action_id = self.catalog.treatments[column][0].id
             if row not in read:
-                read[row] = models.encode({name: values[row : row + 1] for name, values in situation.columns.items()}, as_of)
+                read[row] = self._encoded({name: values[row : row + 1] for name, values in situation.columns.items()}, as_of, models)
             return float(models.standard_errors({}, as_of, [action_id], encoded=read[row])[0, 0])
 
         return error
 
-    def _value(self, situation: Situation, said: Answers) -> FloatArray:
-        value = self.catalog.stated_values.on(situation.rows)
+    def _encoded(self, columns: Columns, as_of: np.datetime64, models: UpliftBundle) -> Encoded:
+        compiled = None if self._joint is None else self._joint.encoded_for_uplift(columns, as_of, 1)
+        return models.encode(columns, as_of) if compiled is None else compiled
+
+    def _value(self, situation: Situation, said: Answers, alive: BoolArray) -> FloatArray:
+        value = self.catalog.stated_values.on(situation.rows, alive)
         columns, places = self._observed
         if len(columns):
             value[:, columns] = said.value[:, places]

@@ -88,13 +88,18 @@ class StatedValues:
                 numbers[list(columns)] = value
         return cls(numbers, tuple((expression, as_places(columns)) for expression, columns in found.items()))
 
-    def on(self, rows: Rows) -> FloatArray:
-        """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed."""
+    def on(self, rows: Rows, alive: BoolArray | None = None) -> FloatArray:
+        """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed.
+
+        Of one row an expression is not computed where nothing that is `alive` asks for it: NaN.
+        """
         values = np.empty((rows.length, len(self.numbers)))
         values[:] = self.numbers
+        living = None if alive is None or rows.length != 1 else alive[0].tolist()
         for expression, columns in self.expressions:
             if rows.length == 1:
-                number = expression.on_row(rows.only)
+                asked = living is None or any(living[column] for column in columns.tolist())
+                number = expression.on_row(rows.only) if asked else None
                 values[0, columns] = np.nan if number is None else number
             else:
                 values[:, columns] = expression.numbers(rows)[:, None]
