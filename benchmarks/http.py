@@ -1,78 +1,56 @@
-"""Decisions over HTTP, beside a bare ASGI echo in the same run: requests a second, CPU a request, how evenly, and under a flood.
+"""Decisions over HTTP beside a bare ASGI echo and two peers in the same run: requests a second, CPU a request, how evenly, and overloaded.
 
-The load is `wrk` (Debian: `apt-get install wrk`). CPU is that of the server's processes, from /proc.
+Capacity comes from closed loops (`wrk`, Debian: `apt-get install wrk`); latency against load, and what three times the capacity does, from
+open ones. CPU is that of the server's processes, from /proc. The picture is `docs/img/latency_against_load.svg`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
+import math
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import http_peers
 from benchmarks.commands import ROOT
+from benchmarks.http_load import Open, Run, Server, load, need_wrk, open_load, posting, started
 from benchmarks.http_world import CONTACTS, FOLDER, prepare
 from benchmarks.results import Figure
 
-SECONDS = 8
-_TICKS = os.sysconf("SC_CLK_TCK")
-_LUA = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-local turn = %d
-request = function()
-  turn = turn + 7
-  local i = turn %% %d
-  if i %% 2 == 1 then
-    return wrk.format(nil, "/v1/decisions", nil, string.format('{"contact_id": "c-%%d", "channel": "web", "placements": ["hero"], "limit": 3, "context": {"intent": "borrow", "device": "mobile"}}', i))
-  end
-  return wrk.format(nil, "/v1/decisions", nil, string.format('{"contact_id": "c-%%d", "channel": "email", "context": {"intent": "borrow"}}', i))
-end
-done = function(summary, latency, requests)
-  io.write(string.format("RESULT {\\"requests\\": %%d, \\"us\\": %%d, \\"p50\\": %%d, \\"p99\\": %%d, \\"status\\": %%d, \\"broken\\": %%d}\\n", summary.requests, summary.duration,
-    latency:percentile(50), latency:percentile(99), summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-end
-"""  # noqa: E501 - Lua, a line a statement
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 3.0)
+"""Offered load as shares of the capacity."""
 
-
-@dataclass(frozen=True)
-class Run:
-    """What one load saw: requests a second, CPU microseconds a request, milliseconds of latency, and how many were not answered 2xx."""
-
-    rps: float
-    cpu_us: float
-    p50_ms: float
-    p99_ms: float
-    refused: int
-    broken: int
+OVERLOAD = 3.0
+PICTURE = ROOT / "docs" / "img" / "latency_against_load.svg"
+_OPEN_SECONDS = 6
 
 
 def measure() -> Sequence[Figure]:
-    """Echo, one worker, two workers, and overload."""
-    if shutil.which("wrk") is None:
-        raise RuntimeError("the load comes from wrk, which is not installed. Hint: apt-get install wrk")
+    """Echo, peers, one worker, two workers, latency against load, overload."""
+    need_wrk()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        with serving("echo", folder) as address:
-            echo = load(address, clients=16)
-        with serving("app", folder) as address:
-            one = load(address, clients=16)
-            alone = load(address, clients=1)
-            flood = load(address, clients=512)
-        with serving("app", folder, workers=2) as address:
-            two = load(address, clients=64)
+        http_peers.prepare(folder)
+        with serving("echo", folder) as server:
+            echo = load(server, clients=16)
+        with http_peers.tutorial(folder) as server:
+            tutorial = load(server, clients=16)
+        with http_peers.mlflow_serve(folder) as server:
+            mlflow = load(server, clients=16)
+        with serving("app", folder) as server:
+            one = load(server, clients=16)
+            alone = load(server, clients=1)
+            loads = [open_load(server, rps=share * one.rps, seconds=_OPEN_SECONDS) for share in SHARES]
+        with serving("app", folder, workers=2) as server:
+            two = load(server, clients=64)
+    _draw(loads, one.rps)
+    return [*_capacity(echo, one, alone, two), *_peers(one, tutorial, mlflow), *_overload(loads, one)]
+
+
+def _capacity(echo: Run, one: Run, alone: Run, two: Run) -> list[Figure]:
     peer = "bare ASGI echo"
     return [
         Figure("http.decisions, 1 worker, 16 clients", one.rps, "requests/s", peer, echo.rps, ">= 0.2 x"),
@@ -82,63 +60,72 @@ def measure() -> Sequence[Figure]:
         Figure("http.decisions, 2 workers, 64 clients", two.rps, "requests/s", "1 worker, 16 clients", one.rps, ">= 1.6 x"),
         Figure("http.p99, 2 workers, 64 clients", two.p99_ms, "ms", goal="<= 50"),
         Figure("http.failed, 2 workers, 64 clients", two.refused + two.broken, "requests", goal="<= 0"),
-        Figure("http.answered under 512 clients", flood.rps - flood.refused / SECONDS, "requests/s", "16 clients", one.rps, ">= 0.8 x"),
-        Figure("http.p99, 512 clients", flood.p99_ms, "ms"),
-        Figure("http.broken, 512 clients", flood.broken, "requests", goal="<= 0"),
+    ]
+
+
+def _peers(one: Run, tutorial: Run, mlflow: Run) -> list[Figure]:
+    name = "the tutorial's service: Feast SDK, one DataFrame of all candidates"
+    return [
+        Figure("http.decisions beside the tutorial", one.rps, "requests/s", name, tutorial.rps, ">= 50 x"),
+        Figure("http.CPU a decision beside the tutorial", one.cpu_us, "us CPU", name, tutorial.cpu_us),
+        Figure("http.decisions beside MLflow", one.rps, "requests/s", "mlflow models serve, the propensities alone", mlflow.rps, ">= 10 x"),
+        Figure("http.CPU a decision beside MLflow", one.cpu_us, "us CPU", "mlflow models serve, the propensities alone", mlflow.cpu_us),
+    ]
+
+
+def _overload(loads: Sequence[Open], one: Run) -> list[Figure]:
+    flood = loads[SHARES.index(OVERLOAD)]
+    calm = loads[SHARES.index(0.7)]
+    refused = flood.statuses.get(429, 0) + flood.statuses.get(503, 0)
+    shed = flood.latency_ms(0.5, 429)
+    lost = sum(sum(count for status, count in one_load.statuses.items() if status not in (200, 429, 503)) for one_load in loads)
+    return [
+        Figure("http.70 % of capacity, p50", calm.latency_ms(0.5), "ms"),
+        Figure("http.70 % of capacity, p99", calm.latency_ms(0.99), "ms"),
+        Figure("http.3 x capacity, decided", flood.rps(200), "requests/s", "capacity", one.rps, ">= 0.8 x"),
+        Figure("http.3 x capacity, refused with 429", refused / flood.seconds, "requests/s"),
+        Figure("http.3 x capacity, a refusal, p50", shed if math.isfinite(shed) else 0.0, "ms", goal="<= 100"),
+        Figure("http.3 x capacity, a decision, p99", flood.latency_ms(0.99), "ms"),
+        Figure("http.neither decided nor refused, any load", lost, "requests", goal="<= 0"),
     ]
 
 
 @contextmanager
-def serving(what: str, folder: Path, *, workers: int = 1) -> Iterator[tuple[str, int]]:
-    """A server of `http_world` on a free port: its address and its process, warm."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+def serving(what: str, folder: Path, *, workers: int = 1) -> Iterator[Server]:
+    """A server of `http_world` on a free port, warm."""
     factory = ["--factory"] if what == "app" else []
-    command = [sys.executable, "-m", "uvicorn", f"benchmarks.http_world:{what}", *factory, "--port", str(port), "--workers", str(workers)]
+    command = [sys.executable, "-m", "uvicorn", f"benchmarks.http_world:{what}", *factory, "--workers", str(workers)]
     command += ["--log-level", "warning", "--no-access-log", "--no-server-header"]
-    environment = {**os.environ, FOLDER: str(folder), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
-        try:
-            _await(port, process)
-            load((f"http://127.0.0.1:{port}", process.pid), clients=16, seconds=2)
-            yield f"http://127.0.0.1:{port}", process.pid
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
+    with started(command, posting("/v1/decisions", _bodies()), {FOLDER: str(folder)}) as server:
+        yield server
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    body = json.dumps({"contact_id": "c-1", "channel": "web"}).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/decisions", body, {"Content-Type": "application/json"})
-    for _ in range(3_000):  # the first start after a change compiles
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
-        try:
-            with urllib.request.urlopen(request, timeout=60):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server never answered")
+def _bodies() -> list[str]:
+    """Half of the requests ask what to show on the site, half what to send by e-mail."""
+    web = (
+        '{{"contact_id": "c-{}", "channel": "web", "placements": ["hero"], "limit": 3, "context": {{"intent": "borrow", "device": "app"}}}}'
+    )
+    email = '{{"contact_id": "c-{}", "channel": "email", "context": {{"intent": "borrow"}}}}'
+    return [(web if i % 2 else email).format(i) for i in (7 * turn % CONTACTS for turn in range(2_000))]
 
 
-def load(server: tuple[str, int], *, clients: int, seconds: int = SECONDS) -> Run:
-    """Keep the server busy with so many connections for so long."""
-    address, pid = server
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_LUA % (time.time_ns() % CONTACTS, CONTACTS))
-        script.flush()
-        before = cpu_seconds(pid)
-        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, address]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        spent = cpu_seconds(pid) - before
-    found = re.search(r"RESULT (.*)", done.stdout)
-    assert found is not None, done.stdout
-    seen = json.loads(found[1])
-    rps = seen["requests"] / seen["us"] * 1e6
-    return Run(rps, spent / seen["requests"] * 1e6, seen["p50"] / 1e3, seen["p99"] / 1e3, seen["status"], seen["broken"])
+def _draw(loads: Sequence[Open], capacity: float) -> None:
+    from matplotlib.figure import Figure as Picture
 
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its children."""
-    children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS + sum(cpu_seconds(child) for child in children)
+    picture = Picture(figsize=(8.0, 3.4), layout="constrained")
+    latency, answered = picture.subplots(1, 2)
+    shares = [100 * share for share in SHARES]
+    for share, style, name in ((0.5, "o-", "p50"), (0.99, "s--", "p99")):
+        latency.plot(shares, [one.latency_ms(share) for one in loads], style, label=f"decided, {name}", color="#2e6f9e", markersize=4)
+    latency.plot(shares, [one.latency_ms(0.5, 429) for one in loads], "^:", label="refused (429), p50", color="#c0504d", markersize=4)
+    latency.set_yscale("log")
+    latency.set_ylabel("milliseconds from the schedule")
+    answered.plot(shares, [100 * one.rps(200) / capacity for one in loads], "o-", label="decided", color="#2e6f9e", markersize=4)
+    answered.plot(shares, [100 * one.rps(429) / capacity for one in loads], "^:", label="refused (429)", color="#c0504d", markersize=4)
+    answered.set_ylabel("answers a second, % of capacity")
+    for axes in (latency, answered):
+        axes.set_xlabel("offered load, % of capacity")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#eeeeee")
+        axes.legend(frameon=False)
+    picture.savefig(PICTURE, metadata={"Date": None})

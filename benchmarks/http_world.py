@@ -113,12 +113,14 @@ class _Source:
         columns = contact_columns(CONTACTS, np.random.default_rng(1))
         roomy = [{"id": "budget", "measure": "cost", "max": 1e9}, {"id": "calls", "measure": "contacts", "channel": "call", "max": 1e9}]
         catalog = compile_catalog(parse_catalog({**catalog_data(ACTIONS), "constraints": roomy}), DTYPES)
-        scorer = Scorer(_models(self._folder, columns), catalog)
+        scorer = Scorer(models_of(self._folder), catalog)
         scorer.warm_up()
         return Snapshot(catalog, scorer, _InMemory(columns), dict(DTYPES), CONTRACT)
 
 
-def _models(folder: Path, columns: Columns) -> Models:
+def models_of(folder: Path) -> Models:
+    """The models that `prepare` has fitted."""
+    columns = contact_columns(CONTACTS, np.random.default_rng(1))
     encoder = FeatureEncoder.fit(columns, DTYPES, NOW)
     width, rng = encoder.encode(columns, NOW).linear.shape[1], np.random.default_rng(5)
 
