@@ -13,6 +13,11 @@ from ledger.database import insert_missing
 from ledger.schema import CATALOGS
 
 
+def catalog_key(fingerprint: str, contract_hash: str) -> str:
+    """Names a catalogue together with the feature contract that it was compiled against."""
+    return f"{fingerprint} {contract_hash}"
+
+
 def keep(conn: Connection, fingerprint: str, body: Mapping[str, Any]) -> None:
     """Keep a catalogue; one that is there already stays."""
     insert_missing(conn, CATALOGS, [{"fingerprint": fingerprint, "body": codec.to_json(body)}])

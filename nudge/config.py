@@ -69,6 +69,7 @@ class Training(_Frozen):
     sensitive: tuple[str, ...] = ()
     tuning_minutes: Annotated[float, Field(ge=0.0, le=1440.0, allow_inf_nan=False)] = 0.0
     gate_standard_errors: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 1.0
+    decisions: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
     minimum_gain: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     """Money a decision that a challenger must surely gain over the champion to be promoted."""
 

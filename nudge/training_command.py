@@ -12,7 +12,8 @@ from nudge.terminal import Telling
 from nudge.workspace import Workspace
 
 if TYPE_CHECKING:
-    from training.context import ModelName, TrainedModel
+    from ledger.store import Ledger
+    from training.context import ModelName, TrainedModel, TrainingContext
 
 
 def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str | None, say: Telling, refit: bool = False) -> dict[str, Any]:
@@ -29,14 +30,24 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
     RequestError
         `only` names no model.
     """
-    from training.context import MODELS, TrainingContext, TrainingSettings
+    from training.context import MODELS
     from training.run import train
 
     wanted: ModelName | None = next((model for model in MODELS if model == only), None)
     if only is not None and wanted is None:
         raise RequestError("unknown model", field="--only", got=only, allowed=", ".join(MODELS), hint=nearest(only, MODELS))
     ensure_built(workspace, say)
-    context = TrainingContext(
+    with workspace.open_ledger() as ledger:
+        report = train(
+            _context(workspace, ledger), as_of=None if as_of is None else to_datetime64(as_of), only=wanted, refit=refit, progress=say
+        )
+    return {"models": [_document(one) for one in report.models], "warnings": list(report.warnings)}
+
+
+def _context(workspace: Workspace, ledger: Ledger) -> TrainingContext:
+    from training.context import TrainingContext, TrainingSettings
+
+    return TrainingContext(
         workspace_dir=workspace.folder,
         workspace=workspace.config.name,
         workspace_id=workspace.workspace_id,
@@ -45,9 +56,8 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
         door=workspace.door,
         tracker=workspace.tracker,
         settings=TrainingSettings(**workspace.config.training.model_dump(exclude={"minimum_gain"})),
+        ledger=ledger,
     )
-    report = train(context, as_of=None if as_of is None else to_datetime64(as_of), only=wanted, refit=refit, progress=say)
-    return {"models": [_document(one) for one in report.models], "warnings": list(report.warnings)}
 
 
 def _document(model: TrainedModel) -> dict[str, Any]:

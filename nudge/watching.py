@@ -13,8 +13,9 @@ from ledger.outcomes import OutcomeRecord
 from nudge.features_ready import to_datetime64
 from nudge.ledger_evidence import Shadow, own_outcomes
 from nudge.workspace import Workspace
-from training.dataset import model_dtypes
+from training.dataset import features_of, model_dtypes
 from training.labels import read_labelled
+from training.own_log import read_own_log
 from training.watching import MOST_ROWS, Choices, Moved, calibrations, moved, starvation
 
 Happened = Mapping[str, Sequence[OutcomeRecord]]
@@ -67,10 +68,13 @@ def _drift(workspace: Workspace, shadow: Shadow, learned_until: np.datetime64) -
 
 
 def _learned_from(workspace: Workspace, until: np.datetime64) -> tuple[Columns, np.ndarray]:
-    rows, _ = read_labelled(workspace.folder / "data", {}, until)
+    actions, most = [action.id for action in workspace.catalog.actions], workspace.config.training.decisions
+    with workspace.open_ledger() as ledger:
+        own = read_own_log(ledger, workspace.door.contract, actions, as_of=until, most=most) if most else None
+    rows, _ = read_labelled(workspace.folder / "data", {}, until, own)
     drawn = np.random.default_rng(workspace.config.seed).permutation(len(rows))[:MOST_ROWS]
     some = rows.take(np.sort(drawn))
-    return workspace.door.historical(some.contact_id, some.features_at), some.features_at
+    return features_of(some, workspace.door, own), some.features_at
 
 
 def _as_json(drift: Moved) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NotFound
 from decisioning.plan import Plan
 from decisioning.stages import House
+from ledger.catalogs import catalog_key
 from ledger.codec import to_json
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
@@ -24,7 +25,6 @@ from serving.planner import decision_ids, planned
 from serving.schemas import DecisionRequest
 from serving.scorer import Models, Scorer
 from serving.situations import to_datetime64_or_none
-from serving.snapshot import catalog_key
 
 LoadModels = Callable[[Mapping[str, int]], Models]
 """The models of these versions, as they were."""

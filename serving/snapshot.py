@@ -13,16 +13,12 @@ from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import NudgeError
 from decisioning.price_book import PriceBook
 from decisioning.vocabulary import Dtype
+from ledger.catalogs import catalog_key
 from ledger.store import Ledger
 from serving.scorer import Models, Scorer
 from serving.situations import OnlineFeatures, Sources
 
 LOG = logging.getLogger(__name__)
-
-
-def catalog_key(fingerprint: str, contract_hash: str) -> str:
-    """Names a catalogue together with the feature contract that it was compiled against."""
-    return f"{fingerprint} {contract_hash}"
 
 
 @dataclass(frozen=True)

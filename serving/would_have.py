@@ -28,6 +28,7 @@ from decisioning.errors import NudgeError
 from decisioning.history import History
 from decisioning.stages import House, ScoreFunction, appraise_candidates
 from decisioning.vocabulary import BoolArray, Columns, Dtype
+from ledger.catalogs import catalog_key
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving.answers import candidate_rows
@@ -35,7 +36,6 @@ from serving.decision_inputs import inputs_from_json
 from serving.replay import LoadModels
 from serving.scorer import Models, Scorer
 from serving.situations import to_datetime64_or_none
-from serving.snapshot import catalog_key
 
 Choice = tuple[str, ...]
 """Treatment ids, best first; empty is no action."""

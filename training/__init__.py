@@ -1,7 +1,7 @@
 """How do we learn, prove and publish?
 
 Reads the contract tables and Feast's historical features, fits the three served models, proves them on rows they have not seen, and
-publishes them to MLflow. A shell room: it may import `features` and the pure rooms, never `serving` or `simulation`.
+publishes them to MLflow. A shell room: it may import `features`, `ledger` and the pure rooms, never `serving` or `simulation`.
 
 =================== ==============================================================================================
 file                holds
@@ -12,7 +12,9 @@ steps.py            how far it is
 model_key.py        what a model is made of, as one hash
 reuse.py            the version of an earlier run, where a run would only repeat that one
 
-labels.py           outcomes -> labels within each outcome's window, in DuckDB
+own_log.py          the ledger's own decisions and outcomes as interactions, with the features that they were made with
+served_chance.py    the probability of a choice of ours, over the draw of the control group
+labels.py           outcomes -> labels within each outcome's window, in DuckDB; the ingested history and our own log as one
 dataset.py          logged interactions with their labels and point-in-time features
 selection.py        the probability with which the log chose each action, estimated where it was not logged
 prepared.py         the dataset as matrices, encoded once

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 
 from decisioning.catalog import Catalog
 from features.store import FeatureDoor
+from ledger.store import Ledger
 from training.tracking import Tracker
 
 ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]
@@ -34,11 +35,14 @@ class TrainingSettings:
         Time to search for better settings of the trees; 0 keeps the defaults, and keeps training reproducible.
     gate_standard_errors : float
         A personalised policy must gain so many standard errors over the best constant action to be called better.
+    decisions : int
+        So many of the newest decisions of the ledger are learned from, beside what was ingested; 0 leaves the ledger out.
     """
 
     sensitive: tuple[str, ...] = ()
     tuning_minutes: float = 0.0
     gate_standard_errors: float = 1.0
+    decisions: int = 200_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class TrainingContext:
     seed : int
         Every random draw derives from it.
     settings : TrainingSettings
+    ledger : Ledger or None
+        Its own log is learned from, too.
     """
 
     workspace_dir: Path
@@ -64,6 +70,7 @@ class TrainingContext:
     door: FeatureDoor
     tracker: Tracker
     settings: TrainingSettings = TrainingSettings()
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)

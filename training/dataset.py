@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.catalog import Catalog
 from decisioning.errors import NotFound
@@ -17,6 +18,7 @@ from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray, IntArr
 from features.contract import IDENTITY_UNIT, TIMELESS, FeatureContract
 from features.store import FeatureDoor
 from training.labels import Labels, LoggedRows, read_labelled, window_end
+from training.own_log import OwnLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,15 @@ class Dataset:
     ----------
     opted_out : float array, shape (n,)
         1 where any opt-out followed within its window, 0 where none did, NaN while a window is open or no opt-out is declared.
+    reachable : mapping of action_id to bool array, shape (n,)
+        False where the decision behind a row could not have chosen the action; an action without an entry could always be chosen.
     """
 
     rows: LoggedRows
     labels: Labels
     opted_out: FloatArray
     features: Columns
+    reachable: Mapping[str, BoolArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,7 +45,8 @@ class Dataset:
     def take(self, rows: BoolArray | IntArray) -> Dataset:
         """Some of the rows."""
         features = {name: column[rows] for name, column in self.features.items()}
-        return Dataset(self.rows.take(rows), self.labels.take(rows), self.opted_out[rows], features)
+        reachable = {action_id: open_to[rows] for action_id, open_to in self.reachable.items()}
+        return Dataset(self.rows.take(rows), self.labels.take(rows), self.opted_out[rows], features, reachable)
 
 
 def model_dtypes(contract: FeatureContract) -> dict[str, Dtype]:
@@ -54,17 +60,30 @@ def label_windows(catalog: Catalog) -> dict[str, float]:
     return {name: outcome.window_days for name, outcome in catalog.outcomes.items() if name in goals or outcome.kind == "opt_out"}
 
 
-def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64) -> Dataset:
-    """The labelled interactions before as_of, with Feast's historical features.
+def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64, own: OwnLog | None = None) -> Dataset:
+    """The labelled interactions before as_of, with the features that were logged with them, else Feast's historical ones.
 
     Raises
     ------
     NotFound
         There are no interactions, or the features are not built.
     """
-    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of)
+    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own)
     opted_out = _opted_out(labels, catalog)
-    return Dataset(rows, labels, opted_out, door.historical(rows.contact_id, rows.features_at))
+    features = features_of(rows, door, own)
+    if own is None or rows.own is None:
+        return Dataset(rows, labels, opted_out, features)
+    reachable = {action_id: (rows.own < 0) | open_to[rows.own] for action_id, open_to in own.reachable.items()}
+    return Dataset(rows, labels, opted_out, features, reachable)
+
+
+def features_of(rows: LoggedRows, door: FeatureDoor, own: OwnLog | None = None) -> Columns:
+    """What was known at each row: as it was logged with the decision, else Feast's historical features."""
+    if own is None or rows.own is None:
+        return door.historical(rows.contact_id, rows.features_at)
+    kept = (rows.own >= 0) & own.known[rows.own]
+    past = door.historical(rows.contact_id[~kept], rows.features_at[~kept])
+    return {name: _filled(column, ~kept, own.features[name][rows.own[kept]]) for name, column in past.items()}
 
 
 def as_known_at(data: Dataset, catalog: Catalog, cut: np.datetime64) -> Dataset:
@@ -74,7 +93,7 @@ def as_known_at(data: Dataset, catalog: Catalog, cut: np.datetime64) -> Dataset:
         still_open = window_end(data.rows.occurred_at, days) >= cut
         happened[name], value[name] = (np.where(still_open, np.nan, column[name]) for column in (happened, value))
     labels = Labels(happened, value)
-    return Dataset(data.rows, labels, _opted_out(labels, catalog), data.features)
+    return replace(data, labels=labels, opted_out=_opted_out(labels, catalog))
 
 
 def default_as_of(data_dir: Path) -> np.datetime64:
@@ -105,6 +124,13 @@ def _opted_out(labels: Labels, catalog: Catalog) -> FloatArray:
     opt_outs = [labels.happened[name] for name in labels.happened if catalog.outcomes[name].kind == "opt_out"]
     length = len(next(iter(labels.happened.values()), ()))
     return np.max(opt_outs, axis=0) if opt_outs else np.full(length, np.nan)
+
+
+def _filled(some: npt.NDArray[np.generic], where: BoolArray, others: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """A column of `some` where `where` holds, and of `others` elsewhere."""
+    column: npt.NDArray[np.generic] = np.empty(len(where), dtype=some.dtype)
+    column[where], column[~where] = some, others
+    return column
 
 
 def _sha256(path: Path) -> str:

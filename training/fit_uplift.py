@@ -13,7 +13,6 @@ from estimators.bundle import Arm, PropensityBundle, UpliftBundle
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.effects import EffectModel
-from training.eligible_rows import eligible_rows
 from training.money import Money
 from training.prepared import Prepared
 from training.splits import contact_share
@@ -161,7 +160,7 @@ def logged_actions(prepared: Prepared, actions: tuple[Action, ...]) -> LoggedAct
         action=place,
         channel=np.where(contacted, [known.get(name, NOTHING) for name in rows.channel.tolist()], NOTHING),
         labels=np.column_stack([prepared.data.labels.happened[goal] for goal in goals]),
-        open=np.column_stack([eligible_rows(action, prepared.dtypes, prepared.data.features, len(prepared)) for action in actions]),
+        open=np.column_stack([prepared.open_to(action) for action in actions]),
         weight=rows.sample_weight,
     )
 
@@ -172,7 +171,7 @@ def uplift_pair(prepared: Prepared, action: Action) -> IntArray:
         return np.empty(0, dtype=np.int64)
     known = ~np.isnan(prepared.data.labels.happened[action.goal])
     pair = known & (prepared.of_action(action.id) | prepared.controls)
-    return np.flatnonzero(pair & eligible_rows(action, prepared.dtypes, prepared.data.features, len(prepared)))
+    return np.flatnonzero(pair & prepared.open_to(action))
 
 
 def _refusal(prepared: Prepared, action: Action, rows: IntArray) -> str | None:

@@ -21,7 +21,6 @@ from decisioning.catalog import Catalog
 from decisioning.errors import DataError
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
-from training.eligible_rows import eligible_rows
 from training.money import cost_of, value_of
 from training.prepared import Prepared
 from training.splits import contact_share
@@ -150,7 +149,7 @@ def held_out(propensity: PropensityBundle, uplift: UpliftBundle | None, test: Pr
         actions=tuple(action.id for action in actions),
         goals=tuple(str(action.goal) for action in actions),
         happened=np.column_stack([rows.data.labels.happened[str(action.goal)] for action in actions]),
-        open=np.column_stack([eligible_rows(action, rows.dtypes, rows.data.features, len(rows)) for action in actions]),
+        open=np.column_stack([rows.open_to(action) for action in actions]),
         value=np.column_stack([value_of(action, propensity, rows) for action in actions]),
         cost=np.column_stack([cost_of(action, rows, catalog) for action in actions]),
         propensity=propensity.propensity({}, 0, arms, encoded=rows.encoded),

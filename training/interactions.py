@@ -12,6 +12,7 @@ from decisioning.vocabulary import NO_ACTION
 from features.contract import TIMELESS
 from training.context import TrainingContext
 from training.dataset import as_known_at, label_windows, model_dtypes, read_dataset
+from training.own_log import OwnLog
 from training.prepared import Prepared, prepare
 from training.splits import Split, split_rows
 
@@ -37,9 +38,10 @@ class Interactions:
     split: Split
     as_of: np.datetime64
     unknown_actions: dict[str, int]
+    own_notes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, context: TrainingContext, as_of: np.datetime64) -> Interactions:
+    def read(cls, context: TrainingContext, as_of: np.datetime64, own: OwnLog | None = None) -> Interactions:
         """Read, encode and split.
 
         Raises
@@ -48,7 +50,7 @@ class Interactions:
             There are no interactions of a known action before as_of, or the features are not built.
         """
         catalog, contract = context.catalog, context.door.contract
-        data = read_dataset(context.workspace_dir / "data", catalog, context.door, as_of)
+        data = read_dataset(context.workspace_dir / "data", catalog, context.door, as_of, own)
         known = np.isin(data.rows.action_id.astype(str), [NO_ACTION, *(action.id for action in catalog.actions)])
         unknown = Counter(data.rows.action_id[~known].tolist())
         if not known.any():
@@ -64,25 +66,38 @@ class Interactions:
         train, test = everything.take(split.train), everything.take(split.test)
         if split.cut is not None:
             train = replace(train, data=as_known_at(train.data, catalog, split.cut))
-        return cls(everything, train, test, split, as_of, dict(unknown))
+        return cls(everything, train, test, split, as_of, dict(unknown), () if own is None else own.notes)
 
     @property
     def served_as_of(self) -> np.datetime64:
         """The instant from which dates among the features are seen."""
-        return TIMELESS if self.all.data.rows.timeless else self.as_of
+        rows = self.all.data.rows
+        return TIMELESS if rows.timeless or bool((rows.features_at == TIMELESS).all()) else self.as_of
 
     @property
     def facts(self) -> dict[str, object]:
         """What the card and the run's parameters say of the rows."""
         rows = self.all.data.rows
-        period = "without times" if rows.timeless else f"{str(rows.occurred_at.min())[:10]} to {str(rows.occurred_at.max())[:10]}"
+        known = rows.occurred_at[~np.isnat(rows.occurred_at)]
+        period = f"{str(known.min())[:10]} to {str(known.max())[:10]}" if len(known) else "without times"
         return {
             "as_of": str(self.as_of),
             "interactions": len(rows),
+            **self._origins,
             "period": period,
             "features": len(self.all.encoder.feature_names),
             "split": self.split.description,
         }
+
+    @property
+    def _origins(self) -> dict[str, object]:
+        """How many rows came from where, if from more than the ingested tables."""
+        own = self.all.data.rows.own
+        if own is None:
+            return {}
+        ours = own >= 0
+        controls = int((self.all.controls & ours).sum())
+        return {"interactions_ingested": int((~ours).sum()), "interactions_of_ledger": int(ours.sum()), "no_action_of_ledger": controls}
 
     @property
     def selection_facts(self) -> dict[str, object]:
@@ -101,6 +116,7 @@ class Interactions:
             f"{rows} interactions of '{action}' are left out: the catalogue does not know it"
             for action, rows in self.unknown_actions.items()
         ]
+        notes += self.own_notes
         selection = self.all.selection
         if not self.all.controls.any():
             return notes

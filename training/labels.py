@@ -1,5 +1,9 @@
 """Outcomes -> labels: what happened after each logged interaction, within each outcome's window.
 
+What the ledger logged itself (`training.own_log`) is read with what was ingested: an interaction that both hold (of one id, or of one
+contact, action and moment) is the ingested one, with the logged probability where the sources give none; an outcome that both hold (of one
+event_id, or of one contact, outcome and moment) counts once.
+
 An outcome belongs to the interaction it names; one that names only a contact belongs to every interaction of that contact in whose window
 it falls. The window is (occurred_at, occurred_at + window_days]: open at the touch, closed at its end. A label is known once the window has
 closed before as_of; until then it is NULL. Without times (a one-shot experiment) every outcome counts as within its window.
@@ -18,6 +22,7 @@ import numpy.typing as npt
 from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from features.contract import TIMELESS
+from training.own_log import OUTCOMES, ROWS, OwnLog
 
 ObjectArray = npt.NDArray[np.object_]
 TimeArray = npt.NDArray[np.datetime64]
@@ -40,6 +45,8 @@ class LoggedRows:
         NaN where the log did not keep it.
     sample_weight : float array
         How many rows of the whole log the row stands for; 1 where the log does not say.
+    own : int array, optional
+        The row of `OwnLog` behind it, -1 where it was ingested; None where there is no such log.
     """
 
     interaction_id: ObjectArray
@@ -50,6 +57,7 @@ class LoggedRows:
     features_at: TimeArray
     selection_prob: FloatArray
     sample_weight: FloatArray
+    own: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.contact_id)
@@ -61,7 +69,7 @@ class LoggedRows:
 
     def take(self, rows: BoolArray | IntArray) -> LoggedRows:
         """Some of the rows."""
-        return LoggedRows(**{name: values[rows] for name, values in vars(self).items()})
+        return LoggedRows(**{name: None if values is None else values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +92,9 @@ class Labels:
         return Labels({name: y[rows] for name, y in self.happened.items()}, {name: v[rows] for name, v in self.value.items()})
 
 
-def read_labelled(data_dir: Path, windows: Mapping[str, float], as_of: np.datetime64) -> tuple[LoggedRows, Labels]:
+def read_labelled(
+    data_dir: Path, windows: Mapping[str, float], as_of: np.datetime64, own: OwnLog | None = None
+) -> tuple[LoggedRows, Labels]:
     """The interactions before as_of, and what is known by as_of to have followed.
 
     Parameters
@@ -95,21 +105,26 @@ def read_labelled(data_dir: Path, windows: Mapping[str, float], as_of: np.dateti
         `window_days` of each outcome to label.
     as_of : datetime64[us]
         Exclusive: nothing from then on is read.
+    own : OwnLog, optional
+        What the ledger logged itself.
 
     Raises
     ------
     NotFound
-        There is no interactions table.
+        There is no interactions table, and nothing was logged.
     """
     interactions, outcomes = data_dir / "interactions.parquet", data_dir / "outcomes.parquet"
-    if not interactions.is_file():
+    if not interactions.is_file() and own is None:
         raise NotFound(
-            "there are no interactions to learn from", got=str(interactions), hint="name a source for interactions, then run nudge ingest"
+            "there are no interactions to learn from",
+            got=str(interactions),
+            hint="name a source for interactions and run nudge ingest, or let Nudge decide and send it the outcomes",
         )
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
-        rows = _read_rows(db, interactions, as_of)
-        found = _read_outcomes(db, outcomes, windows, as_of) if outcomes.is_file() and windows else None
+        rows = _read_rows(db, interactions, as_of, own)
+        _gather_outcomes(db, outcomes, as_of, own)
+        found = _read_outcomes(db, windows) if windows else None
     return rows, _labels(rows, windows, as_of, found)
 
 
@@ -125,21 +140,57 @@ def window_end(occurred_at: TimeArray, window_days: float) -> TimeArray:
     return occurred_at + np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")
 
 
-def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64) -> LoggedRows:
+_INGESTED = {
+    "interactions": {
+        "interaction_id": "VARCHAR",
+        "contact_id": "VARCHAR",
+        "action_id": "VARCHAR",
+        "channel": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+        "as_of": "TIMESTAMP",
+        "selection_prob": "DOUBLE",
+        "sample_weight": "DOUBLE",
+    },
+    "outcomes": {
+        "event_id": "VARCHAR",
+        "interaction_id": "VARCHAR",
+        "contact_id": "VARCHAR",
+        "outcome": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+        "value": "DOUBLE",
+    },
+}
+
+
+def _ingested(db: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """SQL of the known columns of a contract table, NULL where it has none of that name; no rows where there is no table."""
+    types = _INGESTED[path.stem]
+    if not path.is_file():
+        return f"SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in types.items())} WHERE false"
     present = _columns(db, path)
-    channel = "channel" if "channel" in present else "NULL::VARCHAR"
-    selection_prob = "selection_prob" if "selection_prob" in present else "NULL::DOUBLE"
-    weight = "coalesce(sample_weight, 1.0)" if "sample_weight" in present else "1.0::DOUBLE"
-    known_until = "as_of" if "as_of" in present else "NULL::TIMESTAMP"
+    columns = [name if name in present else f"NULL::{kind} AS {name}" for name, kind in types.items()]
+    return f"SELECT {', '.join(columns)} FROM read_parquet('{str(path).replace(chr(39), chr(39) * 2)}')"
+
+
+def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, own: OwnLog | None) -> LoggedRows:
+    moment, timeless = f"TIMESTAMP '{as_of}'", f"TIMESTAMP '{TIMELESS}'"
+    db.execute(f"CREATE TEMP TABLE ingested AS SELECT * FROM ({_ingested(db, path)}) WHERE occurred_at IS NULL OR occurred_at < {moment}")
+    _own_rows(db, own)
     db.execute(
         f"""
         CREATE TEMP TABLE logged AS
-        SELECT row_number() OVER (ORDER BY occurred_at, interaction_id) - 1 AS row, interaction_id, contact_id, action_id,
-               {channel} AS channel, occurred_at, coalesce({known_until}, occurred_at, $timeless::TIMESTAMP) AS features_at,
-               {selection_prob} AS selection_prob, {weight} AS sample_weight
-        FROM read_parquet($path) WHERE occurred_at IS NULL OR occurred_at < $as_of::TIMESTAMP
-        """,
-        {"path": str(path), "as_of": str(as_of), "timeless": str(TIMELESS)},
+        SELECT row_number() OVER (ORDER BY occurred_at, interaction_id) - 1 AS row, * FROM (
+            SELECT i.interaction_id, i.contact_id, i.action_id, i.channel, i.occurred_at,
+                   coalesce(i.as_of, i.occurred_at, {timeless}) AS features_at,
+                   coalesce(i.selection_prob, s.selection_prob) AS selection_prob, coalesce(i.sample_weight, 1.0) AS sample_weight,
+                   -1::BIGINT AS own
+            FROM ingested i LEFT JOIN (SELECT interaction_id, min(selection_prob) AS selection_prob FROM same GROUP BY ALL) s
+                ON s.interaction_id = i.interaction_id
+            UNION ALL
+            SELECT interaction_id, contact_id, action_id, channel, occurred_at, features_at, selection_prob, 1.0, place
+            FROM own_rows ANTI JOIN same USING (place) WHERE occurred_at < {moment}
+        )
+        """
     )
     table = db.sql("SELECT * EXCLUDE row FROM logged ORDER BY row").to_arrow_table()
     texts = {
@@ -147,18 +198,50 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64) 
     }
     times = {name: table[name].to_numpy(zero_copy_only=False).astype("datetime64[us]") for name in ("occurred_at", "features_at")}
     chances, weights = (np.asarray(table[k].to_numpy(zero_copy_only=False), dtype=np.float64) for k in ("selection_prob", "sample_weight"))
-    return LoggedRows(**texts, **times, selection_prob=chances, sample_weight=weights)
+    place = None if own is None else table["own"].to_numpy(zero_copy_only=False).astype(np.int64)
+    return LoggedRows(**texts, **times, selection_prob=chances, sample_weight=weights, own=place)
 
 
-def _read_outcomes(
-    db: duckdb.DuckDBPyConnection, path: Path, windows: Mapping[str, float], as_of: np.datetime64
-) -> dict[str, npt.NDArray[np.generic]]:
+def _own_rows(db: duckdb.DuckDBPyConnection, own: OwnLog | None) -> None:
+    """What the ledger logged as table `own_rows`, and which of it was ingested too as table `same`."""
+    rows = ROWS.empty_table() if own is None else own.rows
+    db.register("own_given", rows.append_column("place", [np.arange(rows.num_rows)]))
+    db.execute("CREATE TEMP TABLE own_rows AS SELECT * FROM own_given")
+    db.execute(
+        """
+        CREATE TEMP TABLE same AS
+        SELECT place, own_id, selection_prob, min(interaction_id) AS interaction_id FROM (
+            SELECT o.place, o.interaction_id AS own_id, o.selection_prob, i.interaction_id
+            FROM own_rows o JOIN ingested i ON i.interaction_id = o.interaction_id
+            UNION ALL
+            SELECT o.place, o.interaction_id, o.selection_prob, i.interaction_id FROM own_rows o JOIN ingested i
+                ON i.contact_id = o.contact_id AND i.action_id = o.action_id AND i.occurred_at = o.occurred_at
+        ) GROUP BY ALL
+        """
+    )
+
+
+def _gather_outcomes(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, own: OwnLog | None) -> None:
+    """Everything that happened, as table `happened`."""
+    moment = f"TIMESTAMP '{as_of}'"
+    db.register("own_outcomes", OUTCOMES.empty_table() if own is None else own.outcomes)
+    db.execute(
+        f"""
+        CREATE TEMP TABLE happened AS
+        WITH i AS (SELECT * FROM ({_ingested(db, path)}) WHERE occurred_at IS NULL OR occurred_at < {moment})
+        SELECT interaction_id, contact_id, outcome, occurred_at, value FROM i
+        UNION ALL
+        SELECT coalesce(s.interaction_id, o.interaction_id), o.contact_id, o.outcome, o.occurred_at, o.value
+        FROM own_outcomes o LEFT JOIN same s ON s.own_id = o.interaction_id
+        WHERE o.occurred_at < {moment}
+            AND NOT EXISTS (SELECT 1 FROM i WHERE i.event_id = o.event_id)
+            AND NOT EXISTS (SELECT 1 FROM i WHERE i.contact_id = o.contact_id AND i.outcome = o.outcome AND i.occurred_at = o.occurred_at)
+        """
+    )
+
+
+def _read_outcomes(db: duckdb.DuckDBPyConnection, windows: Mapping[str, float]) -> dict[str, npt.NDArray[np.generic]]:
     """(row, outcome, money) of each pair of an interaction and an outcome of its, summed over outcomes of one name."""
-    present = _columns(db, path)
-    names = {
-        name: name if name in present else f"NULL::{kind}"
-        for name, kind in (("interaction_id", "VARCHAR"), ("contact_id", "VARCHAR"), ("value", "DOUBLE"))
-    }
     lengths = [(name, round(days * _MICROSECONDS_A_DAY)) for name, days in windows.items()]
     db.execute("CREATE TEMP TABLE windows (outcome VARCHAR, length BIGINT)")
     db.executemany("INSERT INTO windows VALUES (?, ?)", lengths)
@@ -166,20 +249,15 @@ def _read_outcomes(
         OR (o.occurred_at > l.occurred_at AND o.occurred_at <= l.occurred_at + to_microseconds(o.length)))"""
     return db.execute(
         f"""
-        WITH o AS (
-            SELECT {names["interaction_id"]} AS interaction_id, {names["contact_id"]} AS contact_id, outcome, occurred_at,
-                   {names["value"]} AS value, length
-            FROM read_parquet($path) SEMI JOIN windows USING (outcome) JOIN windows USING (outcome)
-            WHERE occurred_at IS NULL OR occurred_at < $as_of::TIMESTAMP
-        ), pairs AS (
+        WITH o AS (SELECT happened.*, length FROM happened JOIN windows USING (outcome)),
+        pairs AS (
             SELECT l.row, o.outcome, o.value FROM logged l JOIN o ON o.interaction_id = l.interaction_id WHERE {in_window}
             UNION ALL
             SELECT l.row, o.outcome, o.value FROM logged l JOIN o ON o.contact_id = l.contact_id
             WHERE o.interaction_id IS NULL AND {in_window}
         )
         SELECT row, outcome, sum(value) AS value FROM pairs GROUP BY row, outcome
-        """,
-        {"path": str(path), "as_of": str(as_of)},
+        """
     ).fetchnumpy()  # type: ignore[return-value]
 
 

@@ -19,7 +19,6 @@ from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
 from measurement.off_policy_log import Log, overlap
 from measurement.policy_values import policy_gain
-from training.eligible_rows import eligible_rows
 from training.money import cost_of, value_of
 from training.prepared import Prepared
 
@@ -87,7 +86,7 @@ def _prospects(
     p = propensity.propensity({}, 0, arms, encoded=rows.encoded)
     tau = np.clip(uplift.uplift({}, 0, arms, encoded=rows.encoded), p - 1.0, p)
     value = np.column_stack([value_of(action, propensity, rows) for action in actions])
-    allowed = np.column_stack([eligible_rows(action, rows.dtypes, rows.data.features, len(rows)) for action in actions])
+    allowed = np.column_stack([rows.open_to(action) for action in actions])
     return Prospects(
         actions=actions,
         happened=np.column_stack([rows.data.labels.happened[str(action.goal)] for action in actions]),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decisioning.catalog import Action
 from decisioning.vocabulary import NO_ACTION, BoolArray, Dtype, IntArray
 from estimators.encoding import Encoded, FeatureEncoder
 from training.dataset import Dataset
+from training.eligible_rows import eligible_rows
 from training.selection import Selection, selection_probabilities
 
 
@@ -49,6 +51,11 @@ class Prepared:
     def of_action(self, action_id: str) -> BoolArray:
         """True for the rows of an action, shape (n,)."""
         return np.asarray(self.data.rows.action_id == action_id, dtype=np.bool_)
+
+    def open_to(self, action: Action) -> BoolArray:
+        """True for the rows that the action could have been proposed to: it is for their contacts, and their decision could choose it."""
+        holds = eligible_rows(action, self.dtypes, self.data.features, len(self))
+        return holds & self.data.reachable[action.id] if action.id in self.data.reachable else holds
 
     @property
     def controls(self) -> BoolArray:

@@ -25,6 +25,7 @@ from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
 from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_key import model_key
+from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
 from training.policies import policy_gains
 from training.publishing import Judged, publish
@@ -49,7 +50,7 @@ def train(
     Parameters
     ----------
     as_of : datetime64[us], optional
-        Exclusive: nothing from then on is read. Default: just after the newest ingested row.
+        Exclusive: nothing from then on is read. Default: just after the newest row, for CLV of the ingested ones, which it learns from.
     only : str, optional
         One of propensity, uplift, clv; default all.
     refit : bool
@@ -70,10 +71,12 @@ def train(
     """
     check_sensitive(context)
     data_dir = context.workspace_dir / "data"
-    moment = default_as_of(data_dir) if as_of is None else as_of.astype("datetime64[us]")
+    own = _own_log(context, as_of) if only != "clv" else None
+    moments = _Moments.of(default_as_of(data_dir), own) if as_of is None else _Moments(*[as_of.astype("datetime64[us]")] * 2)
     wanted: tuple[ModelName, ...] = MODELS if only is None else (only,)
-    hashes = data_hashes(data_dir)
-    keys = {model: model_key(context, model, moment, hashes) for model in wanted}
+    tables = data_hashes(data_dir)
+    hashes = {model: tables if own is None or model == "clv" else {**tables, "ledger": own.digest} for model in wanted}
+    keys = {model: model_key(context, model, moments.of_model(model), hashes[model]) for model in wanted}
     kept: dict[ModelName, TrainedModel] = {}
     for model in () if refit else wanted:
         found = reusable(context, model, keys[model])
@@ -83,18 +86,44 @@ def train(
     steps = Steps(progress, fit)
     # BLAS and OpenMP with one thread: on matrices of this size threads wait longer than they compute, and the last bits depend on them.
     with threadpool_limits(limits=1):
-        fitted = _Training(context, moment, steps, []).run(fit)
+        fitted = _Training(context, moments, steps, [], own).run(fit)
     warnings = [warning for model in kept.values() for warning in model.warnings] + list(fitted.warnings)
     if not kept and not fitted.judged:
         raise Conflict("no model could be trained", got="; ".join(warnings))
     if fitted.judged:
         steps("publishing to MLflow")
     made = {
-        model: replace(publish(context, one, hashes, key=keys[model]), seconds=fitted.seconds[model])
+        model: replace(publish(context, one, hashes[model], key=keys[model]), seconds=fitted.seconds[model])
         for model, one in fitted.judged.items()
     }
     models = {**kept, **made}
     return TrainingReport(tuple(models[model] for model in wanted if model in models), tuple(dict.fromkeys(warnings)))
+
+
+def _own_log(context: TrainingContext, as_of: np.datetime64 | None) -> OwnLog | None:
+    if context.ledger is None or not context.settings.decisions:
+        return None
+    actions = [action.id for action in context.catalog.actions]
+    return read_own_log(context.ledger, context.door.contract, actions, as_of=as_of, most=context.settings.decisions)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """The exclusive cut in time of the interactions, and of what CLV learns from: what was ingested ends where it ends."""
+
+    interactions: np.datetime64
+    spending: np.datetime64
+
+    @classmethod
+    def of(cls, ingested: np.datetime64, own: OwnLog | None) -> _Moments:
+        """Just after the newest row of either."""
+        if own is None or own.newest_at is None:
+            return cls(ingested, ingested)
+        return cls(max(ingested, np.datetime64(own.newest_at, "us") + np.timedelta64(1, "us")), ingested)
+
+    def of_model(self, model: ModelName) -> np.datetime64:
+        """The cut of what a model learns from."""
+        return self.spending if model == "clv" else self.interactions
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +140,10 @@ class _Training:
     """The fits of one training run; `warnings` fills up on the way."""
 
     context: TrainingContext
-    as_of: np.datetime64
+    moments: _Moments
     tell: Steps
     warnings: list[str]
+    own: OwnLog | None = None
 
     def run(self, models: Sequence[ModelName]) -> _Fitted:
         """Fit and judge these models side by side."""
@@ -138,7 +168,7 @@ class _Training:
     def _stages_of_interactions(self, models: Sequence[ModelName]) -> dict[ModelName, Callable[[_Training], list[Judged]]]:
         self.tell("labels and features")
         try:
-            part = Interactions.read(self.context, self.as_of)
+            part = Interactions.read(self.context, self.moments.interactions, self.own)
         except NotFound as error:
             if error.hint == "run nudge features build":
                 raise
@@ -221,12 +251,12 @@ class _Training:
         self.tell("clv: fitting and judging")
         context = self.context
         fit = fit_clv if context.catalog.clv.contract is None else fit_contracts
-        fitted = fit(context.workspace_dir / "data", context.catalog, context.door, self.as_of, seed=context.seed)
+        fitted = fit(context.workspace_dir / "data", context.catalog, context.door, self.moments.spending, seed=context.seed)
         if isinstance(fitted, str):
             self.warnings.append(f"clv is not trained: {fitted}")
             return []
         facts = {
-            "as_of": str(self.as_of),
+            "as_of": str(self.moments.spending),
             "method": fitted.bundle.method,
             **fitted.facts,
             "contacts": fitted.bundle.evidence,
@@ -236,8 +266,10 @@ class _Training:
             "annual_discount_rate": context.catalog.clv.annual_discount_rate,
         }
         metrics = {**clv_metrics(fitted), **clv_intervals(fitted, seed=context.seed)}
-        groups = clv_by_group(fitted.bundle, fitted.features, self.as_of, context.door.contract.dtypes, context.settings.sensitive)
-        judged = Judged("clv", fitted.bundle, self.as_of, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
+        groups = clv_by_group(
+            fitted.bundle, fitted.features, self.moments.spending, context.door.contract.dtypes, context.settings.sensitive
+        )
+        judged = Judged("clv", fitted.bundle, self.moments.spending, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
         return [replace(judged, fairness=groups)]
 
 
