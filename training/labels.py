@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -69,7 +70,8 @@ class LoggedRows:
 
     def take(self, rows: BoolArray | IntArray) -> LoggedRows:
         """Some of the rows."""
-        return LoggedRows(**{name: None if values is None else values[rows] for name, values in vars(self).items()})
+        columns: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(self).items()}
+        return LoggedRows(**columns)
 
 
 @dataclass(frozen=True, eq=False)

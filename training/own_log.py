@@ -345,5 +345,5 @@ def _rows_meant(one: OutcomeRecord, choices: Mapping[str, Sequence[_Choice]], re
     if one.decision_id in redeemed:
         return [redeemed[one.decision_id].row_id]
     of_decision = choices.get(one.decision_id, ())
-    named = [choice.row_id for choice in of_decision if choice.treatment_id == one.treatment_id]
-    return [*named] or [choice.row_id for choice in of_decision] or [one.decision_id]
+    named: list[str | None] = [choice.row_id for choice in of_decision if choice.treatment_id == one.treatment_id]
+    return named or [choice.row_id for choice in of_decision] or [one.decision_id]
