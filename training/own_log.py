@@ -232,7 +232,8 @@ def _part(records: Sequence[DecisionRecord], reading: _Reading) -> _Part:
     choices: dict[str, list[_Choice]] = {}
     for record in records:
         of_record = _rows_of(record, reading.then(record.trace["versions"]))
-        treatments = [one.treatment_id for one in _ranked(record)] or [None]
+        treatments: list[str | None] = [one.treatment_id for one in _ranked(record)]
+        treatments = treatments or [None]
         choices[record.decision_id] = [_Choice(row[0], treatment) for row, treatment in zip(of_record, treatments, strict=True)]
         rows += of_record
         for one, choice in zip(_ranked(record), choices[record.decision_id], strict=False):
