@@ -9,6 +9,8 @@
     ├── DataError               a contract table or a source breaks the contract
     ├── RequestError            a call over HTTP or the command line is malformed
     │   └── TooLarge            a request is larger than the limit
+    ├── Unauthorized            nobody knows who calls
+    ├── Forbidden               whoever calls may not do this
     ├── NotFound                a contact, decision, model or file is not there
     ├── Conflict                the state does not allow it now
     │   ├── ContractMismatch    a model was trained on another feature contract
@@ -93,6 +95,14 @@ class RequestError(NudgeError):
 
 class TooLarge(RequestError):
     """A request is larger than the limit: nothing of it was read further."""
+
+
+class Unauthorized(NudgeError):
+    """A call without a key, or with one that does not hold: nobody knows who calls."""
+
+
+class Forbidden(NudgeError):
+    """Whoever calls may not do this."""
 
 
 class NotFound(NudgeError):

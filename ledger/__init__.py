@@ -28,6 +28,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `identities.py`         a visitor becomes a contact
 `leads.py`              contacts handed over to sales, and what became of them
 `measured.py`           whole tables as columns, for measurement
+`keys.py`               who may call the API: keys as digests, with their scopes
 `schema.py`             the tables, their version and its check
 `prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from decisioning.errors import Conflict
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 _METADATA = MetaData()
@@ -272,6 +272,19 @@ LEADS = Table(
 )
 """Contacts handed over to sales, and where each lead stands; `reason` and `details` are personal. Each step is a deed as well."""
 
+API_KEYS = Table(
+    "api_keys",
+    _METADATA,
+    Column("key_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+"""Who may call, as digests; see `keys`."""
+
 TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
 
 
@@ -314,7 +327,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: ()}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

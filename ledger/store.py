@@ -33,6 +33,7 @@ from ledger.database import Database
 from ledger.erasure import Erased
 from ledger.history import PolicyHistory, Whose
 from ledger.identities import Joined
+from ledger.keys import Keys
 from ledger.leads import LeadStep, NewLead
 from ledger.looking_back import book_of, newest_between, outcomes_between
 from ledger.outcomes import OutcomeRecord, Receipt
@@ -358,6 +359,11 @@ class Ledger:
         """Keep a catalogue that decides from now on, so that its decisions can be made again; one that is there already stays."""
         with self._database.writing() as conn:
             catalogs.keep(conn, fingerprint, body)
+
+    @property
+    def keys(self) -> Keys:
+        """The API keys."""
+        return Keys(self._database)
 
     def catalog(self, fingerprint: str) -> dict[str, Any] | None:
         """A catalogue that decided something, as it was; None where it was never kept."""

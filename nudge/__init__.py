@@ -17,6 +17,7 @@
   (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`, `report_models.py`,
   `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to people; `report_desk.py`: over HTTP
 - `plan_desk.py` over `plan_jobs.py`: plans made in the background for the API; `what_if.py`: plans that are only asked about
+- `cli_keys.py`: the commands about API keys
 - `models_desk.py`: registered models as the API shows and changes them
 - `snapshot_source.py`: what serving swaps without a restart
 - `demo.py`: the whole job once through; `judging.py`: what each policy truly earned

@@ -1,7 +1,7 @@
 """The command line: its commands, and how a refusal ends.
 
-Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py`, `nudge/cli_deciding.py` and
-`nudge/cli_ledger.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
+Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py`, `nudge/cli_deciding.py`,
+`nudge/cli_ledger.py` and `nudge/cli_keys.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import typer
 
-from decisioning.errors import NotSupportedYet, NudgeError
+from decisioning.errors import NudgeError
 from nudge import cli_deciding as deciding
+from nudge import cli_keys
 from nudge import cli_leads as leads
 from nudge import cli_learning as learning
 from nudge import cli_ledger as ledgers
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+keys_app = typer.Typer(help="API keys: who may call the server, and for what.", no_args_is_help=True)
 features_app = typer.Typer(help="Features: build offline, materialise for serving, compare the two.", no_args_is_help=True)
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
@@ -40,27 +42,16 @@ features_app.command("build")(learning.features_build)
 features_app.command("materialize")(learning.features_materialize)
 features_app.command("audit")(learning.features_audit)
 app.add_typer(features_app, name="features")
+keys_app.command("create")(cli_keys.create)
+keys_app.command("list")(cli_keys.list_keys)
+keys_app.command("revoke")(cli_keys.revoke)
+app.add_typer(keys_app, name="keys")
 leads_app = typer.Typer(help="Leads: score, hand over to sales, hear back.", no_args_is_help=True)
 leads_app.command("score")(leads.score)
 leads_app.command("hand-over")(leads.hand_over)
 leads_app.command("status")(leads.status)
 leads_app.command("list")(leads.list_)
 app.add_typer(leads_app, name="leads")
-
-
-def _not_yet(name: str) -> None:
-    """A command of the contract that this version does not do: known, and refused by name."""
-
-    def command() -> None:
-        raise NotSupportedYet(f"`nudge {name}` is not supported yet")
-
-    command.__doc__ = "Not supported yet."
-    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(name, context_settings=anything, rich_help_panel="In a later version")(command)
-
-
-for _name in ("keys",):
-    _not_yet(_name)
 
 
 def main() -> None:

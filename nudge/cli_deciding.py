@@ -81,7 +81,7 @@ def plan(
 
 def serve(
     workspace: WorkspaceOption = Path(),
-    host: Annotated[str, typer.Option("--host", help="Loopback only, in this version.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", help="Beyond this machine only with API keys: nudge keys create.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens.")] = 8000,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1,
     as_json: JsonOption = False,
@@ -90,12 +90,14 @@ def serve(
     """Answer over HTTP, with the newest plan's prices; stops with Ctrl-C."""
     from nudge.features_ready import ensure_online
     from nudge.server import serve as run_server
+    from nudge.server import who_may_call
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    who = who_may_call(found, host)
     with terminal.working("getting ready to serve") as say:
         ensure_online(found, say)
         found.open_service().close()
-    terminal.say(f"Nudge serves {found.config.name} on http://{host}:{port} - open to this machine, without keys. Stop with Ctrl-C.")
+    terminal.say(f"Nudge serves {found.config.name} on http://{host}:{port}, {who}. Stop with Ctrl-C.")
     run_server(found, host=host, port=port, workers=workers)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from decisioning.errors import NotSupportedYet, RequestError
+from decisioning.errors import Conflict, RequestError
 from nudge.workspace import Workspace
 
 _WORKSPACE_VARIABLE = "NUDGE_SERVE_WORKSPACE"
+_LOOPBACK_VARIABLE = "NUDGE_SERVE_LOOPBACK"
 
 
 def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
@@ -19,22 +21,20 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
 
     Raises
     ------
-    NotSupportedYet
-        Another host than loopback: that needs API keys.
     RequestError
-        A port or number of workers that cannot be.
+        A number of workers that cannot be.
+    Conflict
+        Another host than loopback, and no key: nobody could call.
     """
     import uvicorn
 
     from serving.app import SERVER_OPTIONS
 
-    if not is_loopback(host):
-        raise NotSupportedYet(
-            "serving beyond this machine needs API keys, which are not supported yet", field="--host", got=host, allowed="127.0.0.1"
-        )
+    who_may_call(workspace, host)
     if workers < 1:
         raise RequestError("at least one worker serves", field="--workers", got=workers)
     os.environ[_WORKSPACE_VARIABLE] = str(workspace.folder)
+    os.environ[_LOOPBACK_VARIABLE] = "1" if is_loopback(host) else ""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     uvicorn.run(
         "nudge.server:build_app",
@@ -61,7 +61,32 @@ def build_app() -> Any:
     service.reports = WorkspaceReports(workspace)
     service.plans = WorkspacePlans(workspace)
     service.leads = WorkspaceLeads(workspace)
-    return create_app(service)
+    keys = service.key_ring()
+    keys.watch()
+    return create_app(service, keys=keys, may_be_open=bool(os.environ.get(_LOOPBACK_VARIABLE)))
+
+
+def who_may_call(workspace: Workspace, host: str) -> str:
+    """Who may call a server on `host`, in words.
+
+    Raises
+    ------
+    Conflict
+        Nobody: others than this machine can reach it, and no key holds.
+    """
+    now = datetime.now(UTC)
+    with workspace.open_ledger() as ledger:
+        keys = ledger.keys.all()
+    holding = sum(key.holds(now) for key in keys)
+    if not is_loopback(host) and not holding:
+        raise Conflict(
+            "serving beyond this machine needs API keys, and none holds",
+            field="--host",
+            got=host,
+            allowed="127.0.0.1",
+            hint="nudge keys create --scope decide --scope record --name NAME",
+        )
+    return f"for whoever has one of {holding} keys" if keys else "open to this machine, without keys"
 
 
 def is_loopback(host: str) -> bool:

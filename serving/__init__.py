@@ -19,6 +19,10 @@
 `plan_files.py`          a plan's files, read back
 `routes_leads.py`        the routes about leads
 `leads_desk.py`          what they need to know of them; `schemas_leads.py`: their JSON
+`routes_login.py`        the console's login
+`access.py`              who may call what: the one table from route to scope
+`api_keys.py`            how a key is made and read, and the ring of those that hold
+`gate.py`                whoever calls without a key that opens it is refused, before everything else
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person

@@ -10,14 +10,18 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from serving import http_errors
+from serving.access import Table
+from serving.api_keys import KeyRing
 from serving.body_limit import BodyLimit
 from serving.desk import Desk, Patience
+from serving.gate import Gate
 from serving.hot_routes import HotRoutes
 from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
 from serving.routes_later import later_routes
 from serving.routes_leads import router as leads_router
+from serving.routes_login import router as login_router
 from serving.routes_models import router as models_router
 from serving.routes_people import router as people_router
 from serving.routes_plans import router as plans_router
@@ -46,7 +50,14 @@ FRONT_PAGE = """<!doctype html>
 """
 
 
-def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: Patience | None = None) -> FastAPI:
+def create_app(
+    service: Service,
+    *,
+    max_body_bytes: int = 2_000_000,
+    patience: Patience | None = None,
+    keys: KeyRing | None = None,
+    may_be_open: bool = True,
+) -> FastAPI:
     """The application; it closes the service when the server stops.
 
     Parameters
@@ -57,6 +68,10 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
         A larger request is refused with 413, and no more than this of any request is held in memory.
     patience : Patience, optional
         How much may wait, and how long.
+    keys : KeyRing, optional
+        Who may call; it is closed with the service. Without a ring nobody is asked for a key.
+    may_be_open : bool
+        Whether a ring without any key lets everybody in who names this machine: true only where nobody else can reach it.
     """
     desk = Desk(service, patience or Patience())
 
@@ -64,6 +79,8 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         desk.close()
+        if keys is not None:
+            keys.close()
         service.close()
 
     app = FastAPI(
@@ -75,6 +92,7 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
         redoc_url=None,
     )
     app.state.service = service
+    app.state.keys = keys
     plain = app.openapi
     app.openapi = lambda: with_problems(plain())  # type: ignore[method-assign]
     app.include_router(later_routes())
@@ -84,10 +102,13 @@ def create_app(service: Service, *, max_body_bytes: int = 2_000_000, patience: P
     app.include_router(plans_router)
     app.include_router(reports_router)
     app.include_router(leads_router)
+    app.include_router(login_router)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
     app.add_middleware(HotRoutes, desk=desk, max_body_bytes=max_body_bytes)
+    if keys is not None:
+        app.add_middleware(Gate, table=Table(app.routes), keys=keys, may_be_open=may_be_open)
     app.add_middleware(http_errors.LastResort)
     return app
 

@@ -18,7 +18,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from decisioning.errors import Conflict, NotFound, NotSupportedYet, NudgeError, Overloaded, RequestError, TooLarge, Unavailable
+from decisioning.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotSupportedYet,
+    NudgeError,
+    Overloaded,
+    RequestError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from serving.schemas import FieldProblem
 from serving.validation import InvalidFields, problems
 
@@ -30,6 +41,8 @@ STATUSES: dict[type[NudgeError], int] = {
     NudgeError: 500,  # and so every class that is not below: the workspace is at fault, not the caller
     RequestError: 422,
     TooLarge: 413,
+    Unauthorized: 401,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     NotSupportedYet: 501,
@@ -40,6 +53,8 @@ STATUSES: dict[type[NudgeError], int] = {
 
 TITLES: dict[int, str] = {
     400: "The request cannot be read",
+    401: "A key is needed",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "Not possible now",

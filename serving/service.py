@@ -11,6 +11,7 @@ from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Una
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from serving import answers
+from serving.api_keys import KeyRing
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
 from serving.hot_requests import AnyDecision, AnyOutcome
@@ -208,6 +209,10 @@ class Service:
             "detail": ", ".join(f"{k} {v}" for k, v in versions["models"].items()) or "none: cold-start priors only",
         }
         return state
+
+    def key_ring(self) -> KeyRing:
+        """Who may call: the keys in the ledger, as they are now."""
+        return KeyRing(self._ledger.keys.all, self._clock)
 
     def close(self) -> None:
         """Release the stores, and stop what is planned in the background."""

@@ -163,12 +163,6 @@ def test_a_rule_over_an_unknown_column_is_refused_with_a_caret(shop: Shop) -> No
     assert "did you mean 'age'?" in answer.err
 
 
-@pytest.mark.parametrize("command", ["keys"])
-def test_a_command_of_a_later_version_is_refused_by_name(shop: Shop, command: str) -> None:
-    answer = shop.run(command)
-    assert (answer.code, answer.err) == (1, f"nudge: `nudge {command}` is not supported yet\n")
-
-
 def test_training_without_interactions_says_what_is_missing(shop: Shop) -> None:
     shop.run("ingest")
     answer = shop.run("train")
@@ -181,7 +175,7 @@ def test_wrong_usage_has_its_own_exit_code(shop: Shop) -> None:
     assert shop.run("ingest", "--no-such-option").code == 2
 
 
-def test_serving_to_other_machines_is_refused_until_there_are_keys(shop: Shop) -> None:
+def test_serving_to_other_machines_is_refused_until_there_is_a_key(shop: Shop) -> None:
     shop.run("ingest")
     answer = shop.run("serve", "--host", "0.0.0.0")
     assert answer.code == 1

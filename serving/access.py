@@ -1,0 +1,106 @@
+"""Who may call what: the one table from route to scope."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+DECIDE, RECORD, EXPORT, READ, ADMIN = "decide", "record", "export", "read", "admin"
+
+SCOPES = (DECIDE, RECORD, EXPORT, READ, ADMIN)
+"""What a key may be for; `admin` opens everything."""
+
+OPEN = ""
+"""In the place of a scope: no key is needed."""
+
+ANY_KEY = "any"
+"""In the place of a scope, of an address that is nothing of ours: whoever has a key hears that."""
+
+Route: TypeAlias = tuple[str, str]
+
+ROUTES: Mapping[Route, str] = {
+    ("POST", "/v1/decisions"): DECIDE,
+    ("POST", "/v1/decisions:batch"): DECIDE,
+    ("GET", "/v1/decisions/{decision_id}"): READ,
+    ("POST", "/v1/decisions/{decision_id}:replay"): READ,
+    ("POST", "/ofrep/v1/evaluate/flags"): DECIDE,
+    ("POST", "/ofrep/v1/evaluate/flags/{placement}"): DECIDE,
+    ("POST", "/v1/outcomes"): RECORD,
+    ("POST", "/v1/events"): RECORD,
+    ("GET", "/v1/contacts/{contact_id}"): READ,
+    ("DELETE", "/v1/contacts/{contact_id}"): ADMIN,
+    ("GET", "/v1/contacts/{contact_id}/export"): EXPORT,
+    ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"): RECORD,
+    ("PUT", "/v1/contacts/{contact_id}/suppressions"): RECORD,
+    ("POST", "/v1/identities"): RECORD,
+    ("POST", "/v1/plans"): DECIDE,
+    ("GET", "/v1/plans"): READ,
+    ("GET", "/v1/plans/{plan_id}"): READ,
+    ("GET", "/v1/plans/{plan_id}/audiences/{channel}"): EXPORT,
+    ("GET", "/v1/prices"): READ,
+    **{("GET", f"/v1/reports/{name}"): READ for name in ("funnel", "roi", "channels", "goals", "models", "data")},
+    ("GET", "/v1/models"): READ,
+    ("POST", "/v1/models/{name}:promote"): ADMIN,
+    ("POST", "/v1/models/{name}:rollback"): ADMIN,
+    ("GET", "/v1/leads"): READ,
+    ("POST", "/v1/leads/{lead_id}:status"): RECORD,
+    ("GET", "/metrics"): READ,
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+}
+"""Method and path -> scope; a route that is not here needs `admin`."""
+
+CONSOLE = "/console"
+LOGIN, LOGOUT = f"{CONSOLE}/login", f"{CONSOLE}/logout"
+_STATIC = f"{CONSOLE}/static/"
+
+
+def is_console(path: str) -> bool:
+    """Whether an address is a page of the console, or what a page loads."""
+    return path == "/" or path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+class Table:
+    """The scope of every request: of `ROUTES`, of the routes that the application has beside them, and of the console.
+
+    Parameters
+    ----------
+    routes : iterable
+        The application's routes; one that no line of `ROUTES` names needs `admin`.
+
+    Examples
+    --------
+    >>> table = Table([])
+    >>> table.scope("POST", "/v1/decisions"), table.scope("DELETE", "/v1/contacts/c-1"), table.scope("POST", "/console/erase")
+    ('decide', 'admin', 'admin')
+    >>> table.scope("GET", "/console/static/console.css"), table.scope("GET", "/v1/nonsense")
+    ('', 'any')
+    """
+
+    def __init__(self, routes: Iterable[Any]) -> None:
+        known = dict.fromkeys(unlisted(routes), ADMIN) | dict(ROUTES)
+        self._plain = {route: scope for route, scope in known.items() if "{" not in route[1]}
+        self._patterns = [(method, _pattern(path), scope) for (method, path), scope in known.items() if "{" in path]
+        self._patterns.sort(key=lambda one: -len(one[1].pattern))  # `{id}:replay` before `{id}`
+
+    def scope(self, method: str, path: str) -> str:
+        """What a request needs."""
+        method = "GET" if method == "HEAD" else method
+        scope = self._plain.get((method, path))
+        if scope is not None:
+            return scope
+        if is_console(path):
+            return OPEN if path in (LOGIN, LOGOUT) or path.startswith(_STATIC) else READ if method == "GET" else ADMIN
+        return next((scope for verb, pattern, scope in self._patterns if verb == method and pattern.fullmatch(path)), ANY_KEY)
+
+
+def unlisted(routes: Iterable[Any]) -> list[Route]:
+    """The routes of an application that are neither in `ROUTES` nor the console's."""
+    found = [(method, route.path) for route in routes for method in sorted(getattr(route, "methods", None) or ())]
+    return [(method, path) for method, path in found if method != "HEAD" and not is_console(path) and (method, path) not in ROUTES]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", path)))
