@@ -103,12 +103,17 @@ def redis_server(folder: Path) -> Iterator[str]:
     if program is None or importlib.util.find_spec("hiredis") is None:
         yield ""
         return
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = str(found.getsockname()[1])
-    options = ["--port", port, "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    address, options = redis_options(folder)
     with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
         try:
             time.sleep(1.0)
-            yield f"127.0.0.1:{port}"
+            yield address
         finally:
             process.terminate()
+
+
+def redis_options(folder: Path) -> tuple[str, list[str]]:
+    """The address of a Redis that keeps its files in `folder`, and the options to start it with, on a port that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = str(found.getsockname()[1])
+    return f"127.0.0.1:{port}", ["--port", port, "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]

@@ -10,6 +10,7 @@ from benchmarks import (
     big_catalog,
     clv,
     demo_banks,
+    endurance,
     hillstrom_plan,
     hillstrom_uplift,
     http,
@@ -48,5 +49,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "promotion": promotion.measure,
 }
 
-OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure}
+OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure}
 """Run by name only: they need what `make setup` does not install."""
