@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SEED ?= 7
 SERVE ?= 1
+JOBS ?= 2
 WORKSPACE ?= demo
 ROOMS := decisioning estimators measurement features ledger training serving simulation nudge
 CODE := $(ROOMS) benchmarks docs scripts tests
@@ -37,8 +38,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0.1:8000 (SERVE=0 stops before; SEED=7)
 	@$(BIN)/nudge demo -w $(WORKSPACE) --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve,--serve)
 
-test: $(STAMP) ## the whole test suite, the examples in docstrings included
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## the whole test suite, the examples in docstrings included (JOBS=2 processes, a file of tests at a time)
+	@$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 laws: $(STAMP) ## the laws of the decision core, thousands of random cases each (CASES=3000)
 	@LAW_CASES=$(or $(CASES),3000) $(BIN)/python -m pytest -q --hypothesis-show-statistics tests/decisioning/test_laws.py tests/decisioning/test_laws_of_everything.py

@@ -96,11 +96,11 @@ def serving(what: str, folder: Path, *, workers: int = 1) -> Iterator[Server]:
     factory = ["--factory"] if what == "app" else []
     command = [sys.executable, "-m", "uvicorn", f"benchmarks.http_world:{what}", *factory, "--workers", str(workers)]
     command += ["--log-level", "warning", "--no-access-log", "--no-server-header"]
-    with started(command, posting("/v1/decisions", _bodies()), {FOLDER: str(folder)}) as server:
+    with started(command, posting("/v1/decisions", bodies()), {FOLDER: str(folder)}) as server:
         yield server
 
 
-def _bodies() -> list[str]:
+def bodies() -> list[str]:
     """Half of the requests ask what to show on the site, half what to send by e-mail."""
     web = (
         '{{"contact_id": "c-{}", "channel": "web", "placements": ["hero"], "limit": 3, "context": {{"intent": "borrow", "device": "app"}}}}'

@@ -41,7 +41,12 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 def app() -> Any:
     """For `uvicorn --factory benchmarks.http_world:app`, after `prepare` of the folder in `NUDGE_BENCHMARK`."""
     folder = Path(os.environ[FOLDER])
-    return create_app(Service(SnapshotHolder(_Source(folder)), Ledger.open(f"sqlite:///{folder}/ledger.db")))
+    return create_app(service_of(folder))
+
+
+def service_of(folder: Path) -> Service:
+    """Over a folder that `prepare` has filled."""
+    return Service(SnapshotHolder(_Source(folder)), Ledger.open(f"sqlite:///{folder}/ledger.db"))
 
 
 async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:

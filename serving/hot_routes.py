@@ -57,7 +57,7 @@ class HotRoutes:
         except NudgeError as error:
             await ProblemResponse(problem_of(error))(scope, receive, send)
             return
-        await _send(send, status, _ENCODER.encode(answer))
+        await _send(send, status, encode(answer))
 
     async def _body(self, receive: Receive) -> tuple[bytes | None, bool]:
         """What was read of the body, None where the caller hung up; and whether there is more of it, because it is too large."""
@@ -82,6 +82,11 @@ class HotRoutes:
 
     async def _record(self, given: Sequence[hot_requests.HotOutcome]) -> _Answered:
         return 202, await self._desk.record(given)
+
+
+def encode(answer: Any) -> bytes:
+    """An answer as the bytes that leave."""
+    return _ENCODER.encode(answer)
 
 
 def _is_json(scope: Scope) -> bool:
