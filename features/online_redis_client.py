@@ -118,9 +118,12 @@ class RedisLines:
         try:
             import hiredis  # noqa: F401
             from redis import Redis, exceptions
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError as error:
             raise Unavailable("the online store's client is not installed", got="redis", hint="pip install 'nudge-nba[redis]'") from error
-        self._pool = Redis(**redis_settings(connection_string)).connection_pool
+        never = Retry(NoBackoff(), 0)  # redis-py would try for eight seconds, and the request with it
+        self._pool = Redis(**redis_settings(connection_string), retry=never).connection_pool
         self._gone = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self._error = exceptions.RedisError
         self._late = exceptions.TimeoutError
