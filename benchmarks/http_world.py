@@ -26,6 +26,7 @@ from estimators.encoding import FeatureEncoder
 from estimators.heads import ResponseHead
 from estimators.scores import LinearScore, TreeScore
 from estimators.uplift_head import UpliftHead, UpliftMember
+from features.online import Materialised
 from ledger.store import Ledger
 from serving.app import create_app
 from serving.scorer import Models, Scorer
@@ -149,6 +150,10 @@ class _InMemory:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._row_of = {f"c-{k}": k for k in range(CONTACTS)}
+
+    def materialised(self) -> Materialised | None:
+        """Nothing was."""
+        return None
 
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         rows = np.array([self._row_of.get(one, 0) for one in contact_ids])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from nudge.workspace import Workspace
 
 _WORKSPACE_VARIABLE = "NUDGE_SERVE_WORKSPACE"
 _LOOPBACK_VARIABLE = "NUDGE_SERVE_LOOPBACK"
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of `serving.metrics`; set before its library is imported
 
 
 def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
@@ -36,15 +40,27 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     os.environ[_WORKSPACE_VARIABLE] = str(workspace.folder)
     os.environ[_LOOPBACK_VARIABLE] = "1" if is_loopback(host) else ""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvicorn.run(
-        "nudge.server:build_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_level="warning",
-        **SERVER_OPTIONS,
-    )
+    with _counted_together(workers):
+        uvicorn.run(
+            "nudge.server:build_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_level="warning",
+            **SERVER_OPTIONS,
+        )
+
+
+@contextmanager
+def _counted_together(workers: int) -> Iterator[None]:
+    """A folder in which several workers count their metrics, while they serve."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="nudge-metrics-") as folder:
+        os.environ[_METRICS_VARIABLE] = folder
+        yield
 
 
 def build_app() -> Any:

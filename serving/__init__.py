@@ -23,6 +23,9 @@
 `access.py`              who may call what: the one table from route to scope
 `api_keys.py`            how a key is made and read, and the ring of those that hold
 `gate.py`                whoever calls without a key that opens it is refused, before everything else
+`metrics.py`             metrics for Prometheus; `routes_metrics.py`: where it scrapes them
+`tally.py`               what has happened and is not counted yet; `counting.py`: every call is noted there
+`vitals.py`              how serving stands, for those who watch it
 `routes_later.py`        the contract's routes that this version does not have: 501
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person

@@ -13,15 +13,18 @@ from serving import http_errors
 from serving.access import Table
 from serving.api_keys import KeyRing
 from serving.body_limit import BodyLimit
+from serving.counting import Counting
 from serving.desk import Desk, Patience
 from serving.gate import Gate
 from serving.hot_routes import HotRoutes
+from serving.metrics import Metrics
 from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
 from serving.routes_later import later_routes
 from serving.routes_leads import router as leads_router
 from serving.routes_login import router as login_router
+from serving.routes_metrics import router as metrics_router
 from serving.routes_models import router as models_router
 from serving.routes_people import router as people_router
 from serving.routes_plans import router as plans_router
@@ -29,6 +32,17 @@ from serving.routes_reports import router as reports_router
 
 SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
 """Options for `uvicorn.run(app, ...)`: no Server header, no line per request beside our own, seconds to finish what is under way."""
+
+ROUTERS = (
+    router,
+    metrics_router,
+    models_router,
+    people_router,
+    plans_router,
+    reports_router,
+    leads_router,
+    login_router,
+)
 
 FRONT_PAGE = """<!doctype html>
 <html lang="en">
@@ -75,10 +89,14 @@ def create_app(
     """
     desk = Desk(service, patience or Patience())
 
+    metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        metrics.watch()
         yield
         desk.close()
+        metrics.close()
         if keys is not None:
             keys.close()
         service.close()
@@ -93,16 +111,11 @@ def create_app(
     )
     app.state.service = service
     app.state.keys = keys
+    app.state.metrics = metrics
     plain = app.openapi
     app.openapi = lambda: with_problems(plain())  # type: ignore[method-assign]
-    app.include_router(later_routes())
-    app.include_router(router)
-    app.include_router(models_router)
-    app.include_router(people_router)
-    app.include_router(plans_router)
-    app.include_router(reports_router)
-    app.include_router(leads_router)
-    app.include_router(login_router)
+    for routes in (later_routes(), *ROUTERS):
+        app.include_router(routes)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
@@ -110,6 +123,7 @@ def create_app(
     if keys is not None:
         app.add_middleware(Gate, table=Table(app.routes), keys=keys, may_be_open=may_be_open)
     app.add_middleware(http_errors.LastResort)
+    app.add_middleware(Counting, tally=service.tally)
     return app
 
 

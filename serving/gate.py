@@ -7,6 +7,7 @@ by a name of its own that it lets point here (DNS rebinding): what does not name
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote
@@ -122,6 +123,7 @@ def _refuse_other_names(scope: Scope) -> None:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def names_this_machine(host: str) -> bool:
     """Whether a `Host` header names this machine for itself.
 

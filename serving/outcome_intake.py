@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +13,13 @@ from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving.hot_requests import AnyOutcome
+from serving.tally import Tally
 
 
-def intake(calls: Sequence[Sequence[AnyOutcome]], ledger: Ledger, catalog: Catalog, now: datetime) -> list[dict[str, Any]]:
-    """Keep every outcome that can be placed, those of all calls in one transaction.
+def intake(
+    calls: Sequence[Sequence[AnyOutcome]], ledger: Ledger, catalog: Catalog, now: datetime, *, tally: Tally | None = None
+) -> list[dict[str, Any]]:
+    """Keep every outcome that can be placed, those of all calls in one transaction; `tally` hears what came.
 
     Returns
     -------
@@ -39,12 +42,22 @@ def intake(calls: Sequence[Sequence[AnyOutcome]], ledger: Ledger, catalog: Catal
             else:
                 records.append(_record(outcome, decision, catalog, treatment_of, now))
         kept.append(len(records) - before)
-    receipts = iter(ledger.record_outcomes(records))
+    found = [receipt.status == "accepted" for receipt in ledger.record_outcomes(records)]
+    if tally is not None:
+        tally.recorded(_kinds(records, found, decisions.keys()) | {"rejected": sum(map(len, rejected))})
+    receipts = iter(found)
     answers = []
     for count, refused in zip(kept, rejected, strict=True):
-        accepted = sum(next(receipts).status == "accepted" for _ in range(count))
+        accepted = sum(next(receipts) for _ in range(count))
         answers.append({"accepted": accepted, "duplicates": count - accepted, "rejected": refused})
     return answers
+
+
+def _kinds(records: Sequence[OutcomeRecord], accepted: Sequence[bool], decided: Collection[str]) -> dict[str, int]:
+    """How many were accepted and how many had come before; of the accepted, how many came late and how many name no decision of ours."""
+    new = [record for record, yes in zip(records, accepted, strict=True) if yes]
+    orphans = sum(record.decision_id is not None and record.decision_id not in decided for record in new)
+    return {"accepted": len(new), "duplicate": len(records) - len(new), "late": sum(record.late for record in new), "orphan": orphans}
 
 
 def refusals(outcomes: Sequence[AnyOutcome], ledger: Ledger, catalog: Catalog) -> dict[int, str]:

@@ -13,6 +13,8 @@ from serving.plan_desk import PlanDesk
 from serving.report_desk import ReportDesk
 from serving.schemas import SuppressionIn
 from serving.schemas_people import ConsentIn, IdentityIn
+from serving.tally import Tally
+from serving.vitals import Vitals
 
 
 class People(Protocol):
@@ -83,6 +85,13 @@ class Service(Protocol):
     @property
     def leads(self) -> LeadsDesk:
         """The leads that were handed over to sales."""
+
+    @property
+    def tally(self) -> Tally:
+        """What was answered and not counted yet."""
+
+    def vitals(self) -> Vitals:
+        """What serves now, and how fresh it is."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

@@ -9,7 +9,6 @@ from decisioning.errors import NotSupportedYet
 LATER: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/events"),
     ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
-    ("GET", "/metrics"),
 )
 """Method and path of each; a route that is built leaves the table."""
 

@@ -30,6 +30,8 @@ from serving.schemas import SuppressionIn
 from serving.scorer import Models
 from serving.situations import to_datetime64
 from serving.snapshot import SnapshotHolder
+from serving.tally import Tally
+from serving.vitals import Vitals, vitals_of
 
 
 class Service:
@@ -65,6 +67,7 @@ class Service:
         self._reporting = threading.Lock()
         self._archive = plans
         self._deciding = Deciding(snapshots, ledger, clock)
+        self.tally = Tally()
         self.models: ModelDesk = NoModels()
         self.reports: ReportDesk = NoReports()
         self.plans: PlanDesk = NoPlans()
@@ -93,7 +96,9 @@ class Service:
 
         A request that is begun after it was `due` (seconds of `time.perf_counter`) gets the catalogue's fallback.
         """
-        return self._deciding.decide_many(self.people.as_contacts(requests), due=due)
+        answers = self._deciding.decide_many(self.people.as_contacts(requests), due=due)
+        self.tally.decided(answers)
+        return answers
 
     # remembering -------------------------------------------------------------------------------------------------
 
@@ -104,7 +109,7 @@ class Service:
     def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
         """The outcomes of several calls in one transaction: one receipt a call, each as if it had come alone."""
         calls = [self.people.as_contacts(call) for call in calls]
-        return intake(calls, self._ledger, self._snapshots.current.catalog.catalog, self._clock())
+        return intake(calls, self._ledger, self._snapshots.current.catalog.catalog, self._clock(), tally=self.tally)
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         """The full trace of a decision, with its outcomes.
@@ -196,6 +201,10 @@ class Service:
             Nothing is.
         """
         return contact_view(contact_id, self._snapshots.current, self._ledger, self._clock())
+
+    def vitals(self) -> Vitals:
+        """What serves now, and how fresh it is."""
+        return vitals_of(self._snapshots)
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {ok, detail}."""

@@ -14,6 +14,7 @@ from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
 from decisioning.history import Firms, History, Past, Planned, Suppression, firms_of
 from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
+from features.online import Materialised
 from ledger.history import PolicyHistory
 from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Wanted, columns_of
 from ledger.store import Ledger
@@ -26,6 +27,9 @@ class OnlineFeatures(Protocol):
 
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         """The features of contacts, NULL where a contact is unknown, and which contacts are known."""
+
+    def materialised(self) -> Materialised | None:
+        """What the store holds; None where nothing was materialised."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from serving.plan_files import MEDIA_TYPES
 from serving.schemas import SuppressionIn
 from serving.schemas_people import ConsentIn, IdentityIn
 from serving.schemas_plans import PlanIn
+from serving.tally import Tally
+from serving.vitals import Vitals
 
 CHANNELS = ("web", "email")
 
@@ -143,6 +145,7 @@ class FakeService:
         self.leads = FakeLeads()
         self.people = FakePeople()
         self.plans = FakePlans()
+        self.tally = Tally()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:
         self._break()
@@ -155,7 +158,9 @@ class FakeService:
         return answer
 
     def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
-        return [self._answer_or_refusal(request) for request in requests]
+        answers = [self._answer_or_refusal(request) for request in requests]
+        self.tally.decided(answers)
+        return answers
 
     def _answer_or_refusal(self, request: AnyDecision) -> dict[str, Any] | NudgeError:
         try:
@@ -214,6 +219,9 @@ class FakeService:
             "clv": None,
             **empty,
         }
+
+    def vitals(self) -> Vitals:
+        return Vitals({"catalog": "2026-11-22#9f2c"}, left_out={"uplift": "a tree of another kind"})
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         self._break()

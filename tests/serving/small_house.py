@@ -15,6 +15,7 @@ from decisioning.compiled_catalog import compile_catalog
 from decisioning.errors import NotFound, Unavailable
 from decisioning.price_book import Line, PriceBook
 from decisioning.vocabulary import BoolArray, Columns, null_column
+from features.online import Materialised
 from ledger.store import Ledger
 from serving.scorer import Models, Scorer
 from serving.service import Service
@@ -73,6 +74,9 @@ class Known:
     def __init__(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         self.rows = rows
         self.broken = False
+
+    def materialised(self) -> Materialised | None:
+        return None
 
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         if self.broken:

@@ -20,7 +20,7 @@ def test_every_route_that_works_is_in_it_and_no_other(document: dict[str, Any]) 
     assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
         ("POST", "/v1/decisions"), ("POST", "/v1/decisions:batch"), ("POST", "/v1/outcomes"), ("GET", "/v1/decisions/{decision_id}"),
         ("GET", "/v1/contacts/{contact_id}"), ("PUT", "/v1/contacts/{contact_id}/suppressions"), ("GET", "/v1/prices"),
-        ("POST", "/v1/decisions/{decision_id}:replay"), ("GET", "/health/live"), ("GET", "/health/ready"),
+        ("POST", "/v1/decisions/{decision_id}:replay"), ("GET", "/metrics"), ("GET", "/health/live"), ("GET", "/health/ready"),
         ("GET", "/v1/models"), ("POST", "/v1/models/{name}:promote"), ("POST", "/v1/models/{name}:rollback"),
         *(("GET", f"/v1/reports/{name}") for name in ("funnel", "roi", "channels", "goals", "models", "data")),
         ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"), ("POST", "/v1/identities"),
