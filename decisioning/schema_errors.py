@@ -100,7 +100,7 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         if field is not None:
             inner = _model_inside(field.annotation)
             current = inner if inner is not None else current
-    return list(current.model_fields)
+    return [field.alias or name for name, field in current.model_fields.items()]
 
 
 def _model_inside(annotation: object) -> type[BaseModel] | None:

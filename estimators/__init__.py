@@ -10,6 +10,7 @@ What a model reads
 What is learned
     `propensity.py`             ResponseModel: P(response | contacted)
     `response_members.py`       its members on rows that they have not seen
+    `own_response.py`           the same by a user's own classifier
     `folds.py`                  which rows a model is chosen on: forward in time, whole contacts, or rows
     `lasting.py`                what forward folds say: the blend that lasts, the shift of the level
     `blending.py`               the weights of its members, by out-of-fold log loss
@@ -46,6 +47,7 @@ What is learned
 
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
+    `own_score.py`              a user's own classifier, opened by skops only where the workspace trusts its types
     `forest.py`                 many LightGBM models of the same contacts at once, compiled, to the last bit LightGBM's scores;
     `forest_candidates.py`      one model with the action among its features: all candidates of a contact in one walk; of both
     `forest_text.py`            LightGBM's text as plain trees, or refused,

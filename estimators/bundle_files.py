@@ -1,4 +1,4 @@
-"""A bundle on disk: a directory of bundle.json and LightGBM text files, with the checksum of each; never a pickle.
+"""A bundle on disk: a directory of bundle.json and files of text (LightGBM's, skops' as base64), with the checksum of each; never a pickle.
 
 bundle.json is written last, so a directory that a killed process left half-written has none and is refused.
 """
@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from estimators.own_score import OWN_KEY, TRUSTED_KEY
 from estimators.scores import TEXT_KEY
 
 FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
-_FILE_KEY = "lightgbm_file"
+_FILES = {TEXT_KEY: ("lightgbm_file", "trees"), OWN_KEY: ("skops_file", "estimator")}
+"""Of each text that has a file of its own: the key under which its name stands, and how the name begins."""
 
 
 def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
@@ -101,10 +103,11 @@ def _write(path: Path, text: str) -> None:
 
 def _texts_to_files(value: Any, texts: dict[str, str]) -> Any:
     if isinstance(value, Mapping):
-        if TEXT_KEY in value:
-            name = f"trees_{len(texts):03d}.txt"
-            texts[name] = value[TEXT_KEY]
-            return {**{key: part for key, part in value.items() if key != TEXT_KEY}, _FILE_KEY: name}
+        for text_key, (file_key, word) in _FILES.items():
+            if text_key in value:
+                name = f"{word}_{len(texts):03d}.txt"
+                texts[name] = value[text_key]
+                return {**{key: part for key, part in value.items() if key not in (text_key, TRUSTED_KEY)}, file_key: name}
         return {key: _texts_to_files(part, texts) for key, part in value.items()}
     if isinstance(value, list):
         return [_texts_to_files(part, texts) for part in value]
@@ -113,8 +116,9 @@ def _texts_to_files(value: Any, texts: dict[str, str]) -> Any:
 
 def _files_to_texts(value: Any, texts: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        if _FILE_KEY in value:
-            return {**{key: part for key, part in value.items() if key != _FILE_KEY}, TEXT_KEY: texts[value[_FILE_KEY]]}
+        for text_key, (file_key, _) in _FILES.items():
+            if file_key in value:
+                return {**{key: part for key, part in value.items() if key != file_key}, text_key: texts[value[file_key]]}
         return {key: _files_to_texts(part, texts) for key, part in value.items()}
     if isinstance(value, list):
         return [_files_to_texts(part, texts) for part in value]

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from estimators.arrays import FloatArray
 from estimators.calibration import Calibrator, calibrator_from_dict, clip_probability
 from estimators.encoding import Encoded
+from estimators.own_score import OwnScore
 from estimators.scores import LinearScore, TreeScore
 
 
@@ -25,7 +26,8 @@ class ResponseHead:
         The shrunk mean of the label.
     weights : tuple of 3 floats
         Of the base rate, the linear model and the trees; they add up to 1.
-    linear : LinearScore or None
+    linear : LinearScore, OwnScore or None
+        The linear model, or a user's own classifier in its place.
     trees : TreeScore or None
     calibrator : PlattCalibrator, IsotonicCalibrator or None
     evidence : int
@@ -38,7 +40,7 @@ class ResponseHead:
 
     base_rate: float
     weights: tuple[float, float, float]
-    linear: LinearScore | None
+    linear: LinearScore | OwnScore | None
     trees: TreeScore | None
     calibrator: Calibrator | None
     evidence: int
@@ -67,7 +69,7 @@ class ResponseHead:
         return cls(
             base_rate=float(data["base_rate"]),
             weights=(constant, linear, trees),
-            linear=None if data["linear"] is None else LinearScore.from_dict(data["linear"]),
+            linear=None if data["linear"] is None else _linear_or_own(data["linear"]),
             trees=None if data["trees"] is None else TreeScore.from_dict(data["trees"]),
             calibrator=calibrator_from_dict(data["calibrator"]),
             evidence=int(data["evidence"]),
@@ -75,7 +77,7 @@ class ResponseHead:
             shift=float(data.get("shift", 0.0)),  # bundles of earlier versions have none
         )
 
-    def _parts(self) -> dict[str, LinearScore | TreeScore | Calibrator | None]:
+    def _parts(self) -> dict[str, LinearScore | OwnScore | TreeScore | Calibrator | None]:
         return {"linear": self.linear, "trees": self.trees, "calibrator": self.calibrator}
 
 
@@ -122,6 +124,10 @@ class ValueHead:
         score = None if data["score"] is None else LinearScore.from_dict(data["score"])
         numbers = (float(data["low"]), float(data["high"]), int(data["responses"]), float(data.get("back", 0.0)))
         return cls(float(data["mean"]), score, *numbers)
+
+
+def _linear_or_own(data: Mapping[str, Any]) -> LinearScore | OwnScore:
+    return OwnScore.from_dict(data) if data.get("type") == "own" else LinearScore.from_dict(data)
 
 
 def shift_log_odds(p: FloatArray, offset: float) -> FloatArray:

@@ -39,6 +39,7 @@ from estimators.joint_kernels import (
     Records,
 )
 from estimators.joint_rows import RowReader
+from estimators.own_score import OwnScore
 from estimators.scores import CurvedScore, LinearScore, Score, TreeScore
 from estimators.uplift_head import UpliftHead
 
@@ -132,11 +133,19 @@ def _encoded(encoder: FeatureEncoder, reader: RowReader) -> list[tuple[int, int,
 
 
 def responses(bundle: PropensityBundle | None, parts: Parts) -> tuple[Records, FloatArray, FloatArray]:
-    """The response heads, that of opting out last, and the knots and values of their calibrators."""
+    """The response heads, that of opting out last, and the knots and values of their calibrators.
+
+    Raises
+    ------
+    NotUnderstood
+        A head asks an estimator of the user's own.
+    """
     rows: list[tuple[Any, ...]] = []
     knots, levels = [np.empty(0)], [np.empty(0)]
     for head, encoder in _response_heads(bundle):
         linear, trees, calibrator = NONE, NONE, head.calibrator
+        if isinstance(head.linear, OwnScore):
+            raise NotUnderstood("responses are predicted by an estimator of the workspace's own")
         if head.weights[1] > 0 and head.linear is not None:
             linear = parts.linear(head.linear, encoder)
         if head.weights[2] > 0 and head.trees is not None:

@@ -17,6 +17,7 @@ from estimators.heads import ResponseHead
 from estimators.lead_card import PointsCard
 from estimators.lead_points import PointsCardModel
 from estimators.propensity import ResponseModel
+from estimators.scores import LinearScore
 from estimators.validation import checked_rows, checked_training, names_of, tags_of
 
 
@@ -189,7 +190,11 @@ class LeadModel(ClassifierMixin, BaseEstimator):
         while True:
             model.fit(X, y, sample_weight, X_linear=linear)
             score = model.head_.linear
-            against = [] if score is None else [i for i, way in directed.items() if way * score.coef[i] < 0 and linear is not None]
+            against = (
+                []
+                if not isinstance(score, LinearScore)
+                else [i for i, way in directed.items() if way * score.coef[i] < 0 and linear is not None]
+            )
             if not against or linear is None:
                 return model
             linear[:, against] = 0.0

@@ -74,6 +74,21 @@ class Training(_Frozen):
     """Money a decision that a challenger must surely gain over the champion to be promoted."""
 
 
+class OwnModel(_Frozen):
+    """A class of the user's own in the place of one of our models."""
+
+    class_name: Annotated[str, Field(alias="class", pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")]
+    params: dict[str, Any] = {}
+    trusted: tuple[str, ...] = ()
+    """Further types that the fitted object holds, which serving may open."""
+
+
+class OwnModels(_Frozen):
+    """Models of the user's own, by the name of the model whose place they take."""
+
+    propensity: OwnModel | None = None
+
+
 class NudgeConfig(_Frozen):
     """The whole of nudge.yaml."""
 
@@ -83,7 +98,7 @@ class NudgeConfig(_Frozen):
     stores: Stores = Stores()
     engine: Engine = Engine()
     training: Training = Training()
-    models: dict[str, Any] | None = None
+    models: OwnModels = OwnModels()
 
 
 def parse_config(data: object) -> NudgeConfig:
@@ -104,8 +119,6 @@ def parse_config(data: object) -> NudgeConfig:
         raise ConfigError(explain_validation_error(error, NudgeConfig)) from None
     if config.engine.type != "local":
         raise NotSupportedYet("not supported yet", field="engine.type", got=config.engine.type, allowed="local")
-    if config.models is not None:
-        raise NotSupportedYet("not supported yet", field="models", hint="leave this key out for now")
     return config
 
 

@@ -26,12 +26,12 @@ def load_models(workspace: Workspace) -> Models:
     """The champions of a workspace; a model that was never trained is None."""
     found: dict[str, Bundle] = {}
     versions: dict[str, int] = {}
-    for name, kind in MODEL_KINDS.items():
+    for name in MODEL_KINDS:
         try:
             champion = workspace.tracker.champion_bundle(name)
         except NotFound:
             continue
-        bundle = _read(champion.path, name, kind)
+        bundle = _read(workspace, champion.path, name)
         if champion.tags.get("nudge.workspace_id") != workspace.workspace_id:
             LOG.warning("the champion of %s (version %s) was trained in another workspace of this name", name, champion.version)
         found[name], versions[name] = bundle, champion.version
@@ -46,13 +46,14 @@ def load_versions(workspace: Workspace, wanted: Mapping[str, int]) -> Models:
     NotFound
         One of them is gone.
     """
-    found = {name: _read(workspace.tracker.bundle(name, version).path, name, MODEL_KINDS[name]) for name, version in wanted.items()}
+    found = {name: _read(workspace, workspace.tracker.bundle(name, version).path, name) for name, version in wanted.items()}
     return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), dict(wanted))  # type: ignore[arg-type]
 
 
-def _read(folder: Path, name: str, kind: type[Bundle]) -> Bundle:
+def _read(workspace: Workspace, folder: Path, name: str) -> Bundle:
+    own, kind = workspace.own_propensity, MODEL_KINDS[name]
     try:
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, () if own is None else own.trusted)
     except ValueError as error:
         raise ConfigError(f"the {name} model cannot be read: {error}", hint="promote another version, or run nudge train") from None
     if not isinstance(bundle, kind):

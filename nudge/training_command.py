@@ -57,6 +57,7 @@ def _context(workspace: Workspace, ledger: Ledger) -> TrainingContext:
         tracker=workspace.tracker,
         settings=TrainingSettings(**workspace.config.training.model_dump(exclude={"minimum_gain"})),
         ledger=ledger,
+        own_propensity=workspace.own_propensity,
     )
 
 

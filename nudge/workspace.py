@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the command
     from serving.population import Population
     from serving.service import Service
     from serving.snapshot import Snapshot
+    from training.own_models import OwnEstimator
     from training.tracking import Tracker
 
 _YEARS = (1900, 2200)
@@ -113,6 +114,24 @@ class Workspace:
         if artifacts is not None:
             artifacts.mkdir(parents=True, exist_ok=True)
         return Tracker(uri, self.config.name, artifacts, workspace_id=self.workspace_id)
+
+    @cached_property
+    def own_propensity(self) -> OwnEstimator | None:
+        """The user's own classifier of responses, None where nudge.yaml names none.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be imported, is not a classifier, or does not take its settings.
+        """
+        named = self.config.models.propensity
+        if named is None:
+            return None
+        from training.own_models import own_estimator
+
+        return own_estimator(
+            named.class_name, named.params, named.trusted, field="models.propensity", beside=self.folder, seed=self.config.seed
+        )
 
     @property
     def plan_archive(self) -> PlanArchive:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from decisioning.catalog import Catalog
 from features.store import FeatureDoor
 from ledger.store import Ledger
+from training.own_models import OwnEstimator
 from training.tracking import Tracker
 
 ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]
@@ -60,6 +61,8 @@ class TrainingContext:
     settings : TrainingSettings
     ledger : Ledger or None
         Its own log is learned from, too.
+    own_propensity : OwnEstimator or None
+        The user's own classifier of responses.
     """
 
     workspace_dir: Path
@@ -71,6 +74,7 @@ class TrainingContext:
     tracker: Tracker
     settings: TrainingSettings = TrainingSettings()
     ledger: Ledger | None = None
+    own_propensity: OwnEstimator | None = None
 
 
 @dataclass(frozen=True)

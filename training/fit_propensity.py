@@ -9,9 +9,12 @@ from functools import partial
 import numpy as np
 
 from decisioning.catalog import Catalog
+from decisioning.errors import ConfigError
 from decisioning.vocabulary import FloatArray, IntArray
 from estimators.bundle import Arm, OptOutHead, PropensityBundle
 from estimators.heads import ValueHead
+from estimators.own_response import OwnResponseModel
+from estimators.own_score import OwnScore, untrusted_types
 from estimators.parallel import fit_each
 from estimators.propensity import ResponseModel
 from estimators.response_members import Settled
@@ -21,6 +24,7 @@ from estimators.value import ValueModel
 from training.drift import DriftReport, drift_report, without
 from training.labelled_rows import labelled_rows, touched_rows
 from training.labels import days_of
+from training.own_models import OwnEstimator
 from training.prepared import Prepared
 from training.tree_settings import searched_settings
 
@@ -65,32 +69,48 @@ class LearnedPropensity:
         return {**(self.drift.metrics if self.drift is not None else {}), **shifts}
 
 
+@dataclass(frozen=True)
+class PropensityTerms:
+    """What the workspace wants of the fit.
+
+    Parameters
+    ----------
+    tuning_minutes : float
+        How long better settings of the trees are searched for; 0 keeps the defaults.
+    own : OwnEstimator, optional
+        The user's own classifier of responses.
+    """
+
+    tuning_minutes: float = 0.0
+    own: OwnEstimator | None = None
+
+
 def learn_propensity(
     prepared: Prepared,
     catalog: Catalog,
     *,
     seed: int,
     cv: int = SERVED_CV,
-    tuning_minutes: float = 0.0,
+    terms: PropensityTerms | None = None,
     after: LearnedPropensity | None = None,
 ) -> LearnedPropensity:
     """`fit_heads` without the features that later rows are predicted better without, and the report that says so.
 
     Parameters
     ----------
-    tuning_minutes : float
-        How long better settings of the trees are searched for; 0 keeps the defaults.
+    terms : PropensityTerms, optional
     after : LearnedPropensity, optional
         Learned on the earlier of these rows and judged on the later ones: its settings, features and penalties are what was judged, so they
         are taken over; numbers of trees, blends, calibrators and levels are chosen again, since more and newer rows speak of them.
     """
-    settings = searched_settings(prepared, catalog, minutes=tuning_minutes, seed=seed) if after is None else after.settings
+    terms = terms or PropensityTerms()
+    settings = searched_settings(prepared, catalog, minutes=terms.tuning_minutes, seed=seed) if after is None else after.settings
     drift = drift_report(prepared, catalog, seed=seed, judged=None if after is None else after.drift)
     kept = prepared if drift is None else without(prepared, drift.dropped)
     drifting = () if drift is None else drift.drifting
     columns = prepared.encoder.linear_features
     places = tuple(place for place, name in enumerate(columns) if name in drifting)
-    bundle, settled = fit_heads(kept, catalog, HeadFit(settings, cv, seed, places, {} if after is None else after.settled))
+    bundle, settled = fit_heads(kept, catalog, HeadFit(settings, cv, seed, places, {} if after is None else after.settled, terms.own))
     return LearnedPropensity(bundle, drift, settings, settled)
 
 
@@ -109,6 +129,8 @@ class HeadFit:
         Columns of the linear matrix that move in time; linear models trust them by half unless later rows surely say more.
     settled : mapping of head to Settled
         What is not chosen again.
+    own : OwnEstimator, optional
+        Predicts responses in the place of our models; opt-outs stay theirs.
     """
 
     settings: TreeSettings = RESPONSE
@@ -116,6 +138,7 @@ class HeadFit:
     seed: int = 0
     drifting: tuple[int, ...] = ()
     settled: Mapping[str, Settled] = field(default_factory=dict)
+    own: OwnEstimator | None = None
 
 
 def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[PropensityBundle, dict[str, Settled]]:
@@ -131,8 +154,10 @@ def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[Prope
     wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
     # The largest first: the others fit beside it.
     wanted.sort(key=lambda key: -len(rows[key]))
-    jobs: dict[str, Callable[[], ResponseModel]] = {
+    jobs: dict[str, Callable[[], ResponseModel | OwnResponseModel]] = {
         key: partial(_fit, prepared, rows[key], labels[key][rows[key]], how, gap=_gap(catalog, key), settled=how.settled.get(key))
+        if how.own is None or key == _OPT_OUT
+        else partial(_fit_own, prepared, rows[key], labels[key][rows[key]], how, how.own, gap=_gap(catalog, key))
         for key in wanted
     }
     models = fit_each(jobs, workers=WORKERS)
@@ -149,7 +174,8 @@ def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[Prope
         opt_out=None if opt_out is None else OptOutHead(opt_out.head_, shrink_offsets(offsets[_OPT_OUT])),
         values=_fit_values(prepared, catalog, how.seed),
     )
-    return bundle, {key: model.settled_ for key, model in models.items() if model.settled_ is not None}
+    settled = {key: model.settled_ for key, model in models.items() if isinstance(model, ResponseModel)}
+    return bundle, {key: one for key, one in settled.items() if one is not None}
 
 
 def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap: float, settled: Settled | None) -> ResponseModel:
@@ -174,6 +200,28 @@ def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap
     )
 
 
+def _fit_own(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, own: OwnEstimator, *, gap: float) -> OwnResponseModel:
+    logged = prepared.data.rows.take(rows)
+    groups = logged.contact_id if len(set(logged.contact_id)) < len(rows) else None
+    model = OwnResponseModel(own.estimator, cv=how.cv, gap=gap, random_state=how.seed)
+    try:
+        model.fit(prepared.encoded.linear[rows], y, logged.sample_weight, time=days_of(logged), groups=groups)
+        others = untrusted_types(model.head_.linear.estimator, own.trusted) if isinstance(model.head_.linear, OwnScore) else []
+    except Exception as error:
+        raise ConfigError(
+            "the estimator cannot be fitted", field="models.propensity", got=f"{own.words}: {type(error).__name__}: {error}"
+        ) from error
+    if others:
+        raise ConfigError(
+            "the fitted estimator holds types that are not trusted",
+            field="models.propensity.trusted",
+            got=", ".join(others),
+            allowed=", ".join(own.trusted),
+            hint="add those that you would let anybody run who can write to the model registry",
+        )
+    return model
+
+
 def _gap(catalog: Catalog, key: str) -> float:
     """Days until a label is known: the window of the action's goal, or of the slowest opt-out."""
     goals = {action.id: action.goal for action in catalog.actions}
@@ -181,7 +229,9 @@ def _gap(catalog: Catalog, key: str) -> float:
     return max((catalog.outcomes[name].window_days for name in names), default=0.0)
 
 
-def _channel_offsets(prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel) -> dict[str, tuple[float, float]]:
+def _channel_offsets(
+    prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel
+) -> dict[str, tuple[float, float]]:
     logged = prepared.data.rows
     weight = logged.sample_weight[rows]
     return log_odds_offsets(y, model.oof_probability_, logged.channel[rows].tolist(), weight / weight.mean())

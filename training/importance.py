@@ -14,6 +14,7 @@ from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_matrix
 from estimators.clv_heads import BuyingHistory, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
+from estimators.own_score import OwnScore
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, Score, TreeScore
 
 Moment: TypeAlias = np.datetime64 | npt.NDArray[np.datetime64]
@@ -94,10 +95,25 @@ def _shap(score: TreeScore, matrix: FloatArray, names: Sequence[str]) -> dict[st
 def _contributions(score: Score, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
     if isinstance(score, TreeScore):
         return _shap(score, sample.trees, encoder.feature_names)
+    if isinstance(score, OwnScore):
+        return _shuffled(score, sample, encoder)
     moved = np.abs(_slopes(score, sample)) * sample.linear.std(axis=0)
     found: dict[str, float] = {}
     for name, value in zip(encoder.linear_features, moved.tolist(), strict=True):
         found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def _shuffled(score: OwnScore, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
+    """How far the log odds move where a feature is another contact's: nothing more is known of a classifier of a user's own."""
+    others = np.roll(np.arange(len(sample)), 1)
+    said = score.of(sample)
+    found = {}
+    for name in dict.fromkeys(encoder.linear_features):
+        columns = [place for place, one in enumerate(encoder.linear_features) if one == name]
+        linear = sample.linear.copy()
+        linear[:, columns] = linear[others][:, columns]
+        found[name] = float(np.abs(score.of(Encoded(sample.trees, linear)) - said).mean())
     return found
 
 

@@ -31,6 +31,13 @@ METHOD = {
 }
 
 
+OWN_METHOD = (
+    "A classifier of the workspace's own for each action (named under Data), cross-fitted, blended with the base rate by out-of-fold log "
+    "loss and calibrated only where that pays; opt-outs and money by our own models. Channels shift the log odds, drawn towards no shift "
+    "where rows are few."
+)
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What a card says beyond the model's kind.
@@ -48,6 +55,8 @@ class CardFacts:
     segments : str
         A markdown table of the groups by prediction; empty where there is none.
     fairness : mapping of sensitive feature to markdown table
+    method : str
+        In the place of the usual method.
     """
 
     title: str
@@ -58,6 +67,7 @@ class CardFacts:
     features: Mapping[str, float] = field(default_factory=dict)
     segments: str = ""
     fairness: Mapping[str, str] = field(default_factory=dict)
+    method: str = ""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -73,7 +83,7 @@ def model_card(facts: CardFacts) -> str:
         f"# {facts.title}",
         PURPOSE[facts.model],
         "## Method",
-        METHOD[facts.model],
+        facts.method or METHOD[facts.model],
         "## Data",
         "\n".join(f"- {name}: {value}" for name, value in facts.data.items()),
         "## Evaluation",

@@ -26,7 +26,7 @@ from training.context import ModelName, TrainingContext
 ROOMS: tuple[ModuleType, ...] = (decisioning, estimators, features, measurement, training)
 """Whose source makes a model or a figure about it."""
 
-LIBRARIES = ("duckdb", "lightgbm", "numpy", "pyarrow", "scikit-learn", "scipy")
+LIBRARIES = ("duckdb", "lightgbm", "numpy", "pyarrow", "scikit-learn", "scipy", "skops")
 
 UNREAD = (
     "version",
@@ -59,7 +59,7 @@ def model_key(context: TrainingContext, model: ModelName, as_of: np.datetime64, 
         Every table counts for every model: features are made of all of them.
     """
     queries = sorted((context.workspace_dir / "features").glob("*.sql"))
-    parts = {
+    parts: dict[str, Any] = {
         "model": model,
         "workspace": context.workspace_id,
         "tables": dict(data_hashes),
@@ -73,6 +73,8 @@ def model_key(context: TrainingContext, model: ModelName, as_of: np.datetime64, 
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "python": [platform.python_version(), platform.machine()],
     }
+    if context.own_propensity is not None and model != "clv":  # uplift is judged in the money that propensity says
+        parts["own_propensity"] = context.own_propensity.key
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

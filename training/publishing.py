@@ -45,6 +45,8 @@ class Judged:
     fairness : mapping of sensitive feature to markdown table
     tables : mapping
         More files beside the model, bytes by file name.
+    method : str
+        How it was learned, where it was not in the usual way.
     """
 
     model: ModelName
@@ -59,6 +61,7 @@ class Judged:
     segments: str = ""
     fairness: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, bytes] = field(default_factory=dict)
+    method: str = ""
 
 
 def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str], *, key: str = "") -> TrainedModel:
@@ -75,6 +78,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         features=importance,
         segments=judged.segments,
         fairness=judged.fairness,
+        method=judged.method,
     )
     run = ModelRun(
         model=judged.model,

@@ -2,11 +2,13 @@
 
 MLflow copies this file into each logged model (as `nudge_pyfunc.py`) beside the room `estimators` and the bundle. Hence the model answers
 in any process that has numpy, pandas and LightGBM, whether Nudge is installed there or not; where it is, Nudge's own room is used. Nothing
-here is pickled: the bundle is JSON and LightGBM text.
+here is pickled: the bundle is JSON and LightGBM text. A classifier of a user's own is opened where NUDGE_TRUSTED_TYPES in the environment
+names its types, separated by commas.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,8 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> BundleModel:
         sys.path.append(str(Path(__file__).resolve().parent / "nudge_rooms"))
         from estimators.bundle import load_bundle
     arms = [(str(action), None if channel is None else str(channel)) for action, channel in model_config["arms"]]
-    return BundleModel(load_bundle(Path(path)), str(model_config["model"]), arms)
+    trusted = [name for name in os.environ.get("NUDGE_TRUSTED_TYPES", "").split(",") if name]
+    return BundleModel(load_bundle(Path(path), trusted), str(model_config["model"]), arms)
 
 
 class BundleModel:

@@ -19,11 +19,12 @@ from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplif
 from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
-from training.fit_propensity import TESTED_CV, LearnedPropensity, learn_propensity
+from training.fit_propensity import TESTED_CV, LearnedPropensity, PropensityTerms, learn_propensity
 from training.fit_uplift import NO_CONTROL, GateTerms, fit_uplift
 from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
 from training.metric_intervals import clv_intervals, propensity_intervals
+from training.model_card import OWN_METHOD
 from training.model_key import model_key
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
@@ -177,7 +178,11 @@ class _Training:
         self.warnings.extend(part.notes)
         self.tell("propensity: fitting and judging")
         tested = learn_propensity(
-            part.train, self.context.catalog, seed=self.context.seed, cv=TESTED_CV, tuning_minutes=self.context.settings.tuning_minutes
+            part.train,
+            self.context.catalog,
+            seed=self.context.seed,
+            cv=TESTED_CV,
+            terms=self._terms,
         )
         stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
         if "propensity" in models:
@@ -186,11 +191,16 @@ class _Training:
             stages["uplift"] = lambda training: training._uplift(part, tested.bundle)
         return stages
 
+    @property
+    def _terms(self) -> PropensityTerms:
+        return PropensityTerms(self.context.settings.tuning_minutes, self.context.own_propensity)
+
     def _propensity(self, part: Interactions, tested: LearnedPropensity) -> list[Judged]:
         catalog, seed = self.context.catalog, self.context.seed
         scored = evaluate_propensity(tested.bundle, part.test, catalog)
         self.tell("propensity: fitting on all rows")
-        learned = learn_propensity(part.all, catalog, seed=seed, after=tested)
+        own = self.context.own_propensity
+        learned = learn_propensity(part.all, catalog, seed=seed, terms=self._terms, after=tested)
         served = learned.bundle
         if not served.heads:
             self.warnings.append("propensity is not trained: no interaction of a catalogue's action has a known outcome yet")
@@ -200,10 +210,12 @@ class _Training:
         notes += [f"{action_id}: no interaction with a known outcome; its cold start stands in" for action_id in new]
         self.warnings.extend(notes)
         facts = {**part.facts, "labelled_interactions": sum(head.evidence for head in served.heads.values())}
+        facts |= {} if own is None else {"estimator": own.words}
         plots = propensity_plots(scored)
         metrics = {**scored.metrics, **learned.metrics, **propensity_intervals(scored, part.test, catalog, seed=seed)}
         groups = propensity_by_group(scored, part.test, catalog, self.context.settings.sensitive)
         judged = Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
+        judged = judged if own is None else replace(judged, method=OWN_METHOD)
         tables = self._held_out(tested.bundle, None, part)
         return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups, tables=tables)]
 

@@ -1,0 +1,122 @@
+"""A user's own fitted estimator as a part of a served model: kept by skops, which opens only types that the workspace trusts.
+
+A pickle runs whatever it holds. skops writes the estimator's state as JSON and arrays and names every type; numpy's, scipy's and
+scikit-learn's own are trusted, any other only if the reader says so. Here the reader is the workspace, by what nudge.yaml names under
+`models`; a bundle cannot grant itself trust. skops is imported where it is asked for: models without such a part need none.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from estimators.arrays import FloatArray
+from estimators.calibration import clip_probability
+from estimators.encoding import Encoded
+
+OWN_KEY = "skops_base64"
+"""In a part's dictionary the key of an estimator as skops writes it; a bundle on disk keeps it in a file of its own."""
+TRUSTED_KEY = "trusted"
+"""In a part's dictionary the types that the reader trusts; never on disk."""
+
+_HARMLESS = ("collections.OrderedDict", "collections.defaultdict")
+"""Types of the standard library that hold and do nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnScore:
+    """The log odds of a response by a user's own classifier, on the matrix of the linear models: numbers without gaps.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted on labels 0 and 1, with `predict_proba`.
+    """
+
+    estimator: Any
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The numbers, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            The estimator's probabilities are not n finite numbers between 0 and 1 a class.
+        """
+        return np.asarray(logit(clip_probability(probability_of(self.estimator, rows.linear))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        import skops.io
+
+        return {"type": "own", OWN_KEY: base64.b64encode(skops.io.dumps(self.estimator)).decode("ascii")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OwnScore:
+        """The part that `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            It holds a type that is not trusted, or cannot be read.
+        """
+        import skops.io
+
+        content, trusted = base64.b64decode(data[OWN_KEY]), list(data.get(TRUSTED_KEY, ()))
+        try:
+            types = skops.io.get_untrusted_types(data=content)
+            if others := _others(types, trusted):
+                raise ValueError(
+                    f"an estimator of the workspace's own holds types that nudge.yaml does not trust; got {', '.join(others)}; "
+                    f"allowed: {', '.join(trusted) or 'what skops trusts by itself'}. "
+                    "Hint: name its class under models.propensity, and further types under models.propensity.trusted"
+                )
+            return cls(skops.io.loads(content, trusted=types))
+        except (ImportError, AttributeError, TypeError, KeyError) as error:
+            raise ValueError(f"an estimator of the workspace's own cannot be read: {error}. Hint: train again") from error
+
+
+def probability_of(estimator: Any, matrix: FloatArray) -> FloatArray:
+    """P(y = 1) of each row of the matrix, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        The estimator did not see both classes, or does not answer with a probability a row and class.
+    """
+    classes = np.asarray(estimator.classes_, dtype=np.float64)
+    if 1.0 not in classes:
+        raise ValueError(f"the estimator's classes_ must hold 0 and 1; got {classes.tolist()}")
+    p = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    if p.shape != (len(matrix), len(classes)):
+        raise ValueError(f"predict_proba must answer with one column a class, shape {(len(matrix), len(classes))}; got shape {p.shape}")
+    second = p[:, int(np.flatnonzero(classes == 1.0)[0])]
+    if not (np.isfinite(second).all() and (second >= 0).all() and (second <= 1).all()):
+        raise ValueError("predict_proba must answer with numbers between 0 and 1; got others")
+    return np.asarray(second)
+
+
+def untrusted_types(estimator: Any, trusted: Sequence[str]) -> list[str]:
+    """The types inside a fitted estimator that neither skops nor `trusted` knows, in order of their names."""
+    import skops.io
+
+    return _others(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)), trusted)
+
+
+def _others(types: Sequence[str], trusted: Sequence[str]) -> list[str]:
+    """Those of the types that are not trusted; `package.*` trusts every type of a package."""
+    packages = tuple(name.removesuffix("*") for name in trusted if name.endswith(".*"))
+    return sorted(name for name in set(types) if name not in trusted and name not in _HARMLESS and not name.startswith(packages))
+
+
+def with_trust(value: Any, trusted: Sequence[str]) -> Any:
+    """A bundle's body with the reader's trust in each part that holds an own estimator, whatever the body says of it."""
+    if isinstance(value, Mapping):
+        parts = {key: with_trust(part, trusted) for key, part in value.items()}
+        return {**parts, TRUSTED_KEY: list(trusted)} if OWN_KEY in value else parts
+    return [with_trust(part, trusted) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,172 @@
+"""A user's own classifier: named in nudge.yaml, trained by the same path, served from a bundle that grants itself no trust."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decisioning.errors import ConfigError
+from estimators.bundle import PropensityBundle, load_bundle
+from estimators.joint import JointScores
+from estimators.own_response import OwnResponseModel
+from estimators.own_score import OwnScore, with_trust
+from tests.training.test_run import a_context
+from training.context import TrainingContext
+from training.own_models import OwnEstimator, own_estimator
+from training.run import train
+
+CLASSIFIER = '''
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.naive_bayes import GaussianNB
+
+class Likeness(ClassifierMixin, BaseEstimator):
+    """A user's own: naive Bayes on all columns, made smoother."""
+    def __init__(self, smoothing=1e-3, random_state=None):
+        self.smoothing = smoothing
+        self.random_state = random_state
+    def fit(self, X, y, sample_weight=None):
+        self.inner_ = GaussianNB(var_smoothing=self.smoothing).fit(X, y, sample_weight)
+        self.classes_ = self.inner_.classes_
+        return self
+    def predict_proba(self, X):
+        return self.inner_.predict_proba(X)
+
+class Stubborn(Likeness):
+    def fit(self, X, y, sample_weight=None):
+        raise RuntimeError("not today")
+
+class Regressor(BaseEstimator):
+    def fit(self, X, y):
+        return self
+
+def helper():
+    return 1
+'''
+FOREST = "sklearn.ensemble.HistGradientBoostingClassifier"
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with a module of the user's own beside nudge.yaml, on a search path that is put back."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "shopmodels", raising=False)
+    (tmp_path / "shopmodels.py").write_text(CLASSIFIER, encoding="utf-8")
+    return tmp_path
+
+
+def named(name: str, beside: Path, **params: Any) -> OwnEstimator:
+    return own_estimator(name, params, (), field="models.propensity", beside=beside, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("shopmodel.Likeness", {}, "models.propensity.class: cannot be imported"),
+        ("shopmodels.Likenes", {}, "models.propensity.class: the module shopmodels has no such class; got Likenes"),
+        ("shopmodels.Likenes", {}, "did you mean 'Likeness'?"),
+        ("shopmodels.helper", {}, "models.propensity.class: is not a class"),
+        ("shopmodels.Regressor", {}, "which lacks predict_proba"),
+        ("shopmodels.Likeness", {"smothing": 1}, "models.propensity.params.smothing: is no setting of the class"),
+        ("shopmodels.Likeness", {"smothing": 1}, "did you mean 'smoothing'?"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_refused_with_what_is_allowed(beside: Path, name: str, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        named(name, beside, **params)
+
+    assert message in str(refused.value)
+
+
+def test_a_random_state_that_is_not_given_is_the_seed_and_other_code_is_another_model(beside: Path) -> None:
+    first = named("shopmodels.Likeness", beside)
+    (beside / "shopmodels.py").write_text(CLASSIFIER + "\nX = 1\n", encoding="utf-8")
+    second = named("shopmodels.Likeness", beside)
+
+    assert first.estimator.random_state == 7
+    assert first.trusted == ("shopmodels.*",)
+    assert first.key != second.key
+
+
+def test_it_is_cross_fitted_and_its_probabilities_are_right_on_average(beside: Path) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(4000, 3))
+    truth = 1.0 / (1.0 + np.exp(1.5 - x[:, 0] - x[:, 1]))  # naive Bayes is too sure of itself where columns speak together
+    y = (rng.random(4000) < truth).astype(float)
+    model = OwnResponseModel(named("shopmodels.Likeness", beside).estimator, cv=3).fit(np.column_stack([x, x[:, 0] + x[:, 1]]), y)
+    said = model.oof_probability_
+    order = np.array_split(np.argsort(said), 10)
+
+    assert max(abs(said[part].mean() - y[part].mean()) for part in order) < 0.06
+    assert np.corrcoef(said, truth)[0, 1] > 0.95
+
+
+def test_few_events_give_everybody_the_mean(beside: Path) -> None:
+    y = np.zeros(300)
+    y[:5] = 1.0
+    model = OwnResponseModel(named("shopmodels.Likeness", beside).estimator).fit(np.random.default_rng(0).normal(size=(300, 2)), y)
+
+    assert model.head_.weights == (1.0, 0.0, 0.0) and model.head_.linear is None
+
+
+@pytest.fixture(scope="module")
+def business(tmp_path_factory: pytest.TempPathFactory, mlflow_store: Path) -> TrainingContext:
+    return a_context(tmp_path_factory.mktemp("own"), mlflow_store, "own", contacts=700)
+
+
+def test_a_scikit_learn_class_is_trained_registered_and_served(business: TrainingContext, tmp_path: Path) -> None:
+    own = named(FOREST, tmp_path, max_iter=20)
+    context = replace(business, own_propensity=own)
+
+    (model,) = train(context, only="propensity").models
+    folder = context.tracker.bundle("propensity", model.version).path
+    bundle = load_bundle(folder, own.trusted)
+
+    assert isinstance(bundle, PropensityBundle)
+    assert isinstance(bundle.heads["loan"].linear, OwnScore)
+    assert not list(folder.glob("*.pkl"))
+    assert model.metrics["auc"] > 0.55
+    assert "HistGradientBoostingClassifier(max_iter=20)" in context.tracker.table("propensity", model.version, "model_card.md").decode()  # type: ignore[union-attr]
+    age = {"age": np.array([25.0, 65.0]), "eager": np.zeros(2)}
+    young, old = bundle.propensity(age, np.datetime64("2026-06-01", "us"), [("loan", "email")])[:, 0]
+
+    assert young > old
+    assert "workspace's own" in JointScores.of(bundle, None, None, [("loan", "email")]).left_out["propensity"]
+    assert train(context, only="propensity").models[0].cached
+    assert not train(replace(context, own_propensity=named(FOREST, tmp_path, max_iter=21)), only="propensity").models[0].cached
+
+
+def test_a_class_of_the_users_own_is_opened_only_where_it_is_trusted(business: TrainingContext, beside: Path, tmp_path: Path) -> None:
+    own = named("shopmodels.Likeness", beside)
+    context = replace(business, own_propensity=own)
+    (model,) = train(context, only="propensity").models
+    folder = context.tracker.bundle("propensity", model.version).path
+
+    with pytest.raises(ValueError, match=r"types that nudge.yaml does not trust; got shopmodels.Likeness"):
+        load_bundle(folder)
+    bundle = load_bundle(folder, own.trusted)
+    assert isinstance(bundle, PropensityBundle)
+    again = tmp_path / "again"
+    bundle.save(again)
+    assert "trusted" not in (again / "bundle.json").read_text(encoding="utf-8")
+
+
+def test_a_bundle_that_trusts_itself_is_not_believed(beside: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(500, 2))
+    model = OwnResponseModel(named("shopmodels.Likeness", beside).estimator).fit(x, (x[:, 0] > 0).astype(float))
+    assert model.head_.linear is not None
+    part = {**model.head_.linear.to_dict(), "trusted": ["shopmodels.*"]}
+    with pytest.raises(ValueError, match="does not trust"):
+        OwnScore.from_dict(with_trust({"linear": part}, ())["linear"])
+
+
+def test_an_estimator_that_cannot_be_fitted_is_named_with_what_it_says(business: TrainingContext, beside: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"models.propensity: the estimator cannot be fitted; got .*Stubborn\(\): RuntimeError: not today"
+    ):
+        train(replace(business, own_propensity=named("shopmodels.Stubborn", beside)), only="propensity")
