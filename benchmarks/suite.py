@@ -16,6 +16,7 @@ from benchmarks import (
     hot_path,
     http,
     leads,
+    million,
     off_policy,
     online,
     peers,
@@ -51,5 +52,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "promotion": promotion.measure,
 }
 
-OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure}
-"""Run by name only: they need what `make setup` does not install."""
+OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure, "million": million.measure}
+"""Run by name only: they take long, or need what `make setup` does not install."""
