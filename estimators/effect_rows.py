@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,7 @@ class LoggedActions:
     labels: FloatArray
     open: BoolArray
     weight: FloatArray
+    _shares: dict[int, dict[int, float]] = field(init=False, repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.action)
@@ -79,10 +80,12 @@ class LoggedActions:
 
     def channel_shares(self, action: int) -> dict[int, float]:
         """How the contacted rows of an action are spread over channels; adds up to 1, or empty where nobody was contacted."""
-        rows = self.contacted(action)
-        total = float(self.weight[rows].sum())
-        found = np.unique(self.channel[rows]).tolist()
-        return {c: float(self.weight[rows & (self.channel == c)].sum()) / total for c in found} if total > 0 else {}
+        if action not in self._shares:
+            rows = np.flatnonzero(self.contacted(action))
+            held = np.bincount(self.channel[rows] - NOTHING, weights=self.weight[rows])
+            met = np.flatnonzero(np.bincount(self.channel[rows] - NOTHING)).tolist()
+            self._shares[action] = {c + NOTHING: float(held[c] / held.sum()) for c in met} if held.sum() > 0 else {}
+        return self._shares[action]
 
     def cells(self) -> Iterator[Cell]:
         """Every cell with its rows: the controls of each goal, then each action on each of its channels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,7 +135,7 @@ def test_a_row_that_stands_for_two_counts_twice() -> None:
         np.ones(4_000),
     )
     weight = np.where(np.arange(3_000) < 1_000, 2.0, 1.0)
-    weighted = LoggedActions(*(getattr(logged, name) for name in vars(logged) if name != "weight"), weight)
+    weighted = replace(logged, weight=weight)
     np.testing.assert_allclose(
         uplift(fit_effects(bank.x, weighted), bank.x, 0, CALL), uplift(fit_effects(bank.x[twice], doubled), bank.x, 0, CALL), atol=4e-3
     )
