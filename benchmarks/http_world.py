@@ -27,6 +27,7 @@ from estimators.heads import ResponseHead
 from estimators.scores import LinearScore, TreeScore
 from estimators.uplift_head import UpliftHead, UpliftMember
 from features.online import Materialised
+from features.online_recent import Fact
 from ledger.store import Ledger
 from serving.app import create_app
 from serving.scorer import Models, Scorer
@@ -158,3 +159,6 @@ class _InMemory:
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         rows = np.array([self._row_of.get(one, 0) for one in contact_ids])
         return {name: column[rows] for name, column in self._columns.items()}, np.ones(len(rows), dtype=np.bool_)
+
+    def apply_event(self, _contact_id: str, _fact: Fact, _now: np.datetime64, *, event_id: str | None = None) -> bool:
+        return event_id is None

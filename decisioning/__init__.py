@@ -6,6 +6,7 @@ Read in this order:
 - what the marketer owns: `catalog.py` as typed values, with `catalog_values.py` (its scalars), `catalog_checks.py` (its references) and
   `schema_errors.py` (findings in plain words); `compiled_catalog.py` makes it ready to decide with, its SQL by `rules/`
 - leads for sales: `lead_catalog.py` (what makes one, as typed values) and `lead_scoring.py` (points, grades, owners, with reasons)
+- `triggers.py`: what calls for a decision by itself
 - `candidates.py`: one row per contact x treatment, as a struct of arrays; `history.py`: the past as arrays
 - the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py` (groups kept
   for comparison), `limits.py` (what is used up); and `quiet_hours.py`: when a message may go out

@@ -45,7 +45,7 @@ class Situation:
         Where consent stands granted. A purpose that is not there is granted to nobody: absence is never consent.
     context : mapping
         The request's context, shared by all rows; empty in a plan.
-    channel, placements : the request's, None and empty where any will do.
+    channel, placements, actions : the request's, None and empty where any will do.
     seeds : array of str, shape (n_contacts,), optional
         What the random draws of each contact derive from: its decision id. Left out: its contact id.
     """
@@ -58,6 +58,7 @@ class Situation:
     channel: str | None = None
     placements: tuple[str, ...] = ()
     seeds: TextArray | None = None
+    actions: tuple[str, ...] = ()
 
     @property
     def seeds_or_ids(self) -> TextArray:

@@ -1,8 +1,7 @@
 """catalog.yaml as typed, frozen values: what may be proposed to whom, at what worth, within which limits.
 
 `parse_catalog` takes the plain mapping that a YAML reader returns (files are read elsewhere) and either returns a whole `Catalog` or
-raises one `ConfigError` that names the path of each wrong key. What this version of Nudge does not do yet is refused by
-`NotSupportedYet`: a policy that is silently ignored would be worse than none.
+raises one `ConfigError` that names the path of each wrong key: a policy that is silently ignored would be worse than none.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from decisioning.catalog_checks import check_references, refuse_what_is_not_done
+from decisioning.catalog_checks import check_references
 from decisioning.catalog_values import (
     Clock,
     Condition,
@@ -28,12 +27,14 @@ from decisioning.catalog_values import (
     Money,
     Number,
     Text,
+    Webhook,
     Weight,
     Worth,
 )
 from decisioning.errors import ConfigError
 from decisioning.lead_catalog import LeadDefinition
 from decisioning.schema_errors import explain_validation_error
+from decisioning.triggers import Trigger
 
 
 class _Frozen(BaseModel):
@@ -250,8 +251,8 @@ class Catalog(_Frozen):
     treatments_per_contact: Annotated[Count, Field(ge=1, le=100)] = 1
     controls: Controls = Controls()
     exploration: Exploration = Exploration()
-    triggers: tuple[dict[str, Any], ...] = ()
-    triggers_webhook: str | None = None
+    triggers: tuple[Trigger, ...] = ()
+    triggers_webhook: Webhook | None = None
     fallback: dict[Text, dict[Text, Text]] = {}
     lead: LeadDefinition | None = None
     clv: ClvSettings = ClvSettings()
@@ -293,8 +294,6 @@ def parse_catalog(data: object) -> Catalog:
     ------
     ConfigError
         Unknown keys (with the nearest known one), wrong types and dangling references, each with the path of its key.
-    NotSupportedYet
-        A key of the contract that this version does not do.
 
     Examples
     --------
@@ -312,5 +311,4 @@ def parse_catalog(data: object) -> Catalog:
     except ValidationError as error:
         raise ConfigError(explain_validation_error(error, Catalog)) from None
     check_references(catalog)
-    refuse_what_is_not_done(catalog)
     return catalog

@@ -1,16 +1,17 @@
-"""What a catalogue must hold to beyond its types: names that are declared, ids that are unique, and only what this version does."""
+"""What a catalogue must hold to beyond its types: names that are declared and ids that are unique."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from decisioning.errors import ConfigError, NotSupportedYet, nearest
+from decisioning.errors import ConfigError, nearest
 from decisioning.quiet_hours import zone_of
 from decisioning.vocabulary import NO_ACTION
 
 if TYPE_CHECKING:
     from decisioning.catalog import Action, Catalog, Constraint, Policy
+    from decisioning.triggers import Trigger
 
 _LISTED = 20
 """Names that an error lists at most; the nearest one is its hint."""
@@ -32,21 +33,12 @@ def check_references(catalog: Catalog) -> None:
         _check_selector(constraint, names, f"constraints[{index}]")
     if catalog.lead is not None and catalog.lead.goal is not None:
         _known("lead.goal", catalog.lead.goal, catalog.outcomes)
+    for index, trigger in enumerate(catalog.triggers):
+        _check_trigger(catalog, trigger, f"triggers[{index}]")
     for name, placements in catalog.fallback.items():
         _known("fallback", name, catalog.channels)
         for placement in placements:
             _known(f"fallback.{name}", placement, catalog.channels[name].placements)
-
-
-def refuse_what_is_not_done(catalog: Catalog) -> None:
-    """Raise `NotSupportedYet` for the first key of the contract that this version would have to ignore."""
-    not_done = {
-        "triggers": bool(catalog.triggers),
-        "triggers_webhook": catalog.triggers_webhook is not None,
-    }
-    for path, used in not_done.items():
-        if used:
-            raise NotSupportedYet("not supported yet", field=path, hint="leave this key out for now; it comes in a later version")
 
 
 def _check_ids(catalog: Catalog) -> None:
@@ -62,6 +54,7 @@ def _check_ids(catalog: Catalog) -> None:
     )
     _refuse_duplicates((f"contact_policy[{i}]", policy.id) for i, policy in enumerate(catalog.contact_policy))
     _refuse_duplicates((f"constraints[{i}]", constraint.id) for i, constraint in enumerate(catalog.constraints))
+    _refuse_duplicates((f"triggers[{i}]", trigger.id) for i, trigger in enumerate(catalog.triggers))
     for index, constraint in enumerate(catalog.constraints):
         if constraint.id.startswith("~"):
             raise ConfigError(
@@ -78,6 +71,15 @@ def _check_action(catalog: Catalog, action: Action, path: str) -> None:
         _known(f"{path}.treatments[{place}].channel", treatment.channel, catalog.channels)
         if treatment.placement is not None:
             _known(f"{path}.treatments[{place}].placement", treatment.placement, catalog.channels[treatment.channel].placements)
+
+
+def _check_trigger(catalog: Catalog, trigger: Trigger, path: str) -> None:
+    for place, action in enumerate(trigger.actions):
+        _known(f"{path}.actions[{place}]", action, catalog.action_by_id)
+    if trigger.action is not None:
+        _known(f"{path}.action", trigger.action, catalog.action_by_id)
+    if trigger.channel is not None:
+        _known(f"{path}.channel", trigger.channel, catalog.channels)
 
 
 def _names_by_key(catalog: Catalog) -> dict[str, set[str]]:

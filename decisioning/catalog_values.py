@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_ADDRESS = re.compile(r"https?://[^/\s?#]+[^\s]*$")
 _MINUTES_A_DAY = 1440
 _QUOTES = "YAML reads yes, no, on and off as true and false: put it in quotes if it is a text"
 
@@ -63,9 +64,17 @@ def _clock(value: object) -> object:
     return time(hour, minute, second)
 
 
+def _webhook(value: object) -> object:
+    """An address that a message can be sent to."""
+    if not isinstance(value, str) or not _ADDRESS.match(value):
+        raise ValueError("should be an address that begins with https:// or http://")
+    return value
+
+
 _finite = Field(allow_inf_nan=False)
 
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Webhook = Annotated[str, BeforeValidator(_webhook)]
 Condition = Annotated[str, BeforeValidator(_condition), Field(min_length=1)]
 Clock = Annotated[time, BeforeValidator(_clock)]
 Day = Annotated[date, BeforeValidator(_day)]

@@ -5,7 +5,7 @@ Column k of every candidate array is `catalog.treatments[k]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -19,6 +19,7 @@ from decisioning.one_catalog import Columns, OneCatalog, one_policies, one_rules
 from decisioning.rules import Expression
 from decisioning.rules.findings import RuleFindings
 from decisioning.rules.shared import Conditions, StatedValues, Weighting, as_places, weightings
+from decisioning.triggers import CompiledTrigger, compile_triggers
 from decisioning.vocabulary import BoolArray, Dtype, FloatArray, IntArray, Stage
 
 Treatments: TypeAlias = tuple[tuple[Action, Treatment], ...]
@@ -50,6 +51,7 @@ class CompiledCatalog:
     held_back_by : which treatments each contact policy binds, shape (n_treatments,), by its id; mandatory and transactional ones never are.
     lead : what makes a lead, where the catalogue says it.
     use_per_contact : what each treatment uses of each constraint, shape (n_treatments,), by its id: money, or 1 a contact.
+    triggers : what calls for a decision by itself.
     """
 
     catalog: Catalog
@@ -67,6 +69,7 @@ class CompiledCatalog:
     held_back_by: dict[str, BoolArray]
     use_per_contact: dict[str, FloatArray]
     lead: LeadRules | None = None
+    triggers: tuple[CompiledTrigger, ...] = ()
 
     @cached_property
     def treatment_ids(self) -> list[str]:
@@ -77,6 +80,10 @@ class CompiledCatalog:
     def action_of(self) -> IntArray:
         """The place in `actions` of each treatment's action, shape (n_treatments,)."""
         return np.repeat(np.arange(len(self.actions), dtype=np.int64), [len(one.columns) for one in self.actions])
+
+    def beside(self, actions: Collection[str]) -> IntArray:
+        """The columns of all other actions than these."""
+        return as_places([column for one in self.actions if one.action.id not in actions for column in one.columns])
 
     @cached_property
     def counted_together(self) -> dict[str, tuple[tuple[IntArray, str | None], ...]]:
@@ -148,6 +155,7 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     bound = _each(treatments, lambda action, _: action.kind == "default")
     actions = tuple(_compile_action(index, action, findings, place) for index, action in enumerate(catalog.actions))
     lead = None if catalog.lead is None else compile_lead(catalog.lead, findings)
+    triggers = compile_triggers(catalog.triggers, findings)
     findings.refuse()
     return CompiledCatalog(
         lead=lead,
@@ -172,6 +180,7 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
         },
         held_back_by={policy.id: selected_by(treatments, policy) & bound for policy in catalog.contact_policy},
         use_per_contact={one.id: selected_by(treatments, one) * (cost if one.measure == "cost" else 1.0) for one in catalog.constraints},
+        triggers=triggers,
     )
 
 

@@ -18,7 +18,7 @@ from decisioning.vocabulary import BoolArray, IntArray, Stage
 
 
 def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
-    """Take out treatments for another channel or placement than the request's."""
+    """Take out treatments for another channel or placement than the request's, and of other actions than it names."""
     columns: list[IntArray] = []
     rules: list[tuple[str, str]] = []
     if situation.channel is not None:
@@ -30,6 +30,13 @@ def keep_requested_placements(candidates: Candidates, catalog: CompiledCatalog, 
         columns += [catalog.in_placement[name] for name in elsewhere]
         rules += [(f"placements {', '.join(situation.placements)}", name or "no placement") for name in elsewhere]
     candidates.remove_of_everyone(columns, lambda place: Removal("placement", rules[place][0], f"it is for {rules[place][1]}"))
+    if situation.actions:
+        candidates.remove_of_everyone([catalog.beside(situation.actions)], lambda _: not_asked_for(situation.actions))
+
+
+def not_asked_for(actions: tuple[str, ...]) -> Removal:
+    """What takes out every action that the request does not name."""
+    return Removal("placement", f"actions {', '.join(actions)}", "it is another action")
 
 
 def apply_conditions(

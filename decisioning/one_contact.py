@@ -20,6 +20,7 @@ from decisioning.candidates import Candidates, Removal, Scores, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.contact_policy import saw
 from decisioning.control import GROUPS, TREATED, control_groups
+from decisioning.eligibility import not_asked_for
 from decisioning.history import History
 from decisioning.limits import ROUNDING
 from decisioning.one_catalog import Columns, OnePolicy
@@ -107,6 +108,8 @@ def _is_out_of_the_ordinary(catalog: CompiledCatalog, history: History) -> bool:
 def _placements(living: _Living, catalog: CompiledCatalog, situation: Situation) -> None:
     for columns, rule, name in catalog.for_one.elsewhere(situation.channel, situation.placements):
         living.remove(columns, lambda rule=rule, name=name: Removal("placement", rule, f"it is for {name}"))  # type: ignore[misc]
+    if situation.actions:
+        living.remove(Columns.of(catalog.beside(situation.actions).tolist()), partial(not_asked_for, situation.actions))
 
 
 def _conditions(living: _Living, catalog: CompiledCatalog, situation: Situation) -> None:

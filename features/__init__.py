@@ -32,6 +32,7 @@
 ``online_redis_client.py``  a connection a thread, a bounded wait, a server that goes away and comes back
 ``online_recent.py``        what happened to a contact lately, kept beside the vector
 ``online_events.py``        one event brings a contact's features up to date, by the offline definitions
+``online_carrying.py``      which single events a materialisation carries over: those that the data do not know
 ``online_rows.py``          what a materialisation writes, in chunks
 ``store.py``                FeatureDoor: the only door to Feast
 ``feast_repo/``             the Feast repository: configuration, definitions, packed online stores

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 ONLINE_FILE = "state/online_store.db"
@@ -59,7 +60,8 @@ Change: TypeAlias = Callable[[Kept], Kept | None]
 """What becomes of a contact's vector; None: nothing."""
 
 Carried: TypeAlias = Callable[[bytes], tuple[str, Change] | None]
-"""What a noted event does in a new version, as (contact_id, change); None where the new version knows it already."""
+"""What a noted event does in a new version, as (contact_id, change); None where the new version knows it already. A note that is carried
+stays noted."""
 
 
 class OnlineVectors(Protocol):
@@ -83,8 +85,14 @@ class OnlineVectors(Protocol):
     def write(self, rows: Iterable[tuple[str, bytes]], about: Materialised) -> None:
         """Write vectors into the current version, or into a first one; what happened lately stays."""
 
-    def change(self, contact_id: str, change: Change, note: bytes) -> bool:
-        """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed."""
+    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
+        """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
+
+        With `once` a change that is noted in the same words is made already, and not made again.
+        """
+
+    def notes(self) -> list[bytes]:
+        """What is noted: changes that the materialised rows do not know."""
 
     def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
         """Remove contacts from every version, and the notes that `noted` tells to be theirs; returns the vectors."""
@@ -102,6 +110,11 @@ def key_of(contact_id: str) -> bytes:
     (b'\\xc5\\xbc', b'\\xed\\xa0\\x80')
     """
     return contact_id.encode("utf-8", "surrogatepass")
+
+
+def note_key(note: bytes) -> bytes:
+    """What tells a note from every other."""
+    return sha256(note).digest()[:16]
 
 
 def at_most(size: int, batches: Iterable[Sequence[_Item]]) -> Iterator[Sequence[_Item]]:

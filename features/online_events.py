@@ -163,15 +163,23 @@ class OnlineFeatures:
         return Kept(self.packing.changed(vector, values, as_of), recent.to_bytes(self.codes))
 
 
-def note_of(contact_id: str, fact: Fact) -> bytes:
-    """A fact as it is noted until the data know it."""
-    return json.dumps([contact_id, asdict(fact)], separators=(",", ":")).encode()
+@dataclass(frozen=True)
+class Noted:
+    """A fact of a contact as it is noted until the data know it; `event_id` is that of its event, where it has one."""
 
+    contact_id: str
+    fact: Fact
+    event_id: str | None = None
 
-def fact_of(note: bytes) -> tuple[str, Fact]:
-    """What `note_of` noted: (contact_id, fact)."""
-    contact_id, fact = json.loads(note)
-    return contact_id, Fact(**fact)
+    def to_bytes(self) -> bytes:
+        """What `from_bytes` reads."""
+        return json.dumps([self.contact_id, asdict(self.fact), self.event_id], separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, note: bytes) -> Noted:
+        """What `to_bytes` wrote, or an earlier version of it, which knew of no event_id."""
+        contact_id, fact, *rest = json.loads(note)
+        return cls(contact_id, Fact(**fact), *rest)
 
 
 # --- the definitions ------------------------------------------------------------------------------------------------------------------

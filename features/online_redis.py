@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from decisioning.errors import Conflict, Unavailable
-from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, key_of
+from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, key_of, note_key
 from features.online_redis_client import Command, Line, RedisLines
 
 ROWS_AT_ONCE = 2_000
@@ -50,6 +50,7 @@ class RedisVectors:
         self._lines = RedisLines(connection_string)
         self._project = project.encode()
         self._about, self._notes, self._versions = (f"{project}:{VIEW}:{part}".encode() for part in ("version", "events", "versions"))
+        self._note_keys = f"{project}:{VIEW}:event_keys".encode()
         self._script: bytes = b""
 
     # --- reading --------------------------------------------------------------------------------------------------------------------
@@ -154,9 +155,13 @@ class RedisVectors:
         if noted > done:
             line.ask((b"UNWATCH",))
             return False
-        again = [(b"RPUSH", self._notes, *kept[start : start + ROWS_AT_ONCE]) for start in range(0, len(kept), ROWS_AT_ONCE)]
-        *_, done_so = line.ask((b"MULTI",), self._set_about(version, about), (b"DEL", self._notes), *again, (b"EXEC",))
+        again = [command for start in range(0, len(kept), ROWS_AT_ONCE) for command in self._noting(kept[start : start + ROWS_AT_ONCE])]
+        forget = (b"DEL", self._notes, self._note_keys)
+        *_, done_so = line.ask((b"MULTI",), self._set_about(version, about), forget, *again, (b"EXEC",))
         return done_so is not None
+
+    def _noting(self, notes: Sequence[bytes]) -> list[Command]:
+        return [(b"RPUSH", self._notes, *notes), (b"SADD", self._note_keys, *map(note_key, notes))]
 
     def _set_about(self, version: bytes, about: Materialised) -> Command:
         numbers = {b"as_of": about.as_of, b"contacts": about.contacts, b"materialized_at": about.materialized_at}
@@ -199,52 +204,58 @@ class RedisVectors:
         for start in range(0, len(commands), ROWS_AT_ONCE):
             self._ask(*commands[start : start + ROWS_AT_ONCE])
 
-    def change(self, contact_id: str, change: Change, note: bytes) -> bool:
+    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
+
+        With `once` a change that is noted in the same words is made already, and not made again.
 
         Raises
         ------
         Unavailable
             Where the server does not answer (then the change may or may not have been made), or nothing was materialised.
         """
-        key = self._key(contact_id)
         for _ in range(_MOST_TRIES):
-            changed = self._lines.run(partial(self._change, key, change, note), doing="written")
+            changed = self._lines.run(partial(self._change, self._key(contact_id), change, (note, once)), doing="written")
             if changed is not None:
                 return changed
         raise Unavailable("the online store cannot be written", field=contact_id, got="another change at every try")
 
-    def _change(self, key: bytes, change: Change, note: bytes, line: Line) -> bool | None:
+    def notes(self) -> list[bytes]:
+        """What is noted: changes that the materialised rows do not know."""
+        [notes] = self._ask((b"LRANGE", self._notes, b"0", b"-1"))
+        return list(notes)
+
+    def _change(self, key: bytes, change: Change, noted: tuple[bytes, bool], line: Line) -> bool | None:
         """Whether anything was changed; None where somebody else was faster."""
         line.once = False
+        note, once = noted
         _, version = line.ask((b"WATCH", key, self._about), (b"HGET", self._about, b"version"))
         if version is None:
             line.ask((b"UNWATCH",))
             raise Unavailable("no features are in the online store", hint="run nudge features materialize")
         names = (_field("vector", version), _field("recent", version))
-        [found] = line.ask((b"HMGET", key, *names))
-        new = change(Kept(*found))
+        found, known = line.ask((b"HMGET", key, *names), (b"SISMEMBER", self._note_keys, note_key(note) if once else b""))
+        new = None if known else change(Kept(*found))
         if new is None or new.vector is None:
             line.ask((b"UNWATCH",))
-            return False
+            return bool(known)
         recent = (names[1], new.recent) if new.recent is not None else ()
         line.once = True  # counted twice would be as wrong as not at all
         put = (b"HSET", key, names[0], new.vector, *recent)
-        *_, done = line.ask((b"MULTI",), put, (b"RPUSH", self._notes, note), (b"EXEC",))
+        *_, done = line.ask((b"MULTI",), put, *self._noting([note]), (b"EXEC",))
         line.once = False
         return True if done is not None else None
 
     def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
         """Remove contacts from every version, and the notes that `noted` tells to be theirs; returns the vectors."""
-        [notes] = self._ask((b"LRANGE", self._notes, b"0", b"-1"))
-        gone = [(b"LREM", self._notes, b"0", note) for note in set(notes) if noted(note)]
+        gone = [(b"LREM", self._notes, b"0", note) for note in set(self.notes()) if noted(note)]
         removed, *_ = self._ask((b"DEL", *(self._key(one) for one in contact_ids)), *gone)
         return int(removed)
 
     def clear(self) -> None:
         """Remove every version and every note."""
         [versions] = self._ask((b"SMEMBERS", self._versions))
-        self._ask((b"DEL", self._notes), (b"HDEL", self._about, b"version", b"field"))
+        self._ask((b"DEL", self._notes, self._note_keys), (b"HDEL", self._about, b"version", b"field"))
         self._remove(list(versions))
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------

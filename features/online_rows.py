@@ -6,7 +6,7 @@ order of the contacts, so memory is bounded by a chunk, however many contacts th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from features.build import TIMESTAMP_COLUMN, population_sql
 from features.built import Built
 from features.contract import stored_name
 from features.online import Stored
-from features.online_events import OnlineFeatures
+from features.online_carrying import DataKnow
+from features.online_events import Noted, OnlineFeatures
 from features.online_recent import (
     DAY,
     EVENT,
@@ -76,7 +77,17 @@ class OnlineRows:
         [(contacts,)] = self._connection.execute("SELECT count(*) FROM known").fetchall()
         return int(contacts)
 
-    def known_until(self) -> dict[FactKind, int]:
+    def knows(self, noted: Sequence[Noted], names: Mapping[str, str]) -> DataKnow:
+        """What the data know, before the build's as_of, of what is noted; `names` says who the joined visitors are."""
+        self._connection.register("noted", _noted_table(noted, names))
+        contacts = self._connection.execute("SELECT DISTINCT contact_id FROM noted SEMI JOIN known USING (contact_id)").fetchall()
+        events = self._connection.execute(
+            f"""SELECT DISTINCT noted.event_id FROM noted SEMI JOIN events ON events.event_id = noted.event_id
+            AND events.occurred_at < make_timestamp({self._cut})"""
+        ).fetchall()
+        return DataKnow(frozenset(one for (one,) in events), frozenset(one for (one,) in contacts), self._known_until(), self._cut)
+
+    def _known_until(self) -> dict[FactKind, int]:
         """The last moment of which the data know a fact of a kind, before the build's as_of; nothing for a kind they do not know at all."""
         if not self._features.computed:
             return {}
@@ -189,6 +200,12 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) 
         ) happened JOIN known ON happened.contact_id = known.contact_id
         WHERE happened.moment < make_timestamp({cut}) ORDER BY known.place, moment"""
     )
+
+
+def _noted_table(noted: Sequence[Noted], names: Mapping[str, str]) -> pa.Table:
+    # An id that is no valid Unicode is that of no ingested contact.
+    who = [names.get(one.contact_id, one.contact_id).encode("utf-8", "replace").decode() for one in noted]
+    return pa.table({"contact_id": pa.array(who, pa.string()), "event_id": pa.array([one.event_id for one in noted], pa.string())})
 
 
 def _code_table(names: tuple[str, ...], first: int) -> pa.Table:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from decisioning.errors import Conflict, Unavailable
-from features.online import Carried, Change, Kept, Materialised, Stored, at_most, key_of
+from features.online import Carried, Change, Kept, Materialised, Stored, at_most, key_of, note_key
 from features.sources import quoted
 
 ROWS_AT_ONCE = 5_000
@@ -40,6 +40,7 @@ class SqliteVectors:
     def __init__(self, path: Path, table: str) -> None:
         self._path = path
         self._rows, self._current, self._notes = (quoted(f"{table}_{part}") for part in ("packed", "version", "events"))
+        self._note_keys = quoted(f"{table}_event_keys")
         of_current = f"FROM {self._rows} WHERE version = (SELECT version FROM {self._current})"
         self._one = f"SELECT vector {of_current} AND contact = ?"
         self._some = f"SELECT contact, vector {of_current} AND contact IN "
@@ -193,8 +194,10 @@ class SqliteVectors:
                 [(key_of(contact_id), vector) for contact_id, vector in rows],
             )
 
-    def change(self, contact_id: str, change: Change, note: bytes) -> bool:
+    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
+
+        With `once` a change that is noted in the same words is made already, and not made again.
 
         Raises
         ------
@@ -205,10 +208,18 @@ class SqliteVectors:
             version = self._version(connection)
             if version is None:
                 raise Unavailable("no features are in the online store", hint="run nudge features materialize")
+            key = note_key(note) if once else None
+            if once and connection.execute(f"SELECT 1 FROM {self._notes} WHERE key = ?", (key,)).fetchone():
+                return True
             changed = self._change(connection, version, contact_id, change)
             if changed:
-                connection.execute(f"INSERT INTO {self._notes} (note) VALUES (?)", (note,))
+                connection.execute(f"INSERT INTO {self._notes} (note, key) VALUES (?, ?)", (note, key))
         return changed
+
+    def notes(self) -> list[bytes]:
+        """What is noted: changes that the materialised rows do not know."""
+        with self._writing() as connection:
+            return [note for (note,) in connection.execute(f"SELECT note FROM {self._notes} ORDER BY id").fetchall()]
 
     def _change(self, connection: sqlite3.Connection, version: int, contact_id: str, change: Change) -> bool:
         key = key_of(contact_id)
@@ -273,7 +284,12 @@ class SqliteVectors:
                 as_of INTEGER, contract_hash TEXT, contacts INTEGER, materialized_at INTEGER)"""
             )
             connection.execute(f"INSERT OR IGNORE INTO {self._current} (one) VALUES (1)")
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {self._notes} (id INTEGER PRIMARY KEY AUTOINCREMENT, note BLOB NOT NULL)")
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._notes} (id INTEGER PRIMARY KEY AUTOINCREMENT, note BLOB NOT NULL, key BLOB)"
+            )
+            if "key" not in {row[1] for row in connection.execute(f"PRAGMA table_info({self._notes})").fetchall()}:
+                connection.execute(f"ALTER TABLE {self._notes} ADD COLUMN key BLOB")  # of a version that noted without keys
+            connection.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {self._note_keys} ON {self._notes} (key)")
         return connection
 
 

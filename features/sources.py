@@ -18,7 +18,14 @@ from features.contract import TIMELESS
 KEY_COLUMNS: dict[str, dict[str, str]] = {
     "contacts": {"contact_id": "VARCHAR", "account_id": "VARCHAR", "valid_from": "TIMESTAMP"},
     "accounts": {"account_id": "VARCHAR"},
-    "events": {"contact_id": "VARCHAR", "event_type": "VARCHAR", "occurred_at": "TIMESTAMP", "value": "DOUBLE", "channel": "VARCHAR"},
+    "events": {
+        "contact_id": "VARCHAR",
+        "event_type": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+        "event_id": "VARCHAR",
+        "value": "DOUBLE",
+        "channel": "VARCHAR",
+    },
     "interactions": {
         "interaction_id": "VARCHAR",
         "contact_id": "VARCHAR",

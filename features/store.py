@@ -26,11 +26,12 @@ from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
 from features.columns import Ids, Moments, as_column, same, unique_pairs
 from features.contract import FeatureContract
-from features.online import ONLINE_FILE, VIEW, Change, Materialised, OnlineVectors
-from features.online_events import OnlineFeatures, fact_of, note_of
+from features.online import ONLINE_FILE, VIEW, Materialised, OnlineVectors
+from features.online_carrying import Carrying
+from features.online_events import Noted, OnlineFeatures
 from features.online_recent import DAY, Fact
 from features.online_sqlite import SqliteVectors
-from features.packing import NULL_INT, Packing, as_of_of
+from features.packing import Packing, as_of_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,11 +161,16 @@ class FeatureDoor:
         pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(cuts, pa.timestamp("us"))})
         return add_missing(self._workspace, self._current(), pairs)
 
-    def materialize(self) -> int:
+    def materialize(self, names: Mapping[str, str] | None = None) -> int:
         """Put every contact's newest row into the online store, in place of what was there; returns the contacts.
 
         Whoever reads meanwhile sees all of the old rows or all of the new ones. Events that were applied one by one and that the data do
         not know yet are applied to the new rows as well.
+
+        Parameters
+        ----------
+        names : mapping of anonymous_id to contact_id, optional
+            The visitors who became contacts: what is noted of them is the contact's.
 
         Raises
         ------
@@ -176,17 +182,11 @@ class FeatureDoor:
         from features.online_rows import OnlineRows
 
         built = self._current()
-        features = OnlineFeatures(built.contract)
-        cut = microseconds(built.as_of)
         with OnlineRows(self._workspace, built) as rows:
             add_missing(self._workspace, built, rows.missing())
-            known = rows.known_until()
-
-            def carried(note: bytes) -> tuple[str, Change] | None:
-                contact_id, fact = fact_of(note)
-                return None if fact.at <= known.get(fact.kind, NULL_INT) else (contact_id, features.after(fact, fact.at))
-
-            about = Materialised(cut, built.contract.hash, rows.contacts, microseconds(_now()))
+            noted = [Noted.from_bytes(note) for note in self._vectors.notes()]
+            carried = Carrying(OnlineFeatures(built.contract), rows.knows(noted, names or {}), names or {})
+            about = Materialised(microseconds(built.as_of), built.contract.hash, rows.contacts, microseconds(_now()))
             contacts = self._vectors.replace(rows.chunks(), about, carried)
         with _quiet():
             store, view = self._store()
@@ -241,9 +241,10 @@ class FeatureDoor:
         """
         return self._vectors.current()
 
-    def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64) -> bool:
+    def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
         """Bring one contact's online features up to date with something that happened; returns whether they are.
 
+        The event with an `event_id` counts once, until a materialisation knows it from the data: then the data say it.
         They are then what a build as of just after `fact` would give, but for what `OnlineFeatures.kept` names. They are not where the
         contact was written by other means than `materialize`, or under another contract.
 
@@ -256,7 +257,8 @@ class FeatureDoor:
         """
         if self._events is None:
             self._events = OnlineFeatures(self.contract)
-        return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note_of(contact_id, fact))
+        note = Noted(contact_id, fact, event_id).to_bytes()
+        return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note, once=event_id is not None)
 
     def forget(self, contact_ids: Collection[str]) -> int:
         """Remove contacts from the online store: vectors, and events that no materialisation knows yet; returns the vectors.
@@ -267,7 +269,7 @@ class FeatureDoor:
             Where the store cannot be reached.
         """
         gone = frozenset(contact_ids)
-        return self._vectors.forget(sorted(gone), lambda note: fact_of(note)[0] in gone) if gone else 0
+        return self._vectors.forget(sorted(gone), lambda note: Noted.from_bytes(note).contact_id in gone) if gone else 0
 
     def skew(self, *, most_contacts: int = 1000) -> Mapping[str, float]:
         """Share of contacts, a feature, whose online value is not the offline one of the same as_of; 0 everywhere is right.

@@ -7,6 +7,8 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `records.py`            a decision as it is handed in: what was chosen, what it came from, what it claims
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `outcomes.py`           what happened, once per `event_id`
+`events.py`             what contacts did, once per `event_id`, and what of it is not settled yet
+`outbox.py`             what has to go out: in order per contact, by one sender at a time, until it arrived
 `looking_back.py`       the newest decisions and what came after them: what policies are judged on
 `claims.py`             what a decision takes that others want too: granted inside its transaction, or it is made again
 `history.py`            touches and outcomes for the contact policy: the ingested past and our own
@@ -30,6 +32,8 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `measured.py`           whole tables as columns, for measurement
 `keys.py`               who may call the API: keys as digests, with their scopes
 `schema.py`             the tables, their version and its check
+`schema_events.py`      the tables of events and of what goes out because of them
+`schema_base.py`        what all tables have in common
 `prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ
 `codec.py`              times, JSON and columns as the tables keep them

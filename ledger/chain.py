@@ -28,8 +28,8 @@ from sqlalchemy import Connection
 
 from ledger.database import driver_run
 
-Kind: TypeAlias = Literal["decisions", "outcomes", "deeds"]
-KINDS: tuple[Kind, ...] = ("decisions", "outcomes", "deeds")
+Kind: TypeAlias = Literal["decisions", "outcomes", "deeds", "events"]
+KINDS: tuple[Kind, ...] = ("decisions", "outcomes", "deeds", "events")
 STREAMS = {"sqlite": 1, "postgresql": 32}
 """Streams of each kind: one a simultaneous writer."""
 
@@ -45,6 +45,9 @@ _SELECTION = itemgetter(
     *("selection_prob", "expected_profit", "cost", "reserved_until", "redeems", "book"),
 )
 _OUTCOME = itemgetter("decision_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at", "received_at")
+
+_EVENT = itemgetter("event_type", "occurred_at", "received_at", "value", "channel")
+_WHOSE_EVENT = itemgetter("contact_id", "event_id", "session_id", "content_id", "anonymous_id")
 
 
 class Content(NamedTuple):
@@ -87,6 +90,11 @@ def decision_content(row: _Row, selections: Sequence[_Row]) -> Content:
 def outcome_content(row: _Row) -> Content:
     """A row of `outcomes`. The caller's event_id counts as personal: who knows what they put into it."""
     return Content(row["event_id"], [*_OUTCOME(row), bool(row["late"])], [row["contact_id"], row["event_id"]])
+
+
+def event_content(row: _Row) -> Content:
+    """A row of `events`. What came along beside the contract's columns counts as personal: who knows what it says."""
+    return Content(row["event_id"], list(_EVENT(row)), list(_WHOSE_EVENT(row)), _bytes(row["extra"] or ""))
 
 
 def deed_content(row: _Row) -> Content:

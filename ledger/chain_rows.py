@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row, Table, func, select
 from ledger import chain, codec
 from ledger.chain import Content, Kind
 from ledger.database import serialise
-from ledger.schema import CHAIN_HEADS, DECISIONS, DEEDS, IDENTITIES, OUTCOMES, SELECTIONS
+from ledger.schema import CHAIN_HEADS, DECISIONS, DEEDS, EVENTS, IDENTITIES, OUTCOMES, SELECTIONS
 
 CHUNK = 1_000
 """Rows read at once: what bounds the memory of a check."""
 
-TABLE_OF: Mapping[Kind, Table] = {"decisions": DECISIONS, "outcomes": OUTCOMES, "deeds": DEEDS}
-KEY_OF: Mapping[Kind, str] = {"decisions": "decision_id", "outcomes": "event_id", "deeds": "deed_id"}
+TABLE_OF: Mapping[Kind, Table] = {"decisions": DECISIONS, "outcomes": OUTCOMES, "deeds": DEEDS, "events": EVENTS}
+KEY_OF: Mapping[Kind, str] = {"decisions": "decision_id", "outcomes": "event_id", "deeds": "deed_id", "events": "event_id"}
 
 
 class Kept(NamedTuple):
@@ -42,7 +42,7 @@ def kept(conn: Connection, kind: Kind, keys: Sequence[str]) -> dict[str, Kept]:
     rows = [_plain(row) for row in conn.execute(select(table).where(table.c[KEY_OF[kind]].in_(keys)))]
     if kind == "decisions":
         return _decisions(conn, rows)
-    of = chain.outcome_content if kind == "outcomes" else chain.deed_content
+    of = {"outcomes": chain.outcome_content, "deeds": chain.deed_content, "events": chain.event_content}[kind]
     return {row[KEY_OF[kind]]: Kept(of(row), row["contact_id"]) for row in rows}
 
 
@@ -70,21 +70,28 @@ def count(conn: Connection, kind: Kind) -> int:
 
 
 def started(conn: Connection) -> bool:
-    """Whether the ledger has its streams."""
-    return conn.execute(select(CHAIN_HEADS.c.seq).limit(1)).first() is not None
+    """Whether the ledger has its streams, of every kind."""
+    return not _missing(conn)
 
 
 def start(conn: Connection) -> None:
-    """Give the ledger its streams, and link what is there already: a ledger of an earlier version becomes evidence from now on."""
+    """Give the ledger the streams that it lacks, and link what is there already: an earlier version's rows are evidence from now on."""
     serialise(conn, ["chain"])
-    if started(conn):
+    names = _missing(conn)
+    if not names:
         return
-    names = chain.streams(conn.dialect.name)
     conn.execute(CHAIN_HEADS.insert(), [{"stream": name, "seq": 0, "hash": chain.BEGINNING} for name in names])
-    for kind in chain.KINDS:
+    new = {chain.kind_of(name) for name in names}
+    for kind in (one for one in chain.KINDS if one in new):
         for keys in all_keys(conn, kind):
             rows = kept(conn, kind, keys)
             chain.extend(conn, kind, [rows[key].content for key in keys])
+
+
+def _missing(conn: Connection) -> list[str]:
+    """The streams of the kinds of which the ledger has none at all; one that lost a head alone was tampered with."""
+    have = {chain.kind_of(name) for name in conn.execute(select(CHAIN_HEADS.c.stream)).scalars()}
+    return [name for name in chain.streams(conn.dialect.name) if chain.kind_of(name) not in have]
 
 
 def all_keys(conn: Connection, kind: Kind) -> Iterator[list[str]]:

@@ -25,23 +25,26 @@ from ledger.schema import (
     DECISIONS,
     DEEDS,
     ERASURES,
+    EVENTS,
     HISTORY_CONSENTS,
     HISTORY_MEMBERS,
     HISTORY_OUTCOMES,
     HISTORY_TOUCHES,
     IDENTITIES,
     LEADS,
+    OPEN_EVENTS,
     OUTCOMES,
     REQUEST_CLAIMS,
     SELECTIONS,
     SUPPRESSIONS,
+    WEBHOOK_MESSAGES,
 )
 from ledger.verify import TOMBSTONE
 
 ERASED_TRACE = '{"erased":true}'
 """What stands in the place of an erased contact's trace."""
 
-_REMOVED = (SUPPRESSIONS, HISTORY_TOUCHES, HISTORY_OUTCOMES, HISTORY_CONSENTS, HISTORY_MEMBERS)
+_REMOVED = (SUPPRESSIONS, HISTORY_TOUCHES, HISTORY_OUTCOMES, HISTORY_CONSENTS, HISTORY_MEMBERS, WEBHOOK_MESSAGES)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Erased:
     tombstone : str
         What stands in their place.
     counts : mapping of str to int
-        Rows without a person from now on (decisions, outcomes, deeds, leads), and removed rows by table.
+        Rows without a person from now on (decisions, outcomes, events, deeds, leads), and removed rows by table.
     """
 
     ids: tuple[str, ...]
@@ -71,7 +74,8 @@ def erase(conn: Connection, contact_id: str, now: datetime) -> Erased:
     tombstone = _tombstone(conn, ids, now)
     counts = {
         "decisions": _blank_decisions(conn, ids, tombstone),
-        "outcomes": _blank_outcomes(conn, ids, tombstone),
+        "outcomes": _blank_named(conn, OUTCOMES, ids, {"contact_id": tombstone}),
+        "events": _blank_events(conn, ids, tombstone),
         "deeds": _blank(conn, DEEDS, ids, {"contact_id": tombstone, "details": None}),
         "leads": _blank(conn, LEADS, ids, {"contact_id": tombstone, "reason": None, "details": None}),
     }
@@ -138,16 +142,23 @@ def _blank_decisions(conn: Connection, ids: Collection[str], tombstone: str) -> 
     return _blank(conn, DECISIONS, ids, {"contact_id": tombstone, "request_id": None, "trace": ERASED_TRACE})
 
 
-def _blank_outcomes(conn: Connection, ids: Collection[str], tombstone: str) -> int:
-    """Outcomes of nobody; an event_id that spells the contact's id out gets another one."""
-    row = OUTCOMES.c
+def _blank_events(conn: Connection, ids: Collection[str], tombstone: str) -> int:
+    theirs = select(EVENTS.c.event_id).where(EVENTS.c.contact_id.in_(ids))
+    conn.execute(delete(OPEN_EVENTS).where(OPEN_EVENTS.c.event_id.in_(theirs)))
+    gone = dict.fromkeys(("session_id", "content_id", "anonymous_id", "extra"))
+    return _blank_named(conn, EVENTS, ids, {"contact_id": tombstone, **gone})
+
+
+def _blank_named(conn: Connection, table: Table, ids: Collection[str], values: dict[str, Any]) -> int:
+    """Outcomes or events of nobody; an event_id that spells the contact's id out gets another one."""
+    row = table.c
     named = [one for one in conn.execute(select(row.event_id).where(row.contact_id.in_(ids))).scalars() if any(i in one for i in ids)]
     for event_id in named:
         other = f"{TOMBSTONE}{uuid.uuid4().hex}"
-        conn.execute(update(OUTCOMES).where(row.event_id == event_id).values(event_id=other))
+        conn.execute(update(table).where(row.event_id == event_id).values(event_id=other))
         entry = CHAIN_ENTRIES.c
-        conn.execute(update(CHAIN_ENTRIES).where(entry.key == event_id, entry.stream.like("outcomes/%")).values(key=other))
-    return _blank(conn, OUTCOMES, ids, {"contact_id": tombstone})
+        conn.execute(update(CHAIN_ENTRIES).where(entry.key == event_id, entry.stream.like(f"{table.name}/%")).values(key=other))
+    return _blank(conn, table, ids, values)
 
 
 def _blank(conn: Connection, table: Table, ids: Collection[str], values: dict[str, Any]) -> int:
@@ -163,6 +174,7 @@ def _forget_salts(conn: Connection, tombstone: str) -> None:
     for table, key, kind in (
         (DECISIONS, DECISIONS.c.decision_id, "decisions"),
         (OUTCOMES, OUTCOMES.c.event_id, "outcomes"),
+        (EVENTS, EVENTS.c.event_id, "events"),
         (DEEDS, DEEDS.c.deed_id, "deeds"),
     ):
         theirs = select(key).where(table.c.contact_id == tombstone)

@@ -13,6 +13,7 @@ from ledger.history_queries import current_generation
 from ledger.schema import (
     DECISIONS,
     DEEDS,
+    EVENTS,
     HISTORY_CONSENTS,
     HISTORY_MEMBERS,
     HISTORY_OUTCOMES,
@@ -22,12 +23,15 @@ from ledger.schema import (
     OUTCOMES,
     SELECTIONS,
     SUPPRESSIONS,
+    WEBHOOK_MESSAGES,
 )
 
 _TABLES: Mapping[str, Table] = {
     "decisions": DECISIONS,
     "selections": SELECTIONS,
     "outcomes": OUTCOMES,
+    "events": EVENTS,
+    "webhook_messages": WEBHOOK_MESSAGES,
     "suppressions": SUPPRESSIONS,
     "identities": IDENTITIES,
     "deeds": DEEDS,
@@ -38,11 +42,12 @@ _TABLES: Mapping[str, Table] = {
     "accounts": HISTORY_MEMBERS,
 }
 _TIMES = (
-    *("decided_at", "occurred_at", "received_at", "reserved_until", "until", "set_at", "done_at", "joined_at", "changed_at", "at"),
+    *("decided_at", "occurred_at", "received_at", "reserved_until", "until", "set_at"),
+    *("done_at", "joined_at", "changed_at", "created_at", "due_at", "settled_at", "at"),
     *("handed_over_at", "accepted_at", "contacted_at", "rejected_at", "won_at", "lost_at", "accept_by", "contact_by"),
 )
-_JSON = ("trace", "about", "details")
-_OF_THE_LEDGER = ("id", "generation")
+_JSON = ("trace", "about", "details", "extra", "body")
+_OF_THE_LEDGER = ("id", "generation", "leased_until")
 
 
 def held(conn: Connection, contact_id: str) -> dict[str, list[dict[str, Any]]]:

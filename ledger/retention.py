@@ -1,6 +1,6 @@
-"""What is old goes, by age: decisions with their selections, outcomes, and leads that have ended.
+"""What is old goes, by age: decisions with their selections, outcomes, events, leads that have ended, and what went out.
 
-The links of decisions and outcomes stay as bare digests, so the chain still holds.
+The links of decisions, outcomes and events stay as bare digests, so the chain still holds.
 
 An outcome of a decision that stays, stays with it; one that has no decision goes by its own time. What a plan or a cap still counts on is
 younger than any sensible age: the shortest that is allowed covers the longest contact policy.
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, exists, select, update
 
 from ledger import chain, chain_rows, codec, deeds, leads
 from ledger.chain import Kind
-from ledger.schema import CHAIN_ENTRIES, DECISIONS, OUTCOMES, REQUEST_CLAIMS, SELECTIONS
+from ledger.schema import CHAIN_ENTRIES, DECISIONS, EVENTS, OPEN_EVENTS, OUTCOMES, REQUEST_CLAIMS, SELECTIONS, WEBHOOK_MESSAGES
 
 AT_ONCE = 1_000
 """Rows of one transaction: how long a server's decisions wait."""
@@ -41,10 +41,22 @@ def remove_some(conn: Connection, before: datetime, now: datetime) -> dict[str, 
         conn.execute(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.decision_id.in_(decisions)))
         conn.execute(delete(SELECTIONS).where(SELECTIONS.c.decision_id.in_(decisions)))
         conn.execute(delete(DECISIONS).where(d.decision_id.in_(decisions)))
-    counts = {"decisions": len(decisions), "outcomes": len(outcomes), "leads": leads.remove_ended(conn, cut, AT_ONCE)}
+    counts = {"decisions": len(decisions), "outcomes": len(outcomes), "events": _remove_events(conn, cut)}
+    counts["leads"] = leads.remove_ended(conn, cut, AT_ONCE)
     if any(counts.values()):
         deeds.add(conn, "removal", now, {"before": cut, **counts})
     return counts
+
+
+def _remove_events(conn: Connection, cut: int) -> int:
+    """Remove some events, with whatever of them was not settled yet, and what went out long ago or never will; returns the events."""
+    e, m = EVENTS.c, WEBHOOK_MESSAGES.c
+    events = list(conn.execute(select(e.event_id).where(e.occurred_at < cut).order_by(e.event_id).limit(AT_ONCE)).scalars())
+    _hollow(conn, "events", events)
+    conn.execute(delete(OPEN_EVENTS).where(OPEN_EVENTS.c.event_id.in_(events)))
+    conn.execute(delete(EVENTS).where(e.event_id.in_(events)))
+    conn.execute(delete(WEBHOOK_MESSAGES).where(m.settled_at < cut))
+    return len(events)
 
 
 def _hollow(conn: Connection, kind: Kind, keys: Sequence[str]) -> None:

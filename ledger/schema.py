@@ -16,7 +16,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -26,12 +25,12 @@ from sqlalchemy import (
 )
 
 from decisioning.errors import Conflict
+from ledger import schema_events
+from ledger.schema_base import METADATA as _METADATA
+from ledger.schema_base import SERIAL as _SERIAL
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
-
-_METADATA = MetaData()
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for the type INTEGER
 
 META = Table(
     "ledger_meta",
@@ -214,7 +213,7 @@ CHAIN_ENTRIES = Table(
     Column("hash", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""A link for each row of `decisions`, `outcomes` and `deeds`; see `chain`."""
+"""A link for each row of `decisions`, `outcomes`, `events` and `deeds`; see `chain`."""
 
 DEEDS = Table(
     "deeds",
@@ -285,6 +284,8 @@ API_KEYS = Table(
 )
 """Who may call, as digests; see `keys`."""
 
+EVENTS, OPEN_EVENTS, WEBHOOK_MESSAGES = schema_events.EVENTS, schema_events.OPEN_EVENTS, schema_events.WEBHOOK_MESSAGES
+
 TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
 
 
@@ -327,7 +328,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: ()}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

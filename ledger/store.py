@@ -31,11 +31,13 @@ from ledger import (
 from ledger.consents import ConsentChange
 from ledger.database import Database
 from ledger.erasure import Erased
+from ledger.events import Events
 from ledger.history import PolicyHistory, Whose
 from ledger.identities import Joined
 from ledger.keys import Keys
 from ledger.leads import LeadStep, NewLead
 from ledger.looking_back import book_of, newest_between, outcomes_between
+from ledger.outbox import Outbox
 from ledger.outcomes import OutcomeRecord, Receipt
 from ledger.reconciliation import DayOfChannel, Reading
 from ledger.records import DecisionRecord
@@ -63,6 +65,8 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.events = Events(database)
+        self.outbox = Outbox(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:
@@ -284,8 +288,8 @@ class Ledger:
             return reconciliation.by_day(conn, how), reconciliation.orphans(conn, how)
 
     def remove_before(self, before: datetime, now: datetime) -> dict[str, int]:
-        """Remove what happened before a time, a short transaction at a time: {decisions, outcomes, leads}; see `retention`."""
-        total = {"decisions": 0, "outcomes": 0, "leads": 0}
+        """Remove what is of before a time, a short transaction at a time: {decisions, outcomes, events, leads}; see `retention`."""
+        total = {"decisions": 0, "outcomes": 0, "events": 0, "leads": 0}
         while True:
             with self._database.writing() as conn:
                 some = retention.remove_some(conn, before, now)

@@ -10,6 +10,8 @@
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
 `routes.py`              routes: read, call one verb, answer
 `routes_people.py`       the routes about one person: consents, erasure, export, joined visitors
+`routes_events.py`       the route of contact events; `schemas_events.py`: their JSON
+`cloud_events.py`        CloudEvents as contact events, and decisions as CloudEvents
 `routes_models.py`       the routes about registered models
 `models_desk.py`         what they need to know of them; `schemas_models.py`: their JSON
 `routes_reports.py`      the routes of the measured reports
@@ -50,6 +52,9 @@
 `would_have.py`          what other models would have done, and with what chance it was done
 `would_have_planned.py`  the same of a plan's decisions, at its prices
 `outcome_intake.py`      outcomes matched to decisions and kept once
+`event_intake.py`        contact events kept once, and answered
+`event_settling.py`      what follows from them: online features, triggers, messages
+`trigger_state.py`       whether a trigger's conditions hold for a contact
 `contact_view.py`        everything held about one contact
 `reports.py`             the population's funnel as one document
 `population.py`          a whole population and what is known of it, a chunk at a time

@@ -21,6 +21,7 @@ from serving.metrics import Metrics
 from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
+from serving.routes_events import router as events_router
 from serving.routes_later import later_routes
 from serving.routes_leads import router as leads_router
 from serving.routes_login import router as login_router
@@ -35,6 +36,7 @@ SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "
 
 ROUTERS = (
     router,
+    events_router,
     metrics_router,
     models_router,
     people_router,

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from decisioning.decide import Decision, decide
-from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable
+from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable, nearest
 from decisioning.stages import House
 from ledger.decisions import REQUEST_WINDOW
 from ledger.records import DecisionRecord
@@ -193,7 +193,12 @@ def _asked(request: AnyDecision, snapshot: Snapshot, decision_id: str) -> Asked:
     for place, name in enumerate(placements):
         if name not in known:
             raise RequestError("unknown placement", field=f"placements[{place}]", got=name, allowed=", ".join(sorted(known)) or "none")
-    return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {}, decision_id)
+    actions = tuple(request.actions or ())
+    for place, name in enumerate(actions):
+        if name not in catalog.action_by_id:
+            hint = nearest(name, catalog.action_by_id)
+            raise RequestError("unknown action", field=f"actions[{place}]", got=name, allowed="an action of the catalogue", hint=hint)
+    return Asked(request.contact_id, request.channel, placements, request.context or {}, request.features or {}, decision_id, actions)
 
 
 def _limit(request: AnyDecision) -> int:

@@ -30,6 +30,7 @@ def inputs_to_json(situation: Situation, history: History) -> dict[str, Any]:
         "context": dict(situation.context),
         "channel": situation.channel,
         "placements": list(situation.placements),
+        "actions": list(situation.actions),
         "touches": _rows(history.touches),
         "outcomes": _rows(history.outcomes),
         "account": None if history.firms is None or history.firms.unit[0] < 0 else _firm(history.firms),
@@ -50,6 +51,7 @@ def inputs_from_json(kept: Mapping[str, Any], dtypes: Mapping[str, Dtype]) -> tu
         channel=kept["channel"],
         placements=tuple(kept["placements"]),
         seeds=np.array([kept["seed"]], dtype=object),
+        actions=tuple(kept.get("actions", ())),
     )
     touches, outcomes = _past(kept["touches"]), _past(kept["outcomes"])
     firm = kept["account"]

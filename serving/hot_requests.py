@@ -28,6 +28,7 @@ class HotDecision(Struct, frozen=True, forbid_unknown_fields=True):
     request_id: _Id | None = None
     channel: _Id | None = None
     placements: Annotated[list[_Id], Meta(max_length=MAX_LIMIT)] | None = None
+    actions: Annotated[list[_Id], Meta(max_length=MAX_LIMIT)] | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] | None = None
     context: _Scalars | None = None
     features: _Scalars | None = None
@@ -106,6 +107,7 @@ def _plain(request: HotDecision) -> bool:
         _printable(request.contact_id)
         and all(one is None or _printable(one) for one in (request.session_id, request.request_id, request.channel))
         and (request.placements is None or all(map(_printable, request.placements)))
+        and (request.actions is None or all(map(_printable, request.actions)))
         and (request.context is None or _narrow(request.context))
         and (request.features is None or _narrow(request.features))
     )

@@ -114,6 +114,11 @@ class People:
         names = self._ledger.identities({one.contact_id for one in items if one.contact_id is not None})
         return [_of_contact(one, names.get(one.contact_id or "")) for one in items] if names else items
 
+    def contacts_of(self, ids: Sequence[str]) -> list[str]:
+        """The ids, those of joined visitors as their contacts'."""
+        names = self._ledger.identities(set(ids)) if self._anybody_joined() else {}
+        return [names.get(one, one) for one in ids]
+
     def _anybody_joined(self) -> bool:
         if not self._any_joined and monotonic() >= self._look_at:
             self._any_joined = self._ledger.anybody_joined()

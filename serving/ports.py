@@ -12,6 +12,7 @@ from serving.models_desk import ModelDesk
 from serving.plan_desk import PlanDesk
 from serving.report_desk import ReportDesk
 from serving.schemas import SuppressionIn
+from serving.schemas_events import EventIn
 from serving.schemas_people import ConsentIn, IdentityIn
 from serving.tally import Tally
 from serving.vitals import Vitals
@@ -31,6 +32,13 @@ class People(Protocol):
 
     def join(self, request: IdentityIn) -> dict[str, Any]:
         """Make a visitor a contact (`schemas_people.IdentityOut`)."""
+
+
+class Events(Protocol):
+    """What contacts do."""
+
+    def record(self, events: Sequence[EventIn]) -> dict[str, Any]:
+        """Keep events, each once, and act on them (`schemas_events.EventReceipt`); an index counts within `events`."""
 
 
 class Service(Protocol):
@@ -69,6 +77,10 @@ class Service(Protocol):
     @property
     def people(self) -> People:
         """What concerns one person."""
+
+    @property
+    def events(self) -> Events:
+        """What contacts do."""
 
     @property
     def models(self) -> ModelDesk:

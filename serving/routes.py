@@ -63,7 +63,7 @@ def decide(service: Serving, body: OneDecision) -> Any:
 @router.post("/v1/decisions:batch", response_model=list[DecisionResponse | Problem], dependencies=[Depends(json_only)])
 def decide_many(service: Serving, body: ManyDecisions) -> Any:
     """Decide for up to 1,000 contacts; each request gets its decision, or its problem document, in the same place."""
-    asked, refused = _each(DecisionRequest, _items(body))
+    asked, refused = _each(DecisionRequest, items_of(body))
     answers: dict[int, Any] = {place: problem_of(error) for place, error in refused.items()}
     for place, answer in zip(asked, service.decide_many(list(asked.values())), strict=True):
         answers[place] = problem_of(answer) if isinstance(answer, NudgeError) else _logged(answer)
@@ -73,7 +73,7 @@ def decide_many(service: Serving, body: ManyDecisions) -> Any:
 @router.post("/v1/outcomes", response_model=OutcomeReceipt, status_code=202, dependencies=[Depends(json_only)])
 def record_outcomes(service: Serving, body: Outcomes) -> Any:
     """Record one or up to 1,000 outcomes, each once; one that cannot be kept is named and the others are kept."""
-    given, refused = _each(OutcomeIn, _items([body] if isinstance(body, Mapping) else body))
+    given, refused = _each(OutcomeIn, items_of([body] if isinstance(body, Mapping) else body))
     receipt = service.record_outcomes(list(given.values()))
     places = list(given)
     rejected = [{**item, "index": places[item["index"]]} for item in receipt["rejected"]]
@@ -131,7 +131,7 @@ def ready(service: Serving) -> Any:
     return JSONResponse({"status": "ready" if ok else "not_ready", "dependencies": dependencies}, status_code=200 if ok else 503)
 
 
-def _items(body: object) -> list[Any]:
+def items_of(body: object) -> list[Any]:
     """The items of a call that takes several.
 
     Raises

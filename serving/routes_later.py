@@ -6,10 +6,7 @@ from fastapi import APIRouter, Request
 
 from decisioning.errors import NotSupportedYet
 
-LATER: tuple[tuple[str, str], ...] = (
-    ("POST", "/v1/events"),
-    ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
-)
+LATER: tuple[tuple[str, str], ...] = (("POST", "/ofrep/v1/evaluate/flags/{placement}"),)
 """Method and path of each; a route that is built leaves the table."""
 
 

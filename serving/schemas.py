@@ -82,6 +82,7 @@ class DecisionRequest(_In):
     request_id: Annotated[Id | None, Field(description="the same request_id within a day gets the same decision")] = None
     channel: Id | None = None
     placements: Annotated[list[Id] | None, Field(max_length=MAX_LIMIT)] = None
+    actions: Annotated[list[Id] | None, Field(max_length=MAX_LIMIT, description="only these are considered; left out: all")] = None
     limit: Annotated[int | None, Field(ge=1, le=MAX_LIMIT, description="actions at most; left out: one a placement, at least 1")] = None
     context: Annotated[dict[str, Scalar] | None, Field(description="the request's own facts: `context.*` in conditions")] = None
     features: Annotated[dict[str, Scalar] | None, Field(description="feature values that replace the stored ones, for this request")] = None

@@ -14,6 +14,8 @@ from serving import answers
 from serving.api_keys import KeyRing
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
+from serving.event_intake import Events
+from serving.event_settling import Settling
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.leads_desk import LeadsDesk, NoLeads
 from serving.models_desk import ModelDesk, NoModels
@@ -73,6 +75,7 @@ class Service:
         self.plans: PlanDesk = NoPlans()
         self.leads: LeadsDesk = NoLeads()
         self.people = People(ledger, snapshots, clock, stores)
+        self.events = Events(ledger, self.people, Settling(ledger, snapshots, self._deciding.decide_many, clock), clock)
 
     # deciding ----------------------------------------------------------------------------------------------------
 

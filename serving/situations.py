@@ -15,6 +15,7 @@ from decisioning.errors import RequestError, Unavailable
 from decisioning.history import Firms, History, Past, Planned, Suppression, firms_of
 from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
 from features.online import Materialised
+from features.online_recent import Fact
 from ledger.history import PolicyHistory
 from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Wanted, columns_of
 from ledger.store import Ledger
@@ -31,6 +32,9 @@ class OnlineFeatures(Protocol):
     def materialised(self) -> Materialised | None:
         """What the store holds; None where nothing was materialised."""
 
+    def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
+        """Bring a contact's features up to date with something that happened, once for each event_id; whether they are."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -42,6 +46,7 @@ class Asked:
     context: Mapping[str, Any]
     features: Mapping[str, Any]
     decision_id: str
+    actions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ def _one(asked: Asked, columns: Columns, read: tuple[np.datetime64, Standing, So
         channel=asked.channel,
         placements=asked.placements,
         seeds=_single(asked.decision_id),
+        actions=asked.actions,
     )
     account_id = account_of(columns)
     history = history_at(standing, situation, sources)

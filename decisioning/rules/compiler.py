@@ -57,10 +57,11 @@ class Method:
 class Compiler:
     """Compiles one expression against a feature contract, remembering which columns and context keys it reads."""
 
-    def __init__(self, text: str, dtypes: Mapping[str, Dtype], methods: Mapping[Any, Method]) -> None:
+    def __init__(self, text: str, dtypes: Mapping[str, Dtype], methods: Mapping[Any, Method], facts: tuple[str, ...]) -> None:
         self.text = text
         self.dtypes = dtypes
         self.methods = methods
+        self.facts = facts
         self.columns: list[str] = []
         self.context_keys: list[str] = []
 

@@ -77,7 +77,7 @@ class Expression:
     def reads(self, rows: Rows, row: int) -> str:
         """What the expression read in one row, in words: `age is 22`."""
         found = [f"{name} is {_shown(rows.columns, name, dtype, row)}" for name, dtype in zip(self.columns, self._dtypes, strict=True)]
-        found += [f"context.{name} is {_written(rows.context.get(name))}" for name in self.context_keys]
+        found += [f"{_context_name(name)} is {_written(rows.context.get(name))}" for name in self.context_keys]
         return ", ".join(found) or "it is constant"
 
 
@@ -128,6 +128,8 @@ class RuleBook:
     ----------
     dtypes : mapping
         The feature contract: dtype by column name.
+    facts : tuple of str
+        What else may be read by its keys: `context`, and in a trigger `event`, whose keys stand in the context with `event.` before them.
 
     Examples
     --------
@@ -137,8 +139,9 @@ class RuleBook:
     True
     """
 
-    def __init__(self, dtypes: Mapping[str, Dtype]) -> None:
+    def __init__(self, dtypes: Mapping[str, Dtype], facts: tuple[str, ...] = ("context",)) -> None:
         self._dtypes = dtypes
+        self._facts = facts
         self._conditions: dict[str, tuple[Expression, ...]] = {}
         self._parts: dict[str, Expression] = {}
         self._values: dict[str, Expression] = {}
@@ -164,7 +167,7 @@ class RuleBook:
         return tuple(self._parts[part_shown] for part_shown in shown)
 
     def _compile(self, tree: Tree, text: str, wanted: Kind, shown: str) -> Expression:
-        compiler = Compiler(text, self._dtypes, _METHODS)
+        compiler = Compiler(text, self._dtypes, _METHODS, self._facts)
         node = compiler.typed(tree, wanted)
         read = tuple(self._dtypes[name] for name in compiler.columns)
         return Expression(shown, wanted, tuple(compiler.columns), tuple(compiler.context_keys), read, node.on_arrays, node.on_row)
@@ -241,6 +244,10 @@ def _shown(columns: Columns, name: str, dtype: Dtype, row: int) -> str:
     if dtype == "bool" and plain in (0.0, 1.0):
         return "true" if plain else "false"
     return _written(plain)
+
+
+def _context_name(key: str) -> str:
+    return key if key.startswith("event.") else f"context.{key}"
 
 
 def _written(value: object) -> str:

@@ -31,12 +31,17 @@ class RuleFindings:
 
     def __init__(self, dtypes: Mapping[str, Dtype]) -> None:
         self._book = RuleBook(dtypes)
+        self._of_events = RuleBook(dtypes, ("context", "event"))
         self._refused: dict[str, RuleError] = {}
         self._elsewhere: dict[str, list[str]] = {}
 
     def condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
         """As `compile_condition`; nothing where it does not fit."""
         return self._tried(lambda: self._book.condition(text, path=path), text, path) or ()
+
+    def event_condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
+        """A condition that may read `event.*` too."""
+        return self._tried(lambda: self._of_events.condition(text, path=path), text, path) or ()
 
     def value(self, text: str, *, path: str) -> Expression | float:
         """As `compile_value`; a number where it does not fit."""

@@ -57,9 +57,11 @@ _CASTS: dict[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIMESTAMPN
 def _column(compiler: Compiler, tree: Tree) -> Node:
     name = str(tree.name)
     qualifiers = [str(tree.args[part].name) for part in ("catalog", "db", "table") if tree.args.get(part)]
-    if [word.lower() for word in qualifiers] == ["context"]:
-        _remember(compiler.context_keys, name)
-        return replace(context_node(name, "string"), kind="any")
+    if len(qualifiers) == 1 and qualifiers[0].lower() in compiler.facts:
+        about = qualifiers[0].lower()
+        key = name if about == "context" else f"{about}.{name}"
+        _remember(compiler.context_keys, key)
+        return replace(context_node(key, "string"), kind="any")
     if qualifiers:
         raise Problem(f"columns carry no table name; '{'.'.join(qualifiers)}' is not known", span_of(tree))
     found = name if name in compiler.dtypes else next((one for one in compiler.dtypes if one.lower() == name.lower()), None)

@@ -44,14 +44,16 @@ def assert_same(short: Appraisal, long: Appraisal) -> None:
     channel=st.sampled_from([None, "email", "call", "web"]),
     placements=st.sampled_from([(), ("hero",), ("hero", "strip"), ("none-such",)]),
     intent=st.sampled_from(["borrow", "save", None]),
+    named=st.integers(0, 3),
 )
 def test_one_contact_is_appraised_as_the_stages_say(
-    business: Business, room: dict[str, float], channel: str | None, placements: tuple[str, ...], intent: Any
+    business: Business, room: dict[str, float], channel: str | None, placements: tuple[str, ...], intent: Any, named: int
 ) -> None:
     house: House = replace(business.house, prices=PRICES, room=room)
+    actions = tuple(one.id for one in business.house.catalog.catalog.actions[:named])
     for row in range(len(business.situation.contact_ids)):
         situation, history = rows_of(business, [row])
-        asked = replace(situation, channel=channel, placements=placements, context={"intent": intent})
+        asked = replace(situation, channel=channel, placements=placements, context={"intent": intent}, actions=actions)
         assert_same(appraise_one(house, asked, history), appraise_candidates(house, replace(asked), history))
 
 

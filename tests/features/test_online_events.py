@@ -23,7 +23,7 @@ from features.build import build_offline, infer_contract
 from features.built import Built
 from features.contract import FeatureContract
 from features.online import Kept
-from features.online_events import MOST_AHEAD, OnlineFeatures, fact_of, note_of
+from features.online_events import MOST_AHEAD, Noted, OnlineFeatures
 from features.online_recent import Codes, Fact, Recent
 from features.online_rows import OnlineRows
 from features.packing import Scalar, as_of_of
@@ -285,7 +285,7 @@ def test_an_event_of_the_future_and_money_that_is_none_are_refused() -> None:
 
 def test_a_note_holds_a_fact_exactly() -> None:
     fact = Fact("event", at(1, 1), 'a "type" ü', None, 0.1 + 0.2)
-    assert fact_of(note_of("c\ud800", fact)) == ("c\ud800", fact)
+    assert Noted.from_bytes(Noted("c\ud800", fact).to_bytes()) == Noted("c\ud800", fact)
 
 
 def test_a_contract_without_events_has_nothing_to_bring_up_to_date(tmp_path: Path) -> None:

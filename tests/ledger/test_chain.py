@@ -281,14 +281,14 @@ def test_what_is_old_is_gone_and_the_chain_still_holds(ledger: Ledger) -> None:
     ledger.record_outcomes([outcome(f"s-{n}", decision_id=None, occurred_at=NOW - n * DAY) for n in (1, 20)])
     ledger.erase("c-9", NOW)
     gone = ledger.remove_before(NOW - 20 * DAY, NOW)
-    assert gone == {"decisions": 10, "outcomes": 5, "leads": 0}
+    assert gone == {"decisions": 10, "outcomes": 5, "events": 0, "leads": 0}
     assert ledger.decision("d-9") is None
     assert ledger.decision("d-10") == old[10]
     assert {one.event_id for one in ledger.outcomes_of("c-1", 99)} == {"s-1", "s-20", *(f"e-{n}" for n in range(10, 30, 2))}
     assert ledger.verify().intact
-    assert ledger.remove_before(NOW - 20 * DAY, NOW) == {"decisions": 0, "outcomes": 0, "leads": 0}
+    assert ledger.remove_before(NOW - 20 * DAY, NOW) == {"decisions": 0, "outcomes": 0, "events": 0, "leads": 0}
     ledger.erase("c-1", NOW)
-    assert ledger.remove_before(NOW, NOW) == {"decisions": 20, "outcomes": 12, "leads": 0}
+    assert ledger.remove_before(NOW, NOW) == {"decisions": 20, "outcomes": 12, "events": 0, "leads": 0}
     assert ledger.verify().intact
 
 

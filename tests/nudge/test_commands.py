@@ -140,7 +140,10 @@ def test_bad_data_is_refused_in_one_line_and_leaves_the_earlier_tables(shop: Sho
             {**CATALOG, "controls": {"holdout": 0.6, "random": 0.5}},
             ["controls: the shares of the control groups add up"],
         ),
-        ({**CATALOG, "triggers": [{"id": "t"}]}, ["triggers: not supported yet"]),
+        (
+            {**CATALOG, "triggers": [{"id": "t", "event_type": "cart", "actions": ["laon"]}]},
+            ["triggers[0].actions[0]", "did you mean 'loan'"],
+        ),
         ({**CATALOG, "constraints": [{"id": "a", "measure": "contacts", "min": 5, "max": 4}]}, ["constraints[0]", "`min` is above `max`"]),
         ([], ["catalog.yaml: is not a mapping"]),
     ],

@@ -11,6 +11,7 @@ from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.plan_desk import AudienceFile
 from serving.plan_files import MEDIA_TYPES
 from serving.schemas import SuppressionIn
+from serving.schemas_events import EventIn
 from serving.schemas_people import ConsentIn, IdentityIn
 from serving.schemas_plans import PlanIn
 from serving.tally import Tally
@@ -45,6 +46,18 @@ class FakePeople:
 
     def join(self, request: IdentityIn) -> dict[str, Any]:
         return {**request.model_dump(), "joined": {"ledger": {"decisions": 2}}, "again": False}
+
+
+class FakeEvents:
+    """Keeps events by their ids; nothing is triggered."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, EventIn] = {}
+
+    def record(self, events: Sequence[EventIn]) -> dict[str, Any]:
+        new = {one.event_id or str(place): one for place, one in enumerate(events) if one.event_id not in self.kept}
+        self.kept.update(new)
+        return {"accepted": len(new), "duplicates": len(events) - len(new), "rejected": [], "decisions": []}
 
 
 class FakeModels:
@@ -146,6 +159,7 @@ class FakeService:
         self.people = FakePeople()
         self.plans = FakePlans()
         self.tally = Tally()
+        self.events = FakeEvents()
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:
         self._break()

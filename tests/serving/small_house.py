@@ -16,6 +16,7 @@ from decisioning.errors import NotFound, Unavailable
 from decisioning.price_book import Line, PriceBook
 from decisioning.vocabulary import BoolArray, Columns, null_column
 from features.online import Materialised
+from features.online_recent import Fact
 from ledger.store import Ledger
 from serving.scorer import Models, Scorer
 from serving.service import Service
@@ -74,6 +75,7 @@ class Known:
     def __init__(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         self.rows = rows
         self.broken = False
+        self.applied: dict[str, tuple[str, Fact]] = {}
 
     def materialised(self) -> Materialised | None:
         return None
@@ -86,6 +88,16 @@ class Known:
             for name, value in self.rows.get(contact_id, {}).items():
                 columns[name][place] = value
         return columns, np.array([contact_id in self.rows for contact_id in contact_ids], dtype=np.bool_)
+
+    def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
+        """The number of a contact's events is its age here: enough to see whether each counted once."""
+        if self.broken:
+            raise Unavailable("the online store does not answer")
+        assert event_id is not None
+        if event_id not in self.applied:
+            self.applied[event_id] = (contact_id, fact)
+            self.rows = {**self.rows, contact_id: {**self.rows.get(contact_id, {}), "age": self.rows.get(contact_id, {}).get("age", 0) + 1}}
+        return True
 
 
 class Fixed:

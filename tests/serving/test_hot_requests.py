@@ -28,6 +28,7 @@ VALUES = TEXTS | NUMBERS | TIMES | st.booleans() | ANY_JSON
 FACTS = st.dictionaries(st.sampled_from(["a", "", "intent", "ż"]), VALUES, max_size=3)
 LIKELY = {
     "contact_id": TEXTS, "session_id": TEXTS, "request_id": TEXTS, "channel": TEXTS, "placements": st.lists(TEXTS, max_size=3),
+    "actions": st.lists(TEXTS, max_size=3),
     "limit": NUMBERS, "context": FACTS, "features": FACTS, "explain": st.booleans(), "dry_run": st.booleans() | NUMBERS,
     "deadline_ms": NUMBERS, "event_id": TEXTS, "decision_id": TEXTS, "treatment_id": TEXTS, "outcome": TEXTS, "value": NUMBERS,
     "occurred_at": TIMES,

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from serving.app import create_app
 from serving.schemas import DecisionRequest, OutcomeIn
+from serving.schemas_events import EventIn
 from tests.serving.fake_service import FakeService
 
-PATHS = ("/v1/decisions", "/v1/decisions:batch", "/v1/outcomes")
+PATHS = ("/v1/decisions", "/v1/decisions:batch", "/v1/outcomes", "/v1/events")
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)  # lone surrogates too: JSON can spell them
 SCALARS = (
     st.none()
@@ -26,7 +27,7 @@ SCALARS = (
     | st.sampled_from(["2026-11-22T10:00:00Z", "web", "c-1", ""])
 )
 ANY_JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4), max_leaves=12)
-KEYS = sorted({*DecisionRequest.model_fields, *OutcomeIn.model_fields})
+KEYS = sorted({*DecisionRequest.model_fields, *OutcomeIn.model_fields, *EventIn.model_fields})
 NEARLY_REQUESTS = st.dictionaries(st.sampled_from(KEYS), ANY_JSON, max_size=8).map(
     lambda body: {"contact_id": "c", "event_id": "e", **body}
 )
@@ -38,8 +39,8 @@ def open_client() -> Iterator[TestClient]:
         yield client
 
 
-def _post(client: TestClient, path: str, content: bytes) -> None:
-    answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+def _post(client: TestClient, path: str, content: bytes, kind: str = "application/json") -> None:
+    answer = client.post(path, content=content, headers={"Content-Type": kind})
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
@@ -54,6 +55,18 @@ def _refuse(constant: str) -> None:
 @given(path=st.sampled_from(PATHS), body=ANY_JSON | NEARLY_REQUESTS | st.lists(NEARLY_REQUESTS, max_size=3))
 def test_no_json_makes_the_server_fail(open_client: TestClient, path: str, body: Any) -> None:
     _post(open_client, path, json.dumps(body).encode())
+
+
+CLOUDS = st.fixed_dictionaries(
+    {"specversion": st.just("1.0") | ANY_JSON, "id": SCALARS, "source": SCALARS, "type": SCALARS},
+    optional={"data": NEARLY_REQUESTS | ANY_JSON, "time": SCALARS, "subject": SCALARS, "x": ANY_JSON},
+)
+
+
+@settings(max_examples=100)
+@given(batch=st.booleans(), body=ANY_JSON | CLOUDS | st.lists(CLOUDS, max_size=3))
+def test_no_cloud_event_makes_the_server_fail(open_client: TestClient, batch: bool, body: Any) -> None:
+    _post(open_client, "/v1/events", json.dumps(body).encode(), f"application/cloudevents{'-batch' * batch}+json")
 
 
 @settings(max_examples=50)

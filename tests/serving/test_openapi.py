@@ -18,7 +18,8 @@ def document(client: TestClient) -> dict[str, Any]:
 
 def test_every_route_that_works_is_in_it_and_no_other(document: dict[str, Any]) -> None:
     assert {(method.upper(), path) for path, operations in document["paths"].items() for method in operations} == {
-        ("POST", "/v1/decisions"), ("POST", "/v1/decisions:batch"), ("POST", "/v1/outcomes"), ("GET", "/v1/decisions/{decision_id}"),
+        ("POST", "/v1/decisions"), ("POST", "/v1/decisions:batch"), ("POST", "/v1/outcomes"), ("POST", "/v1/events"),
+        ("GET", "/v1/decisions/{decision_id}"),
         ("GET", "/v1/contacts/{contact_id}"), ("PUT", "/v1/contacts/{contact_id}/suppressions"), ("GET", "/v1/prices"),
         ("POST", "/v1/decisions/{decision_id}:replay"), ("GET", "/metrics"), ("GET", "/health/live"), ("GET", "/health/ready"),
         ("GET", "/v1/models"), ("POST", "/v1/models/{name}:promote"), ("POST", "/v1/models/{name}:rollback"),

@@ -1,0 +1,97 @@
+"""What calls for a decision by itself: an event, a segment entered, a score that rose above a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from decisioning.catalog_values import Condition, Number, Text
+from decisioning.rules import Expression, Rows
+from decisioning.rules.findings import RuleFindings
+
+Score: TypeAlias = Literal["propensity", "uplift", "clv"]
+
+
+class Trigger(BaseModel):
+    """Calls for a decision among `actions`, within `within_minutes` of the event that fired it.
+
+    `event_type` and `when` (a condition on `event.*` and features) say which events; with `enters` an event fires it only where it makes
+    this condition true, with `score` and `above` only where it lifts the score above the threshold: not so before it, so after it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Text
+    event_type: Text | None = None
+    when: Condition | None = None
+    enters: Condition | None = None
+    score: Score | None = None
+    action: Text | None = None
+    above: Number | None = None
+    actions: tuple[Text, ...] = Field(min_length=1)
+    channel: Text | None = None
+    within_minutes: Annotated[Number, Field(gt=0, le=525_600)] = 60.0
+
+    @model_validator(mode="after")
+    def _says_what_fires_it(self) -> Trigger:
+        if self.event_type is None and self.enters is None and self.score is None:
+            raise ValueError("a trigger needs what fires it: `event_type`, `enters`, or `score` with `above`")
+        if (self.score is None) != (self.above is None):
+            raise ValueError("`score` and `above` go together: the threshold that the score has to cross")
+        if self.enters is not None and self.score is not None:
+            raise ValueError("either `enters` or `score`: make two triggers of it")
+        if (self.action is not None) != (self.score in ("propensity", "uplift")):
+            raise ValueError("`action` says of which action the score is: of `propensity` and `uplift`, and of nothing else")
+        return self
+
+    @property
+    def asks_what_changed(self) -> bool:
+        """Whether it compares what holds after an event with what held before."""
+        return self.enters is not None or self.score is not None
+
+    def too_late(self, occurred_at: datetime, now: datetime) -> str | None:
+        """Why no decision is made for an event any more; None where it is in time."""
+        age = now - occurred_at
+        if age <= timedelta(minutes=self.within_minutes):
+            return None
+        return f"happened {age.total_seconds() / 60:.0f} minutes ago; the trigger waits {self.within_minutes:g}"
+
+
+@dataclass(frozen=True)
+class CompiledTrigger:
+    """A trigger with its conditions as functions."""
+
+    trigger: Trigger
+    when: tuple[Expression, ...]
+    enters: tuple[Expression, ...]
+
+    def concerns(self, event_type: str) -> bool:
+        """Whether it looks at events of this type."""
+        return self.trigger.event_type in (None, event_type)
+
+    def matches(self, rows: Rows) -> bool:
+        """Whether `when` holds for the one row, whose context has the event's facts."""
+        return _all_hold(self.when, rows)
+
+    def inside(self, rows: Rows) -> bool:
+        """Whether `enters` holds for the one row."""
+        return _all_hold(self.enters, rows)
+
+
+def compile_triggers(triggers: Iterable[Trigger], findings: RuleFindings) -> tuple[CompiledTrigger, ...]:
+    """The triggers as `findings` compiles them; what does not fit is remembered there."""
+    compiled = []
+    for place, one in enumerate(triggers):
+        when = findings.event_condition(one.when, path=f"triggers[{place}].when") if one.when else ()
+        enters = findings.condition(one.enters, path=f"triggers[{place}].enters") if one.enters else ()
+        compiled.append(CompiledTrigger(one, when, enters))
+    return tuple(compiled)
+
+
+def _all_hold(conditions: tuple[Expression, ...], rows: Rows) -> bool:
+    row = rows.only
+    return all(condition.on_row(row) == 1 for condition in conditions)
