@@ -1,7 +1,8 @@
 """The command line: its commands, and how a refusal ends.
 
 Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py`, `nudge/cli_deciding.py`,
-`nudge/cli_ledger.py` and `nudge/cli_keys.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr, 2 wrong usage.
+`nudge/cli_ledger.py`, `nudge/cli_keys.py` and `nudge/cli_webhooks.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr,
+2 wrong usage.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nudge import cli_keys
 from nudge import cli_leads as leads
 from nudge import cli_learning as learning
 from nudge import cli_ledger as ledgers
+from nudge.cli_webhooks import webhooks_app
 
 app = typer.Typer(
     name="nudge",
@@ -52,6 +54,7 @@ leads_app.command("hand-over")(leads.hand_over)
 leads_app.command("status")(leads.status)
 leads_app.command("list")(leads.list_)
 app.add_typer(leads_app, name="leads")
+app.add_typer(webhooks_app, name="webhooks")
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from decisioning.errors import Conflict, RequestError
-from nudge.workspace import Workspace
+from decisioning.errors import ConfigError, Conflict, RequestError
+from nudge.workspace import WEBHOOK_SECRET, Workspace
 
 _WORKSPACE_VARIABLE = "NUDGE_SERVE_WORKSPACE"
 _LOOPBACK_VARIABLE = "NUDGE_SERVE_LOOPBACK"
@@ -25,6 +25,8 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
 
     Raises
     ------
+    ConfigError
+        The catalogue has a webhook, and there is no secret to sign with.
     RequestError
         A number of workers that cannot be.
     Conflict
@@ -37,6 +39,9 @@ def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     who_may_call(workspace, host)
     if workers < 1:
         raise RequestError("at least one worker serves", field="--workers", got=workers)
+    if workspace.webhook_secrets() is None and workspace.catalog.triggers_webhook is not None:
+        hint = f"export {WEBHOOK_SECRET}=whsec_..., or leave triggers_webhook out"
+        raise ConfigError(f"a webhook's messages are signed, and {WEBHOOK_SECRET} is not set", field="triggers_webhook", hint=hint)
     os.environ[_WORKSPACE_VARIABLE] = str(workspace.folder)
     os.environ[_LOOPBACK_VARIABLE] = "1" if is_loopback(host) else ""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")

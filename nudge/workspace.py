@@ -26,10 +26,14 @@ if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the command
     from serving.population import Population
     from serving.service import Service
     from serving.snapshot import Snapshot
+    from serving.webhooks import Secrets
     from training.own_models import OwnEstimator
     from training.tracking import Tracker
 
 _YEARS = (1900, 2200)
+
+WEBHOOK_SECRET = "NUDGE_WEBHOOK_SECRET"
+"""The environment variable with the secret that webhook messages are signed with; never in a file, and never in the ledger."""
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout: the embedded MLflow root lives here."""
@@ -148,7 +152,7 @@ class Workspace:
         return Ledger.open(absolute_url(self.config.stores.ledger, self.folder))
 
     def open_service(self, *, watch: bool = False) -> Service:
-        """Serving, ready to decide; with `watch`, new catalogues, models and prices are swapped in as they appear."""
+        """Serving, ready to decide; with `watch`, as a server: new catalogues, models and prices are swapped in, errands are run."""
         from nudge.people import PeopleStores
         from nudge.snapshot_source import WorkspaceSnapshots
         from serving.service import Service
@@ -162,7 +166,23 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        return Service(holder, ledger, sample=self._sample, plans=self.plan_archive, stores=PeopleStores(self))
+        service = Service(holder, ledger, sample=self._sample, plans=self.plan_archive, stores=PeopleStores(self))
+        if watch:
+            service.run_errands(self.webhook_secrets())
+        return service
+
+    def webhook_secrets(self) -> Secrets | None:
+        """What webhook messages are signed with; None where the environment does not say.
+
+        Raises
+        ------
+        ConfigError
+            It says something that is no secret.
+        """
+        from serving.webhooks import read_secrets
+
+        text = self.environment.get(WEBHOOK_SECRET)
+        return None if text is None else read_secrets(text)
 
     def _sample(self, snapshot: Snapshot, contacts: int) -> Population:
         """Some of the population for a report, with the feature store as it is now."""

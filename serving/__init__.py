@@ -55,6 +55,8 @@
 `event_intake.py`        contact events kept once, and answered
 `event_settling.py`      what follows from them: online features, triggers, messages
 `trigger_state.py`       whether a trigger's conditions hold for a contact
+`webhooks.py`            messages signed and delivered, with backoff, until they are dead letters
+`errands.py`             what a server does beside answering: open events, messages
 `contact_view.py`        everything held about one contact
 `reports.py`             the population's funnel as one document
 `population.py`          a whole population and what is known of it, a chunk at a time

@@ -14,6 +14,7 @@ from serving import answers
 from serving.api_keys import KeyRing
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
+from serving.errands import Errands
 from serving.event_intake import Events
 from serving.event_settling import Settling
 from serving.hot_requests import AnyDecision, AnyOutcome
@@ -34,6 +35,7 @@ from serving.situations import to_datetime64
 from serving.snapshot import SnapshotHolder
 from serving.tally import Tally
 from serving.vitals import Vitals, vitals_of
+from serving.webhooks import Secrets, Sender
 
 
 class Service:
@@ -75,7 +77,8 @@ class Service:
         self.plans: PlanDesk = NoPlans()
         self.leads: LeadsDesk = NoLeads()
         self.people = People(ledger, snapshots, clock, stores)
-        self.events = Events(ledger, self.people, Settling(ledger, snapshots, self._deciding.decide_many, clock), clock)
+        self._errands: list[Callable[[], None]] = []
+        self.events = Events(ledger, self.people, Settling(ledger, snapshots, self.decide_many, clock), clock)
 
     # deciding ----------------------------------------------------------------------------------------------------
 
@@ -226,8 +229,17 @@ class Service:
         """Who may call: the keys in the ledger, as they are now."""
         return KeyRing(self._ledger.keys.all, self._clock)
 
+    def run_errands(self, secrets: Secrets | None) -> None:
+        """Begin to settle events that were left open and, with secrets to sign with, to deliver the webhook's messages."""
+        sender = Sender(self._ledger.outbox, lambda: self._snapshots.current.catalog.catalog.triggers_webhook, secrets or (), self._clock)
+        errands = Errands(self.events.catch_up, sender.deliver if secrets else lambda: 0)
+        errands.start()
+        self._errands += [errands.stop, sender.close]
+
     def close(self) -> None:
-        """Release the stores, and stop what is planned in the background."""
+        """Release the stores, and stop what is done in the background."""
+        for stop in self._errands:
+            stop()
         self.plans.close()
         self._snapshots.close()
         self._ledger.close()
