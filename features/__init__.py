@@ -7,6 +7,7 @@
 ``ingest_checks.py``        what makes a row bad, and how the refusal says so
 ``ingest_notes.py``         what a person should know about tables that are not wrong
 ``ingest_write.py``         checked tables to files, the manifest last
+``merging.py``              events that came in otherwise, beside the ingested ones
 ``audit.py``                what looks odd in the contract tables
 ``leakage.py``              an attribute that knows an outcome
 ``leakage_signs.py``        the signs of it in one attribute alone
@@ -34,6 +35,7 @@
 ``online_events.py``        one event brings a contact's features up to date, by the offline definitions
 ``online_carrying.py``      which single events a materialisation carries over: those that the data do not know
 ``online_rows.py``          what a materialisation writes, in chunks
+``skew.py``                 online against offline, each contact as of its own moment
 ``store.py``                FeatureDoor: the only door to Feast
 ``feast_repo/``             the Feast repository: configuration, definitions, packed online stores
 =========================== =========================================================================================

@@ -46,7 +46,7 @@ def forget(workspace_dir: Path, names: Mapping[str, str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     if not names or not data.is_dir():
         return counts
-    with _locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
+    with locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
         _name(connection, names)
         for spec in TABLES.values():
             how = None if spec.name in _REMOVED else partial(_nobodys, spec)
@@ -73,7 +73,7 @@ def join(workspace_dir: Path, names: Mapping[str, str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     if not names or not data.is_dir():
         return counts
-    with _locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
+    with locked(data / ".ingest.lock", "an ingest of this workspace is running"), connect() as connection:
         _name(connection, names)
         for spec in (one for one in TABLES.values() if _has(one)):
             how = _contacts if spec.name != "contacts" else None
@@ -123,7 +123,7 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, how: _Query | No
         query = f"SELECT * FROM {source} WHERE NOT coalesce({_THEIRS}, false)" if how is None else how(source, columns)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         connection.execute(f"COPY ({query}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)")
-        _onto_disk(unfinished)
+        onto_disk(unfinished)
         os.replace(unfinished, path)
     return theirs
 
@@ -177,13 +177,20 @@ def _forget_built(workspace_dir: Path, names: Mapping[str, str]) -> int:
     home = workspace_dir / "state" / "features"
     if not home.is_dir():
         return 0
-    with _locked(home / ".lock", "features are being built"), connect() as connection:
+    with locked(home / ".lock", "features are being built"), connect() as connection:
         _name(connection, names)
         return sum(_rewrite(connection, path, None) for path in sorted(home.glob("*/*.parquet")))
 
 
 @contextmanager
-def _locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a file.
+
+    Raises
+    ------
+    Conflict
+        Another process holds it: `busy`.
+    """
     with path.open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,6 +199,7 @@ def _locked(path: Path, busy: str) -> Iterator[None]:
         yield
 
 
-def _onto_disk(path: Path) -> None:
+def onto_disk(path: Path) -> None:
+    """Return when the file is on disk, whatever becomes of the machine."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from decisioning.errors import ContractMismatch, DataError, NotFound, NudgeError
 from decisioning.vocabulary import BoolArray, Columns, null_column
 from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
-from features.columns import Ids, Moments, as_column, same, unique_pairs
+from features.columns import Ids, Moments, as_column, unique_pairs
 from features.contract import FeatureContract
 from features.online import ONLINE_FILE, VIEW, Materialised, OnlineVectors
 from features.online_carrying import Carrying
@@ -271,23 +271,26 @@ class FeatureDoor:
         gone = frozenset(contact_ids)
         return self._vectors.forget(sorted(gone), lambda note: Noted.from_bytes(note).contact_id in gone) if gone else 0
 
-    def skew(self, *, most_contacts: int = 1000) -> Mapping[str, float]:
+    def skew(self, events: Iterable[pa.Table] = (), *, most_contacts: int = 1000) -> Mapping[str, float]:
         """Share of contacts, a feature, whose online value is not the offline one of the same as_of; 0 everywhere is right.
+
+        Parameters
+        ----------
+        events : iterable of pyarrow.Table, optional
+            What came in since the data were ingested, with the columns of `features.merging.EVENT_SCHEMA`: a contact that events brought up
+            to date is compared with what the data and these events give, as of its own moment.
 
         Raises
         ------
         NotFound
             Where nothing was materialised, or there are no contacts.
+        DataError
+            Where the events change the feature contract.
         """
-        built = self._current()
-        contact_ids = known_contacts(self._workspace, built.as_of)
-        every = max(1, -(-len(contact_ids) // most_contacts))
-        sample = contact_ids[::every]
-        if not len(sample):
-            raise NotFound("there are no contacts to compare", hint="run nudge ingest")
-        online, found = self.online(list(sample))
-        offline = self.historical(sample, np.full(len(sample), built.as_of))
-        return {name: float(np.mean(~found | ~same(online[name], offline[name]))) for name in built.contract.names}
+        from features.skew import skew
+
+        self._packing or self._open_online()
+        return skew(self, self._workspace, self._current(), list(events), most_contacts)
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
 

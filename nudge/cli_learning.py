@@ -70,10 +70,12 @@ def features_build(
 ) -> None:
     """Build the features of every contact, and of every interaction as of its own time."""
     from nudge.features_ready import build, default_as_of, to_datetime64
+    from nudge.ledger_events import merge_ledger_events
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     cut = moment(as_of)
     with terminal.working("building features") as say:
+        merge_ledger_events(found)
         report = build(found, default_as_of(found) if cut is None else to_datetime64(cut), say)
     if not terminal.result({"features": report.features, "rows": report.rows, "contract_hash": report.contract_hash}):
         terminal.print(f"{report.features} features in {report.rows:,} rows, contract {report.contract_hash}")
@@ -94,11 +96,13 @@ def features_materialize(workspace: WorkspaceOption = Path(), as_json: JsonOptio
 def features_audit(workspace: WorkspaceOption = Path(), as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compare what serving reads with what training reads, feature by feature."""
     from nudge.features_ready import ensure_online
+    from nudge.ledger_events import event_tables
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     with terminal.working("comparing online with offline features") as say:
         ensure_online(found, say)
-        skew = found.door.skew()
+        with found.open_ledger() as ledger:
+            skew = found.door.skew(event_tables(ledger))
     if not terminal.result({"skew": skew}):
         terminal.table("Skew between online and offline features", ["feature", "share of contacts that differ"], list(skew.items()))
 

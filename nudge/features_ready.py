@@ -46,7 +46,9 @@ def ensure_built(workspace: Workspace, progress: Say) -> None:
 
 def materialize(workspace: Workspace) -> int:
     """Put the built features into the online store; returns the contacts."""
-    rows = workspace.door.materialize()
+    with workspace.open_ledger() as ledger:
+        names = ledger.identities()
+    rows = workspace.door.materialize(names)
     built = read_built(workspace.folder)
     write_built(workspace.folder, Built(built.fingerprint, built.as_of, online=_online_key(workspace, built)))
     return rows

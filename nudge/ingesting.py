@@ -16,6 +16,7 @@ from decisioning.vocabulary import Columns
 from features.audit import audit, ingest_document
 from features.build import infer_contract
 from features.ingest import ingest
+from nudge.ledger_events import merge_ledger_events
 from nudge.people import keep_apart
 from nudge.workspace import Workspace
 
@@ -63,6 +64,7 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
     with workspace.open_ledger() as ledger:
         keep_apart(workspace, ledger)
         ledger.replace_history(**read_past(workspace.folder / "data", report.newest_at))
+        merge_ledger_events(workspace, ledger)
     progress("auditing the data")
     document = ingest_document(report, audit(workspace.folder))
     return {**document, "warnings": [*document["warnings"], *_broken_rules(workspace)]}

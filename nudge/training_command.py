@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from decisioning.errors import RequestError, nearest
 from nudge.features_ready import ensure_built, to_datetime64
+from nudge.ledger_events import merge_ledger_events
 from nudge.terminal import Telling
 from nudge.workspace import Workspace
 
@@ -36,6 +37,7 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
     wanted: ModelName | None = next((model for model in MODELS if model == only), None)
     if only is not None and wanted is None:
         raise RequestError("unknown model", field="--only", got=only, allowed=", ".join(MODELS), hint=nearest(only, MODELS))
+    merge_ledger_events(workspace)
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
         report = train(

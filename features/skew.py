@@ -1,0 +1,111 @@
+"""Do the online features say what the offline ones say? Compared contact by contact, each as of the moment of its own online vector.
+
+A contact whose vector is as it was materialised is compared with its built row. One that events brought up to date is compared, in the
+features that events bring up to date, with a row that is built anew from the data and these events as of the vector's moment; in the others
+with its built row.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from decisioning.errors import NotFound
+from decisioning.vocabulary import BoolArray, Columns
+from features.build import build_offline, known_contacts
+from features.built import Built
+from features.columns import Ids, Moments, as_column, same
+from features.contract import FeatureContract, stored_name
+from features.merging import write_merged
+from features.online_events import OnlineFeatures
+from features.packing import as_of_of
+
+_NEARLY = 1e-9
+"""Two ways to add up the same money differ by no more than this share."""
+
+
+class Stores(Protocol):
+    """Both sides of the comparison: a `FeatureDoor`."""
+
+    def read(self, contact_ids: Sequence[str]) -> list[bytes | None]:
+        """The packed vectors of contacts."""
+
+    def historical(self, contact_ids: Ids, as_of: Moments) -> Columns:
+        """Their features as of any moment, from the data."""
+
+
+def skew(door: Stores, workspace_dir: Path, built: Built, events: Sequence[pa.Table], most_contacts: int) -> Mapping[str, float]:
+    """See `FeatureDoor.skew`."""
+    known = known_contacts(workspace_dir, built.as_of)
+    if not len(known):
+        raise NotFound("there are no contacts to compare", hint="run nudge ingest")
+    contact_ids = _sample(known, events, most_contacts)
+    features = OnlineFeatures(built.contract)
+    vectors = door.read(list(contact_ids))
+    online, found = features.packing.unpack(vectors)
+    cut = built.as_of.astype("datetime64[us]")
+    as_of = np.array([cut if vector is None else as_of_of(vector) for vector in vectors], dtype="datetime64[us]")
+    offline = door.historical(contact_ids, np.full(len(contact_ids), cut))
+    moved = np.flatnonzero(as_of != cut)
+    now = _recomputed(workspace_dir, built.contract, events, contact_ids[moved], as_of[moved])
+    shares = {}
+    for name in built.contract.names:
+        right = found & same(online[name], offline[name])
+        if name in now:
+            right[moved] = _nearly_same(online[name][moved], now[name])
+        shares[name] = float(np.mean(~right))
+    return shares
+
+
+def _sample(known: Ids, events: Sequence[pa.Table], most: int) -> Ids:
+    """Some contacts, and of those to whom something happened since as many again."""
+    some = known[:: max(1, -(-len(known) // most))]
+    happened = np.array([one for table in events for one in pc.unique(table.column("contact_id")).to_pylist()], dtype=object)
+    lately = np.intersect1d(known.astype(str), happened.astype(str)).astype(object) if len(happened) else happened
+    return np.array(sorted({*some, *lately[:: max(1, -(-len(lately) // most))]}), dtype=object)
+
+
+def _recomputed(workspace_dir: Path, contract: FeatureContract, events: Sequence[pa.Table], contact_ids: Ids, as_of: Moments) -> Columns:
+    """What the data and these events give of the features that events bring up to date, in the order of the contacts."""
+    if not len(contact_ids):
+        return {}
+    pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(as_of, pa.timestamp("us"))})
+    with _copy(workspace_dir, events) as folder:
+        build_offline(folder, contract, folder / "rows.parquet", entities=pairs)
+        rows = pq.read_table(folder / "rows.parquet")
+    place = {contact_id: row for row, contact_id in enumerate(rows.column("contact_id").to_pylist())}
+    order = np.array([place[contact_id] for contact_id in contact_ids])
+    computed = OnlineFeatures(contract).computed
+    return {name: as_column([rows.column(stored_name(name))], contract.dtypes[name])[order] for name in computed}
+
+
+@contextmanager
+def _copy(workspace_dir: Path, events: Sequence[pa.Table]) -> Iterator[Path]:
+    """A workspace beside this one, with the same data and the events merged in; gone afterwards."""
+    folder = workspace_dir / "state" / f".skew.{uuid4().hex}"
+    (folder / "data").mkdir(parents=True)
+    try:
+        for path in (workspace_dir / "data").glob("*.parquet"):
+            if path.name != "events.parquet":
+                (folder / "data" / path.name).symlink_to(path.resolve())
+        if (workspace_dir / "features").is_dir():
+            (folder / "features").symlink_to((workspace_dir / "features").resolve())
+        write_merged(workspace_dir / "data" / "events.parquet", events, folder / "data" / "events.parquet")
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _nearly_same(left: np.ndarray, right: np.ndarray) -> BoolArray:
+    if left.dtype.kind != "f":
+        return same(left, right)
+    return np.isclose(left, right, rtol=_NEARLY, atol=_NEARLY, equal_nan=True)

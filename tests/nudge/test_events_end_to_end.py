@@ -1,0 +1,94 @@
+"""An event over HTTP in a whole workspace: known online at once, part of the history at the next build, and the two sides agree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+
+from nudge.workspace import Workspace
+from serving.schemas_events import EventIn
+from serving.service import Service
+from tests.nudge.shops import CONSENTS, CONTACTS, Shop
+
+NOW = datetime.now(UTC)
+EVENTS = """SELECT 'c-' || i % 50 AS contact_id, 'buy' AS event_type, 10.0 + i AS value, 'web' AS channel, 'in-' || i AS event_id,
+  now()::TIMESTAMP - INTERVAL 20 DAY + INTERVAL 1 HOUR * i AS occurred_at FROM range(300) r(i)"""
+
+
+@pytest.fixture
+def events_shop(shop: Shop) -> Shop:
+    shop.write(sources={"contacts": CONTACTS, "consents": CONSENTS, "events": EVENTS})
+    for command in (["ingest"], ["features", "build"], ["features", "materialize"]):
+        answer = shop.run(*command)
+        assert answer.code == 0, answer.err
+    return shop
+
+
+def _happen(shop: Shop, *events: dict[str, Any]) -> dict[str, Any]:
+    service: Service = Workspace.open(shop.folder).open_service()
+    try:
+        return service.events.record([EventIn.model_validate({"event_type": "buy", "channel": "web", **one}) for one in events])
+    finally:
+        service.close()
+
+
+def _bought(shop: Shop, contact_id: str) -> float:
+    columns, _ = Workspace.open(shop.folder).open_door().online([contact_id])
+    return float(columns["purchase_value_365d"][0])
+
+
+def _skew(shop: Shop) -> set[float]:
+    answer = shop.run("features", "audit")
+    assert answer.code == 0, answer.err
+    return set(answer.document["skew"].values())
+
+
+def test_events_are_known_at_once_and_stay_through_builds_materialisations_and_ingests(events_shop: Shop) -> None:
+    before = _bought(events_shop, "c-7")
+    late = (NOW - timedelta(days=19)).isoformat()
+    receipt = _happen(
+        events_shop,
+        {"contact_id": "c-7", "event_id": "h-1", "value": 100.0},
+        {"contact_id": "c-7", "event_id": "h-2", "value": 50.0, "occurred_at": late},
+        {"contact_id": "new", "event_id": "h-3", "value": 5.0},
+    )
+    assert receipt["accepted"] == 3
+    assert _bought(events_shop, "c-7") == before + 150.0
+    assert _skew(events_shop) == {0.0}  # recomputed offline with the events that no build knows yet
+    for command in (
+        ["features", "materialize"],
+        ["features", "build"],
+        ["features", "materialize"],
+        ["ingest"],
+        ["features", "materialize"],
+    ):
+        answer = events_shop.run(*command)
+        assert answer.code == 0, answer.err
+        assert (_bought(events_shop, "c-7"), _bought(events_shop, "new")) == (before + 150.0, 5.0), command
+        assert _happen(events_shop, {"contact_id": "c-7", "event_id": "h-1", "value": 100.0})["duplicates"] == 1
+    assert _skew(events_shop) == {0.0}
+    path = events_shop.folder / "data" / "events.parquet"
+    assert duckdb.sql(f"SELECT count(*), count(DISTINCT event_id) FROM '{path}'").fetchall() == [(303, 303)]
+
+
+def test_an_event_that_a_source_tells_too_counts_once(events_shop: Shop) -> None:
+    before = _bought(events_shop, "c-3")
+    told = {"contact_id": "c-3", "event_id": "both", "value": 7.0, "occurred_at": (NOW - timedelta(minutes=5)).isoformat()}
+    _happen(events_shop, told)
+    also = f"{EVENTS} UNION ALL SELECT 'c-3', 'buy', 7.0, 'web', 'both', TIMESTAMP '{NOW.replace(tzinfo=None) - timedelta(minutes=5)}'"
+    events_shop.write(sources={"contacts": CONTACTS, "consents": CONSENTS, "events": also})
+    for command in (["ingest"], ["features", "build"], ["features", "materialize"]):
+        assert events_shop.run(*command).code == 0
+    assert _bought(events_shop, "c-3") == before + 7.0
+
+
+def test_an_erased_contacts_events_stay_out_of_the_history(events_shop: Shop) -> None:
+    _happen(events_shop, {"contact_id": "c-9", "event_id": "h-1", "value": 100.0})
+    assert events_shop.run("erase", "c-9").code == 0
+    assert events_shop.run("ingest").code == 0
+    path = events_shop.folder / "data" / "events.parquet"
+    assert duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE event_id = 'h-1' OR contact_id = 'c-9'").fetchall() == [(0,)]
+    assert events_shop.run("verify-ledger").code == 0
