@@ -100,7 +100,7 @@ def test_what_a_visitor_did_is_the_contacts_once_they_are_joined(ledger: Ledger)
 
 def test_old_events_go_by_age_and_the_chain_still_holds(ledger: Ledger) -> None:
     ledger.events.record([event(f"e-{n}", occurred_at=NOW - n * DAY) for n in range(10)])
-    assert ledger.remove_before(NOW - 4.5 * DAY, NOW) == {"decisions": 0, "outcomes": 0, "events": 5}
+    assert ledger.remove_before(NOW - 4.5 * DAY, NOW) == {"decisions": 0, "outcomes": 0, "events": 5, "leads": 0}
     assert len(ledger.events.of_contact("c-1", 20)) == len(_open_ids(ledger)) == 5
     assert ledger.verify().intact
 
