@@ -145,7 +145,7 @@ def test_an_action_without_any_response_has_a_finite_small_uplift() -> None:
     bank = Bank(2_000, actions=2, seed=6)
     logged = bank.logged
     labels = np.where(logged.action[:, None] == 1, 0.0, logged.labels)
-    silent = LoggedActions(*(getattr(logged, n) if n != "labels" else labels for n in vars(logged)))
+    silent = replace(logged, labels=labels)
     found = fit_action_uplifts(Encoded(bank.x, bank.x), silent, np.ones(2_000), bank.folds, UpliftSettings())
     tau = found.by_action[1].head.effect(Encoded(bank.x, bank.x))
     assert np.isfinite(tau).all()
@@ -176,7 +176,7 @@ def test_an_action_is_compared_with_those_whom_it_is_for() -> None:
     bank = Bank(6_000, actions=1, seed=8)
     logged = bank.logged
     young = bank.x[:, :1] > 0
-    narrow = LoggedActions(*(getattr(logged, n) if n != "open" else young for n in vars(logged)))
+    narrow = replace(logged, open=young)
     found = fit_action_uplifts(Encoded(bank.x, bank.x), narrow, np.ones(6_000), bank.folds, UpliftSettings()).by_action[0]
     assert young[found.pair, 0].all()
     assert found.head.evidence == int(((logged.action == 0) & young[:, 0]).sum())
