@@ -28,7 +28,8 @@
 `metrics.py`             metrics for Prometheus; `routes_metrics.py`: where it scrapes them
 `tally.py`               what has happened and is not counted yet; `counting.py`: every call is noted there
 `vitals.py`              how serving stands, for those who watch it
-`routes_later.py`        the contract's routes that this version does not have: 501
+`routes_ofrep.py`        the routes of OpenFeature's remote protocol
+`ofrep.py`               placements as its flags; `schemas_ofrep.py`: their JSON
 `schemas.py`             the JSON of the API
 `schemas_people.py`      the JSON of what concerns one person
 `schemas_explained.py`   the JSON of explanations and reports

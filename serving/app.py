@@ -22,11 +22,11 @@ from serving.openapi import with_problems
 from serving.ports import Service
 from serving.routes import router
 from serving.routes_events import router as events_router
-from serving.routes_later import later_routes
 from serving.routes_leads import router as leads_router
 from serving.routes_login import router as login_router
 from serving.routes_metrics import router as metrics_router
 from serving.routes_models import router as models_router
+from serving.routes_ofrep import router as ofrep_router
 from serving.routes_people import router as people_router
 from serving.routes_plans import router as plans_router
 from serving.routes_reports import router as reports_router
@@ -39,6 +39,7 @@ ROUTERS = (
     events_router,
     metrics_router,
     models_router,
+    ofrep_router,
     people_router,
     plans_router,
     reports_router,
@@ -112,11 +113,12 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.state.desk = desk
     app.state.keys = keys
     app.state.metrics = metrics
     plain = app.openapi
     app.openapi = lambda: with_problems(plain())  # type: ignore[method-assign]
-    for routes in (later_routes(), *ROUTERS):
+    for routes in ROUTERS:
         app.include_router(routes)
     app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)

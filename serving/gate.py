@@ -101,6 +101,8 @@ def _presented(scope: Scope) -> str | None:
         if name == b"authorization":
             kind, _, text = value.decode("latin-1").partition(" ")
             return text.strip() if kind.lower() == _BEARER and text.strip() else None
+        if name == b"x-api-key":  # as OpenFeature's providers may send it
+            return value.decode("latin-1").strip() or None
         if name == b"cookie":
             cookies = value
     return _of_cookie(cookies) if cookies is not None and is_console(scope["path"]) else None

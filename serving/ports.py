@@ -102,6 +102,9 @@ class Service(Protocol):
     def tally(self) -> Tally:
         """What was answered and not counted yet."""
 
+    def placements(self) -> dict[str, str | None]:
+        """Every placement with its channel; None where several channels have one of this name."""
+
     def vitals(self) -> Vitals:
         """What serves now, and how fresh it is."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -207,6 +208,13 @@ class Service:
             Nothing is.
         """
         return contact_view(contact_id, self._snapshots.current, self._ledger, self._clock())
+
+    def placements(self) -> dict[str, str | None]:
+        """Every placement with its channel; None where several channels have one of this name."""
+        channels = self._snapshots.current.catalog.catalog.channels.items()
+        pairs = [(name, channel) for channel, settings in channels for name in settings.placements]
+        once = Counter(name for name, _ in pairs)
+        return {name: channel if once[name] == 1 else None for name, channel in pairs}
 
     def vitals(self) -> Vitals:
         """What serves now, and how fresh it is."""

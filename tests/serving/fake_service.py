@@ -234,6 +234,9 @@ class FakeService:
             **empty,
         }
 
+    def placements(self) -> dict[str, str | None]:
+        return {"home_hero": "web"}
+
     def vitals(self) -> Vitals:
         return Vitals({"catalog": "2026-11-22#9f2c"}, left_out={"uplift": "a tree of another kind"})
 

@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 
 from decisioning.errors import ConfigError, Conflict, ContractMismatch, DataError, NotFound, NudgeError, TooLarge, Unavailable
 from serving.http_errors import status_of
-from serving.routes_later import LATER
 from tests.serving.fake_service import FakeService
 
 JSON = {"Content-Type": "application/json"}
@@ -184,12 +183,6 @@ def test_an_answer_that_breaks_the_contract_is_a_failure_of_ours(
 ) -> None:
     monkeypatch.setattr(service, "contact", lambda _: {"contact": "c-1"})
     refused(client.get("/v1/contacts/c-1"), 500)
-
-
-@pytest.mark.parametrize(("method", "path"), LATER)
-def test_a_route_of_a_later_version_says_so_by_name(client: TestClient, method: str, path: str) -> None:
-    problem = refused(client.request(method, path.replace("{", "").replace("}", "")), 501)
-    assert problem["detail"] == f"{method} {path} is not supported yet"
 
 
 def test_a_body_larger_than_the_limit_is_refused_before_it_is_read(client: TestClient) -> None:
