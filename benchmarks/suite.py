@@ -23,6 +23,7 @@ from benchmarks import (
     point_in_time,
     promotion,
     real_time_month,
+    reports,
     scoring,
     small_effects,
     uplift_policies,
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "point_in_time": point_in_time.measure,
     "off_policy": off_policy.measure,
     "promotion": promotion.measure,
+    "reports": reports.measure,
 }
 
 OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure, "million": million.measure}

@@ -15,8 +15,8 @@
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
 - `leads.py` (leads): scored, handed over, followed; `lead_files.py`: their files; `cli_leads.py` and `show_leads.py`: the commands;
   `leads_desk.py`: over HTTP
-- `facts.py`, `tallies.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited; `periods.py`
-  (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`, `report_models.py`,
+- `facts.py`, `tallies.py` with `distinct.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited;
+  `periods.py` (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`, `report_models.py`,
   `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to people; `report_desk.py`: over HTTP
 - `plan_desk.py` over `plan_jobs.py`: plans made in the background for the API; `what_if.py`: plans that are only asked about
 - `cli_keys.py`: the commands about API keys

@@ -56,7 +56,7 @@ def _paths(facts: Facts) -> Paths | None:
         return None
     path = np.asarray(table["path"], dtype=np.int64)
     names, touch = np.unique(np.asarray(table["channel"], dtype=object).astype(str), return_inverse=True)
-    first = np.flatnonzero(np.diff(path, prepend=-1))
+    first = np.flatnonzero(np.diff(path, prepend=path[0] - 1))
     sold = np.asarray(table["sold"], dtype=np.float64)[first]
     value = np.nan_to_num(np.ma.filled(np.ma.asarray(table["value"]).astype(np.float64), 0.0))[first]
     days = np.ma.filled(np.ma.asarray(table["days"]).astype(np.float64), np.nan)
@@ -81,12 +81,12 @@ WITH sale AS (
 ), unsold AS (
   SELECT contact_id, goal, touch_id, coalesce(channel, 'unknown') AS channel, occurred_at,
          date_diff('microsecond', occurred_at, max(occurred_at) OVER (PARTITION BY contact_id, goal)) / 86400e6 AS days
-  FROM staged WHERE touch_id NOT IN (SELECT touch_id FROM met)
+  FROM staged ANTI JOIN met USING (touch_id)
 ), whole AS (
-  SELECT 's' || outcome_id AS id, touch_id, channel, occurred_at, days, value, 1.0 AS sold FROM met
-  UNION ALL SELECT 'n' || contact_id || ':' || coalesce(goal, ''), touch_id, channel, occurred_at, days, 0.0, 0.0 FROM unsold
+  SELECT outcome_id AS path, touch_id, channel, occurred_at, days, value, 1.0 AS sold FROM met
+  UNION ALL SELECT -dense_rank() OVER (ORDER BY contact_id, goal), touch_id, channel, occurred_at, days, 0.0, 0.0 FROM unsold
 )
-SELECT dense_rank() OVER (ORDER BY id) - 1 AS path, channel, days, value, sold FROM whole ORDER BY path, occurred_at, touch_id
+SELECT path, channel, days, value, sold FROM whole ORDER BY path, occurred_at, touch_id
 """
 
 

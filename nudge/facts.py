@@ -1,23 +1,26 @@
 """What was done and what came of it, from the ingested tables and from the ledger, as tables of one DuckDB connection.
 
 ===========  ======================================================================================================================
-`touches`    touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at, cost, expected_profit, source, triggered
+`touches`    touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at, cost, source, triggered
 `controls`   row_id, contact_id, occurred_at, selection_prob: the logged controls of the ingested history (`no_action`)
 `happened`   outcome_id, contact_id, touch_id, action_id, outcome, kind, behaviour, value, occurred_at
 `decided`    contact_id, control_group, occurred_at: the first group that the ledger knows a contact in
 `lead_steps` contact_id, step (of `LEAD_EVENTS`, or `found`), occurred_at, revenue, days (since it was handed over, of one that was won)
 `people`     contact_id, account_id, market
+`visits`     contact_id, occurred_at: distinct sessions, or events without money where sessions are not known
 `events`     contact_id, event_type, occurred_at, value, channel, session_id, content_id
 `catalog`    action_id, issue, action_group, goal, value, window_us, kind
 ===========  ======================================================================================================================
 
-`source` is `history` (ingested) or `ledger` (decided here). `occurred_at` is NULL in a one-shot experiment.
+Ids of touches and controls are numbers; the `touch_id` of an outcome is NULL where it names none, and -1 where it names one that is not
+there. `source` is `history` (ingested) or `ledger` (decided here). `occurred_at` is NULL in a one-shot experiment.
 An outcome that was both reported and ingested, by its event_id, is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,10 +28,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from decisioning.catalog import Action, Catalog
 from decisioning.vocabulary import NO_ACTION
-from ledger.measured import TABLES, LedgerReader
+from ledger.measured import TABLES, LedgerReader, Stretch
 from nudge.config import absolute_url
 from nudge.workspace import Workspace
 
@@ -67,7 +71,7 @@ _INGESTED: dict[str, dict[str, str]] = {
 _WITH_TIME = ("touches", "controls", "happened", "events", "decided")
 _NUMBERS = {
     **dict.fromkeys(("occurred_at", "handed_over_at", "accepted_at", "rejected_at", "won_at"), pa.int64()),
-    **dict.fromkeys(("value", "cost", "expected_profit", "revenue"), pa.float64()),
+    **dict.fromkeys(("value", "cost", "revenue"), pa.float64()),
 }
 
 
@@ -118,10 +122,12 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         db.execute("SET TimeZone = 'UTC'")
         for table, columns in _INGESTED.items():
             _view(db, data / f"{table}.parquet", f"ingested_{table}", columns)
+        db.execute(_EVENTS)
         workspace.open_ledger().close()  # an older ledger is brought up to date, an absent one made
-        with LedgerReader(absolute_url(workspace.config.stores.ledger, workspace.folder)) as reader, reader.reading() as conn:
-            for table, names in TABLES.items():
-                _load(db, table, names, reader.columns(conn, table))
+        with ThreadPoolExecutor(1) as beside:  # while one core reads the ledger, the other counts visits
+            visits = beside.submit(lambda: db.cursor().execute(_VISITS))
+            _read_ledger(db, absolute_url(workspace.config.stores.ledger, workspace.folder))
+            visits.result()
         _describe(db, catalog)
         db.execute(_UNIFIED)
         db.execute(_lead_steps())
@@ -129,31 +135,42 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         yield Facts(db, catalog, max((row[0] for row in times if row[0] is not None), default=None))
 
 
+def _read_ledger(db: duckdb.DuckDBPyConnection, url: str) -> None:
+    with LedgerReader(url) as reader, reader.reading() as conn:
+        for table, names in TABLES.items():
+            _load(db, table, names, reader.stretches(conn, table))
+
+
 def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[str, str]) -> None:
     """An ingested table with all its columns of the contract, those that it has not as NULL."""
     if not path.exists():
         nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
-        db.execute(f"CREATE TEMP VIEW {name} AS SELECT {nothing} WHERE FALSE")
+        db.execute(f"CREATE VIEW {name} AS SELECT {nothing} WHERE FALSE")
         return
     escaped = str(path).replace("'", "''")
     have = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM read_parquet('{escaped}')").fetchall()}
     chosen = ", ".join(
         f"{column}::{kind} AS {column}" if column in have else f"NULL::{kind} AS {column}" for column, kind in columns.items()
     )
-    db.execute(f"CREATE TEMP VIEW {name} AS SELECT {chosen} FROM read_parquet('{escaped}')")
+    db.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM read_parquet('{escaped}')")
 
 
-def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], stretches: Iterator[list[tuple[object, ...]]]) -> None:
-    schema = pa.schema([(name, _NUMBERS.get(name, pa.string())) for name in names])
-    batches = (
-        pa.record_batch([pa.array(values, type=kind.type) for values, kind in zip(columns, schema, strict=True)], schema=schema)
-        for columns in stretches
-    )
+def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], stretches: Iterator[Stretch]) -> None:
+    schema = pa.schema([(name, _NUMBERS.get(name, pa.large_string())) for name in names])
+    batches = (pa.record_batch([_values(one, k, field.type) for k, field in enumerate(schema)], schema=schema) for one in stretches)
     reader = pa.RecordBatchReader.from_batches(schema, batches)
     db.register("arriving", reader)
     columns = "* REPLACE (make_timestamp(occurred_at) AS occurred_at)" if "occurred_at" in names else "*"
     db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {columns} FROM arriving")
     db.unregister("arriving")
+
+
+def _values(stretch: Stretch, column: int, kind: pa.DataType) -> pa.Array:
+    """One column of a stretch, an empty value as NULL."""
+    texts = pc.split_pattern(pa.array([stretch.texts[column]], pa.large_string()), stretch.separator).values
+    empty = pc.equal(texts, "")
+    known = pc.if_else(empty, pa.scalar(None, pa.large_string()), texts) if pc.any(empty).as_py() else texts
+    return known.cast(kind)
 
 
 def _describe(db: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
@@ -185,35 +202,49 @@ def _stated(action: Action) -> float | None:
         return None
 
 
+_EVENTS = """
+CREATE VIEW events AS SELECT contact_id, event_type, occurred_at, value, channel, session_id, content_id FROM ingested_events
+"""
+
+_VISITS = """
+CREATE TABLE visits AS
+  SELECT contact_id, min(occurred_at) AS occurred_at FROM events WHERE session_id IS NOT NULL GROUP BY contact_id, session_id
+  UNION ALL SELECT contact_id, occurred_at FROM events
+  WHERE session_id IS NULL AND value IS NULL AND (SELECT count(session_id) FROM events) = 0
+"""
+
 _UNIFIED = f"""
 CREATE TEMP TABLE people AS
   SELECT contact_id, account_id, market FROM ingested_contacts
   QUALIFY row_number() OVER (PARTITION BY contact_id ORDER BY valid_from DESC NULLS LAST) = 1;
+CREATE TEMP TABLE logged_rows AS
+  SELECT 2 * row_number() OVER () AS touch_id, * FROM ingested_interactions;
+CREATE TEMP TABLE touched_here AS
+  SELECT 2 * row_number() OVER () + 1 AS touch_id, * FROM kept_selections s
+  ANTI JOIN kept_redeemed r ON r.redeems = s.decision_id AND r.treatment_id = s.treatment_id;
 CREATE TEMP TABLE touches AS
-  SELECT 'h:' || interaction_id AS touch_id, contact_id, action_id, treatment_id, i.channel, c.direction, occurred_at,
-         coalesce(i.cost, c.cost, 0.0) AS cost, NULL::DOUBLE AS expected_profit, 'history' AS source, FALSE AS triggered
-  FROM ingested_interactions i LEFT JOIN channels c USING (channel) WHERE action_id <> '{NO_ACTION}'
+  SELECT touch_id, contact_id, action_id, treatment_id, i.channel, c.direction, occurred_at,
+         coalesce(i.cost, c.cost, 0.0) AS cost, 'history' AS source, FALSE AS triggered
+  FROM logged_rows i LEFT JOIN channels c USING (channel) WHERE action_id <> '{NO_ACTION}'
   UNION ALL BY NAME
-  SELECT 'l:' || s.decision_id || ':' || treatment_id AS touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
-         coalesce(cost, 0.0) AS cost, expected_profit, 'ledger' AS source, FALSE AS triggered
-  FROM kept_selections s ANTI JOIN kept_redeemed r ON r.redeems = s.decision_id AND r.treatment_id = s.treatment_id;
-CREATE TEMP TABLE controls AS
-  SELECT 'h:' || interaction_id AS row_id, contact_id, occurred_at, selection_prob
-  FROM ingested_interactions WHERE action_id = '{NO_ACTION}';
+  SELECT touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
+         coalesce(cost, 0.0) AS cost, 'ledger' AS source, FALSE AS triggered
+  FROM touched_here;
+CREATE TEMP VIEW controls AS
+  SELECT touch_id AS row_id, contact_id, occurred_at, selection_prob FROM logged_rows WHERE action_id = '{NO_ACTION}';
 CREATE TEMP TABLE decided AS
   SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at
   FROM kept_decisions GROUP BY contact_id;
-CREATE TEMP VIEW events AS
-  SELECT contact_id, event_type, occurred_at, value, channel, session_id, content_id FROM ingested_events;
 CREATE TEMP TABLE happened AS
   WITH reported AS (
-    SELECT event_id, contact_id, CASE WHEN decision_id IS NOT NULL AND treatment_id IS NOT NULL
-             THEN 'l:' || decision_id || ':' || treatment_id END AS touch_id,
-           action_id, outcome, behaviour, value, occurred_at FROM kept_outcomes
+    SELECT event_id, o.contact_id,
+           CASE WHEN o.decision_id IS NOT NULL AND o.treatment_id IS NOT NULL THEN coalesce(t.touch_id, -1) END AS touch_id,
+           o.action_id, outcome, behaviour, value, o.occurred_at
+    FROM kept_outcomes o LEFT JOIN touched_here t ON t.decision_id = o.decision_id AND t.treatment_id = o.treatment_id
   ), ingested AS (
-    SELECT o.event_id, coalesce(o.contact_id, i.contact_id) AS contact_id, 'h:' || i.interaction_id AS touch_id, i.action_id, o.outcome,
-           o.behaviour, o.value, o.occurred_at
-    FROM ingested_outcomes o LEFT JOIN ingested_interactions i ON i.interaction_id = o.interaction_id
+    SELECT o.event_id, coalesce(o.contact_id, i.contact_id) AS contact_id, i.touch_id, i.action_id, o.outcome, o.behaviour, o.value,
+           o.occurred_at
+    FROM ingested_outcomes o LEFT JOIN logged_rows i ON i.interaction_id = o.interaction_id
     WHERE o.event_id IS NULL OR NOT EXISTS (SELECT 1 FROM kept_outcomes k WHERE k.event_id = o.event_id)
   ), worth AS (SELECT goal, CASE WHEN count(DISTINCT value) = 1 THEN any_value(value) END AS value FROM catalog GROUP BY goal)
   SELECT row_number() OVER () AS outcome_id, contact_id, touch_id, u.action_id, u.outcome, k.kind,

@@ -30,7 +30,7 @@ def measured_channels(facts: Facts, span: Span) -> dict[str, Any]:
     prepare(facts, span)
     logged = read_logged(facts, span)
     rows = []
-    for row in rows_of(tally(facts, "channel", span)):
+    for row in rows_of(tally(facts, "channel")):
         name = str(row["name"])
         stages = {stage: _compared(logged, name, stage) for stage in STAGES}
         rows.append({"channel": name, **row, "incremental": _compared(logged, name), "stages": {k: v for k, v in stages.items() if v}})

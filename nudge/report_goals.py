@@ -72,7 +72,7 @@ def _adds_up(goal: Goal) -> bool:
 def _series(facts: Facts, goal: Goal) -> tuple[Series | None, int]:
     """The figure of each whole month from the goal's start, and how many whole months are left until its deadline."""
     left = 0 if facts.newest is None else _month(goal.deadline + timedelta(days=1)) - _month((facts.newest + timedelta(days=1)).date())
-    by_month = tally(facts, "period", Span(), goal.market)
+    by_month = tally(facts, "period", goal.market)
     found = figures(KPI_BY_ID[goal.kpi], by_month.sums)
     if found is None or facts.newest is None:
         return None, left

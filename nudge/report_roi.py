@@ -15,8 +15,9 @@ from measurement.launching import Design, minimum_detectable_effect, required_co
 from measurement.lift import Layers, Lift
 from measurement.roi import HEADS, KPI_BY_ID, KPIS, figures, ranked
 from nudge.crediting import attribution, chain, content, firms
+from nudge.distinct import DIMENSIONS
 from nudge.facts import Facts, Span
-from nudge.tallies import DIMENSIONS, Tallied, prepare, tally
+from nudge.tallies import Tallied, prepare, tally
 from nudge.worth import History, compare, programme, read_logged
 
 NOT_RANDOMISED = "the log does not say with what probability its controls were left alone: the comparison may be unfair"
@@ -33,8 +34,8 @@ def roi_report(facts: Facts, span: Span) -> dict[str, Any]:
     """
     prepare(facts, span)
     compared, groups, sizes = _comparisons(facts, span)
-    sums = _with_incremental(tally(facts, "all", span), compared)
-    by = {name: rows_of(tally(facts, name, span)) for name in DIMENSIONS if name != "all"}
+    sums = _with_incremental(tally(facts, "all"), compared)
+    by = {name: rows_of(tally(facts, name)) for name in DIMENSIONS if name != "all"}
     return {
         "report": "roi",
         **period_of(facts, span),
@@ -69,7 +70,7 @@ def _comparisons(facts: Facts, span: Span) -> tuple[dict[str, Any], dict[str, La
 
 def whole_sums(facts: Facts, span: Span) -> dict[str, np.ndarray]:
     """The sums of the whole, with those that a comparison gives; needs `tallies.prepare`."""
-    return _with_incremental(tally(facts, "all", span), _comparisons(facts, span)[0])
+    return _with_incremental(tally(facts, "all"), _comparisons(facts, span)[0])
 
 
 def period_of(facts: Facts, span: Span) -> dict[str, Any]:

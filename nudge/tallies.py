@@ -13,21 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nudge.distinct import DIMENSIONS, count_contacts
 from nudge.facts import LEAD_EVENTS, Facts, Span
 
 COMPLAINT_WORDS = ("compl", "spam")
 """An opt-out whose name has one of these is a complaint, any other an unsubscription."""
-
-DIMENSIONS: Mapping[str, str] = {
-    "all": "'all'",
-    "channel": "coalesce(channel, 'unknown')",
-    "issue": "coalesce(issue, 'unknown')",
-    "action": "action_id",
-    "stage": "stage",
-    "market": "coalesce(market, 'unknown')",
-    "period": "year(occurred_at) * 100 + month(occurred_at)",
-}
-"""Ways to slice, as SQL over `touched`."""
 
 STAGES = ("new", "engaged", "customer", "unknown")
 """Funnel stage of a contact when it was touched: nothing known, has responded, has converted; unknown where nothing has a time."""
@@ -42,21 +32,29 @@ class Tallied:
 
 
 def prepare(facts: Facts, span: Span) -> None:
-    """Make the table `touched`: one row a touch in the span, with what it led to."""
+    """Make the table `touched`, one row a touch in the span with what it led to, and count it in all dimensions at once.
+
+    `cube` has the sums of every cell, `who` the contacts of every group, `everybody` what belongs to no touch, by market and month.
+    """
     complaint = " OR ".join(f"contains(lower(outcome), '{word}')" for word in COMPLAINT_WORDS)
     facts.db.execute(_STAGED.format(span=span.holds("t.occurred_at")))
     facts.db.execute(_CREDITED)
-    facts.db.execute(_VISITS)
     facts.db.execute(_TOUCHED.format(complaint=complaint))
+    keys = ", ".join(f"{sql} AS by_{name}" for name, sql in DIMENSIONS.items())
+    facts.db.execute(_CUBE.format(keys=keys))
+    count_contacts(facts)
+    _count_everybody(facts, span)
 
 
-def tally(facts: Facts, dimension: str, span: Span, market: str | None = None) -> Tallied:
-    """The sums of every group of a dimension, largest first; of the whole, sums that belong to no touch as well.
+def tally(facts: Facts, dimension: str, market: str | None = None) -> Tallied:
+    """The sums of every group of a dimension, largest first; of the whole, sums that belong to no touch as well. Needs `prepare`.
 
-    With `market`, of the contacts of that market alone.
+    With `market`, by month of the contacts of that market alone.
     """
-    here = "TRUE" if market is None else f"market = '{market.replace(chr(39), chr(39) * 2)}'"
-    table = facts.db.execute(_TALLY.format(by=DIMENSIONS[dimension], here=here)).fetchnumpy()
+    of = (dimension, market or "")
+    if market is not None and dimension != "period":
+        raise ValueError(f"of one market there are months; got {dimension}")
+    table = facts.db.execute(_TALLY.format(by=dimension), {"dimension": of[0], "market": of[1]}).fetchnumpy()
     groups: list[Any] = table.pop("name").tolist()
     names = [_month(one) if dimension == "period" else str(one) for one in groups]
     sums = {name: np.asarray(np.ma.filled(np.ma.asarray(values).astype(np.float64), 0.0)) for name, values in table.items()}
@@ -65,7 +63,7 @@ def tally(facts: Facts, dimension: str, span: Span, market: str | None = None) -
     if dimension == "all" and not names and facts.number("SELECT count(*) FROM lead_steps"):
         names, sums = ["all"], {}  # nobody was touched, and sales got leads all the same
     if dimension in ("all", "market", "period"):
-        sums |= _of_everybody(facts, dimension, names, f"{span.holds('x.occurred_at')} AND {here}")
+        sums |= _of_everybody(facts, dimension, names, market)
     return Tallied(names, sums)
 
 
@@ -85,10 +83,8 @@ def _unmeasurable(facts: Facts) -> list[str]:
     return [name for name, known in there.items() if not known]
 
 
-def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], condition_of_all: str) -> dict[str, npt.NDArray[np.float64]]:
-    """Revenue, visits and leads of whoever it was, touched or not."""
-    by = {"all": "'all'", "market": "coalesce(p.market, 'unknown')"}.get(dimension, "year(x.occurred_at) * 100 + month(x.occurred_at)")
-    joined = "LEFT JOIN people p USING (contact_id)"
+def _count_everybody(facts: Facts, span: Span) -> None:
+    """The table `everybody`: revenue, visits and leads of whoever it was, touched or not, by market and month."""
     asked = {
         "revenue": ("happened", "sum(value)", "kind = 'conversion' AND behaviour = 'positive'"),
         "visits": ("visits", "count(*)", "TRUE"),
@@ -98,12 +94,27 @@ def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], condition_
         asked |= {name: ("lead_steps", f"sum({column})", "step = 'leads_won'") for name, column in _OF_WON.items()}
     if not facts.number("SELECT count(*) FROM events"):
         asked.pop("visits")
-    found = {}
-    for name, (table, expression, condition) in asked.items():
-        sql = f"SELECT {by} AS name, {expression} FROM {table} x {joined} WHERE {condition} AND {condition_of_all} GROUP BY 1"
-        rows = {_month(key) if dimension == "period" else key: value for key, value in facts.db.execute(sql).fetchall()}
-        found[name] = np.array([float(rows.get(one) or 0.0) for one in names])
-    return found
+    parts = [
+        f"SELECT '{name}' AS figure, coalesce(p.market, 'unknown') AS market, year(x.occurred_at) * 100 + month(x.occurred_at) AS period, "
+        f"{expression} AS value FROM {table} x LEFT JOIN people p USING (contact_id) "
+        f"WHERE {condition} AND {span.holds('x.occurred_at')} GROUP BY ALL"
+        for name, (table, expression, condition) in asked.items()
+    ]
+    listed = ", ".join(f"('{name}')" for name in asked)
+    facts.db.execute(
+        f"CREATE OR REPLACE TEMP TABLE everybody AS {' UNION ALL '.join(parts)};"
+        f"CREATE OR REPLACE TEMP TABLE figures AS SELECT * FROM (VALUES {listed}) t(figure)"
+    )
+
+
+def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], market: str | None) -> dict[str, npt.NDArray[np.float64]]:
+    by = {"all": "'all'", "market": "market"}.get(dimension, "period")
+    here = "TRUE" if market is None else "market = $market"
+    asked = f"SELECT figure, {by}, sum(value) FROM everybody WHERE {here} GROUP BY ALL"
+    found: dict[str, dict[Any, float]] = {row[0]: {} for row in facts.db.execute("SELECT figure FROM figures").fetchall()}
+    for figure, group, value in facts.db.execute(asked, {} if market is None else {"market": market}).fetchall():
+        found[figure][_month(group) if dimension == "period" else group] = value
+    return {figure: np.array([float(rows.get(one) or 0.0) for one in names]) for figure, rows in found.items()}
 
 
 def _month(number: int | None) -> str:
@@ -116,15 +127,14 @@ _OF_WON = {"lead_revenue": "revenue", "lead_days": "days"}
 
 _STAGED = """
 CREATE OR REPLACE TEMP TABLE past AS
-  SELECT contact_id, occurred_at, sum(CAST(kind = 'conversion' AS INTEGER)) OVER w AS conversions, count(*) OVER w AS responses
-  FROM happened WHERE behaviour = 'positive' AND kind IN ('conversion', 'response') AND occurred_at IS NOT NULL
-  WINDOW w AS (PARTITION BY contact_id ORDER BY occurred_at RANGE UNBOUNDED PRECEDING);
+  SELECT contact_id, min(occurred_at) FILTER (kind = 'conversion') AS converted_at, min(occurred_at) AS responded_at
+  FROM happened WHERE behaviour = 'positive' AND kind IN ('conversion', 'response') AND occurred_at IS NOT NULL GROUP BY contact_id;
 CREATE OR REPLACE TEMP TABLE staged AS
   SELECT t.*, c.issue, c.goal, p.market, p.account_id,
-         CASE WHEN t.occurred_at IS NULL THEN 'unknown' WHEN s.conversions > 0 THEN 'customer'
-           WHEN s.responses > 0 THEN 'engaged' ELSE 'new' END AS stage
-  FROM (SELECT * FROM touches t WHERE {span}) t ASOF LEFT JOIN past s ON t.contact_id = s.contact_id AND t.occurred_at > s.occurred_at
-  LEFT JOIN catalog c USING (action_id) LEFT JOIN people p ON p.contact_id = t.contact_id;
+         CASE WHEN t.occurred_at IS NULL THEN 'unknown' WHEN s.converted_at < t.occurred_at THEN 'customer'
+           WHEN s.responded_at < t.occurred_at THEN 'engaged' ELSE 'new' END AS stage
+  FROM (SELECT * FROM touches t WHERE {span}) t LEFT JOIN past s USING (contact_id)
+  LEFT JOIN catalog c USING (action_id) LEFT JOIN people p USING (contact_id);
 """
 
 _CREDITED = """
@@ -156,13 +166,6 @@ CREATE OR REPLACE TEMP TABLE credited AS
     ON a.contact_id = f.contact_id AND a.outcome = f.goal AND a.before < f.occurred_at
 """
 
-_VISITS = """
-CREATE TEMP TABLE IF NOT EXISTS visits AS
-  SELECT contact_id, min(occurred_at) AS occurred_at FROM events WHERE session_id IS NOT NULL GROUP BY contact_id, session_id
-  UNION ALL SELECT contact_id, occurred_at FROM events
-  WHERE session_id IS NULL AND value IS NULL AND (SELECT count(session_id) FROM events) = 0
-"""
-
 _TOUCHED = """
 CREATE OR REPLACE TEMP TABLE touched AS
   WITH led AS (
@@ -179,13 +182,21 @@ CREATE OR REPLACE TEMP TABLE touched AS
   SELECT s.*, l.* EXCLUDE (touch_id) FROM staged s LEFT JOIN led l USING (touch_id)
 """
 
-_TALLY = """
-SELECT {by} AS name, count(DISTINCT contact_id) AS contacts, count(*) AS touches, count(*) FILTER (direction = 'outbound') AS sends,
+_CUBE = """
+CREATE OR REPLACE TEMP TABLE cube AS
+SELECT {keys}, count(*) AS touches, count(*) FILTER (direction = 'outbound') AS sends,
        count(*) FILTER (direction = 'inbound') AS impressions, count(*) FILTER (triggered) AS triggers, count(*) FILTER (opened) AS opens,
-       count(*) FILTER (clicked) AS clicks, count(*) FILTER (rejected) AS rejections,
-       count(DISTINCT contact_id) FILTER (left_us) AS unsubscribes, count(DISTINCT contact_id) FILTER (complained) AS complaints,
-       sum(conversions) AS conversions, count(DISTINCT contact_id) FILTER (conversions > 0) AS converters,
+       count(*) FILTER (clicked) AS clicks, count(*) FILTER (rejected) AS rejections, sum(conversions) AS conversions,
        sum(first_conversions) AS new_customers, sum(conversions - first_conversions) AS reconversions,
        sum(revenue) AS attributed_revenue, sum(cost) AS marketing_cost, sum(cycle_days) AS cycle_days, sum(cycles) AS cycles
-FROM touched WHERE {here} GROUP BY 1 ORDER BY touches DESC, name
+FROM touched GROUP BY ALL
+"""
+
+_TALLY = """
+WITH summed AS (
+  SELECT by_{by} AS name, sum(COLUMNS(* EXCLUDE (by_all, by_channel, by_issue, by_action, by_stage, by_market, by_period)))
+  FROM cube WHERE $market IN ('', by_market) GROUP BY 1
+) SELECT s.*, w.contacts, w.unsubscribes, w.complaints, w.converters
+FROM summed s JOIN who w ON w.name IS NOT DISTINCT FROM s.name::VARCHAR AND w.dimension = $dimension AND w.market = $market
+ORDER BY touches DESC, s.name
 """

@@ -80,7 +80,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
 def sums(facts: Facts, dimension: str, name: str, span: Span | None = None) -> dict[str, float]:
     asked = span or Span()
     prepare(facts, asked)
-    found = tally(facts, dimension, asked)
+    found = tally(facts, dimension)
     place = list(found.names).index(name)
     return {key: float(values[place]) for key, values in found.sums.items()}
 
