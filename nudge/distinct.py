@@ -38,8 +38,9 @@ def count_contacts(facts: Facts) -> None:
         facts.db.execute(f"DROP TYPE IF EXISTS level_{name}; CREATE TYPE level_{name} AS ENUM ({texts})")
     codes = ", ".join(f"enum_code(coalesce(({sql})::VARCHAR, '')::level_{name}) AS {name}" for name, sql in DIMENSIONS.items())
     flags = ", ".join(f"coalesce({sql}, FALSE) AS {name}" for name, sql in _FLAGS.items())
-    rows = facts.db.execute(f"SELECT hash(contact_id) AS contact, {codes}, {flags} FROM touched").fetchnumpy()
-    contact = _ranks(np.asarray(rows["contact"]))
+    table = facts.db.execute(f"SELECT hash(contact_id) AS contact, {codes}, {flags} FROM touched").fetchnumpy()
+    rows: dict[str, npt.NDArray[Any]] = {name: np.asarray(column) for name, column in table.items()}
+    contact = _ranks(rows["contact"])
     groups = {name: (rows[name].astype(np.int64), [("", one) for one in of]) for name, of in levels.items()}
     months = levels["period"]
     cells = groups["market"][0] * max(len(months), 1) + groups["period"][0]
