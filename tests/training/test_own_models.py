@@ -116,7 +116,7 @@ def test_few_events_give_everybody_the_mean(beside: Path) -> None:
 
 @pytest.fixture(scope="module")
 def business(tmp_path_factory: pytest.TempPathFactory, mlflow_store: Path) -> TrainingContext:
-    return a_context(tmp_path_factory.mktemp("own"), mlflow_store, "own", contacts=700)
+    return a_context(tmp_path_factory.mktemp("own"), mlflow_store, "own", contacts=1200)
 
 
 def test_a_scikit_learn_class_is_trained_registered_and_served(business: TrainingContext, tmp_path: Path) -> None:
