@@ -21,6 +21,7 @@
 ``purchases.py``            the standard windows over purchases: recency, frequency, money
 ``firms.py``                what the contacts of one firm did together
 ``user_sql.py``             a workspace's own features/*.sql, with the leak check
+``finding.py``              contacts found by a part of their id
 ``build.py``                the contract of a workspace, and one feature row per (contact, as_of)
 ``built.py``                the builds on disk, of which one counts
 ``packing.py``              one contact's features as one byte string, and back

@@ -20,7 +20,8 @@
   `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to people; `report_desk.py`: over HTTP
 - `plan_desk.py` over `plan_jobs.py`: plans made in the background for the API; `what_if.py`: plans that are only asked about
 - `cli_keys.py`: the commands about API keys
-- `models_desk.py`: registered models as the API shows and changes them
+- `models_desk.py`: registered models as the API shows and changes them; `console_desk.py`: the workspace as the console looks at it, with
+  `limits_file.py` (other limits for catalog.yaml) and `what_if_beside.py` (a plan under other limits beside that of now)
 - `snapshot_source.py`: what serving swaps without a restart
 - `demo.py`: the whole job once through; `judging.py`: what each policy truly earned
 """

@@ -70,6 +70,7 @@ def _counted_together(workers: int) -> Iterator[None]:
 
 def build_app() -> Any:
     """The application of one worker process, for the workspace that `serve` named."""
+    from nudge.console_desk import WorkspaceConsole
     from nudge.leads_desk import WorkspaceLeads
     from nudge.models_desk import WorkspaceModels
     from nudge.plan_desk import WorkspacePlans
@@ -82,6 +83,7 @@ def build_app() -> Any:
     service.reports = WorkspaceReports(workspace)
     service.plans = WorkspacePlans(workspace)
     service.leads = WorkspaceLeads(workspace)
+    service.console = WorkspaceConsole(workspace, service)
     keys = service.key_ring()
     keys.watch()
     return create_app(service, keys=keys, may_be_open=bool(os.environ.get(_LOOPBACK_VARIABLE)))

@@ -59,7 +59,8 @@
 `webhooks.py`            messages signed and delivered, with backoff, until they are dead letters
 `errands.py`             what a server does beside answering: open events, messages
 `contact_view.py`        everything held about one contact
-`reports.py`             the population's funnel as one document
+`reports.py`             the population's funnel as one document; `segment_map.py`: its four segments
+`console/`               the console: pages for people
 `population.py`          a whole population and what is known of it, a chunk at a time
 `planner.py`             a whole population planned in the same stages
 `plan_publication.py`    a plan becomes binding: decisions kept, prices handed to real time

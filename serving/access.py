@@ -55,6 +55,8 @@ ROUTES: Mapping[Route, str] = {
 CONSOLE = "/console"
 LOGIN, LOGOUT = f"{CONSOLE}/login", f"{CONSOLE}/logout"
 _STATIC = f"{CONSOLE}/static/"
+_FILES = (f"{CONSOLE}/contact/export", f"{CONSOLE}/audiences/")
+"""Pages of the console that hand out lists of people, or everything about one."""
 
 
 def is_console(path: str) -> bool:
@@ -75,6 +77,8 @@ class Table:
     >>> table = Table([])
     >>> table.scope("POST", "/v1/decisions"), table.scope("DELETE", "/v1/contacts/c-1"), table.scope("POST", "/console/erase")
     ('decide', 'admin', 'admin')
+    >>> table.scope("GET", "/console/audiences"), table.scope("GET", "/console/contact/export")
+    ('read', 'export')
     >>> table.scope("GET", "/console/static/console.css"), table.scope("GET", "/v1/nonsense")
     ('', 'any')
     """
@@ -92,8 +96,16 @@ class Table:
         if scope is not None:
             return scope
         if is_console(path):
-            return OPEN if path in (LOGIN, LOGOUT) or path.startswith(_STATIC) else READ if method == "GET" else ADMIN
+            return _of_page(method, path)
         return next((scope for verb, pattern, scope in self._patterns if verb == method and pattern.fullmatch(path)), ANY_KEY)
+
+
+def _of_page(method: str, path: str) -> str:
+    if path in (LOGIN, LOGOUT) or path.startswith(_STATIC):
+        return OPEN
+    if method != "GET":
+        return ADMIN
+    return EXPORT if path.startswith(_FILES) else READ
 
 
 def unlisted(routes: Iterable[Any]) -> list[Route]:

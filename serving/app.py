@@ -1,4 +1,4 @@
-"""The web application over a service: routes, refusals, limits, the OpenAPI document and a plain front page."""
+"""The web application over a service: routes, refusals, limits, the OpenAPI document and the console."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
 
 from serving import http_errors
 from serving.access import Table
 from serving.api_keys import KeyRing
 from serving.body_limit import BodyLimit
+from serving.console.console import Console
+from serving.console.routes import router as console_router
+from serving.console.routes_changes import router as console_changes
 from serving.counting import Counting
 from serving.desk import Desk, Patience
 from serving.gate import Gate
@@ -45,26 +47,9 @@ ROUTERS = (
     reports_router,
     leads_router,
     login_router,
+    console_router,
+    console_changes,
 )
-
-FRONT_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Nudge</title>
-<style>
-  body { font: 17px/1.6 system-ui, sans-serif; max-width: 38rem; margin: 15vh auto; padding: 0 1.5rem; color: #1d2433; background: #fbfbfd }
-  @media (prefers-color-scheme: dark) { body { color: #e6e9f0; background: #14171f } a { color: #8db4ff } }
-</style>
-<h1>Nudge</h1>
-<p>Next best action by incremental profit: who will buy because we act, and is it worth it?</p>
-<p>The API answers here. The console comes later.</p>
-<ul>
-  <li><a href="/openapi.json">/openapi.json</a>: every route, request and answer</li>
-  <li><a href="/health/ready">/health/ready</a>: what serving depends on, and whether it answers</li>
-</ul>
-</html>
-"""
 
 
 def create_app(
@@ -90,7 +75,7 @@ def create_app(
     may_be_open : bool
         Whether a ring without any key lets everybody in who names this machine: true only where nobody else can reach it.
     """
-    desk = Desk(service, patience or Patience())
+    desk, console = Desk(service, patience or Patience()), Console(service)
 
     metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals)
 
@@ -102,6 +87,7 @@ def create_app(
         metrics.close()
         if keys is not None:
             keys.close()
+        console.close()
         service.close()
 
     app = FastAPI(
@@ -112,15 +98,12 @@ def create_app(
         docs_url=None,  # Swagger and Redoc load their pages from somebody else's network
         redoc_url=None,
     )
-    app.state.service = service
-    app.state.desk = desk
-    app.state.keys = keys
+    app.state.service, app.state.console, app.state.desk, app.state.keys = service, console, desk, keys
     app.state.metrics = metrics
     plain = app.openapi
     app.openapi = lambda: with_problems(plain())  # type: ignore[method-assign]
     for routes in ROUTERS:
         app.include_router(routes)
-    app.add_api_route("/", front_page, response_class=HTMLResponse, include_in_schema=False)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
     app.add_middleware(HotRoutes, desk=desk, max_body_bytes=max_body_bytes)
@@ -129,8 +112,3 @@ def create_app(
     app.add_middleware(http_errors.LastResort)
     app.add_middleware(Counting, tally=service.tally)
     return app
-
-
-async def front_page() -> str:
-    """A page that says where to look; nothing on it is loaded from elsewhere."""
-    return FRONT_PAGE

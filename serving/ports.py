@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from decisioning.catalog import Catalog
 from decisioning.errors import NudgeError
+from serving.console.desk import ConsoleDesk
 from serving.hot_requests import AnyDecision, AnyOutcome
 from serving.leads_desk import LeadsDesk
 from serving.models_desk import ModelDesk
@@ -71,6 +73,12 @@ class Service(Protocol):
     def report_funnel(self, contacts: int) -> dict[str, Any]:
         """The funnel of a sample of that many contacts (`schemas_explained.FunnelReport`)."""
 
+    def segment_map(self, contacts: int) -> dict[str, Any]:
+        """The four segments of a sample of that many contacts (`segment_map.segment_document`)."""
+
+    def reconciliation(self) -> dict[str, Any]:
+        """What became of every choice: decided, delivered, seen, responded (`reconciling.reconcile`)."""
+
     def contact(self, contact_id: str) -> dict[str, Any]:
         """Everything held about a contact (`schemas.ContactView`)."""
 
@@ -107,6 +115,14 @@ class Service(Protocol):
 
     def vitals(self) -> Vitals:
         """What serves now, and how fresh it is."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue that decides now."""
+
+    @property
+    def console(self) -> ConsoleDesk:
+        """What the console needs beyond these verbs."""
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {"ok": bool, "detail": str}."""

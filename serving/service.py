@@ -6,13 +6,15 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from serving import answers
 from serving.api_keys import KeyRing
+from serving.console.desk import ConsoleDesk, NoConsole
 from serving.contact_view import contact_view
 from serving.deciding import Deciding
 from serving.errands import Errands
@@ -25,18 +27,25 @@ from serving.outcome_intake import intake
 from serving.people import People, Stores
 from serving.plan_archive import PlanArchive
 from serving.plan_desk import NoPlans, PlanDesk
+from serving.population import Population
 from serving.price_books import prices_view
-from serving.reconciling import unanswered
+from serving.reconciling import reconcile, unanswered
 from serving.replay import replay, replay_plan
 from serving.report_desk import NoReports, ReportDesk
 from serving.reports import Sample, funnel_report
 from serving.schemas import SuppressionIn
 from serving.scorer import Models
+from serving.segment_map import segment_document
 from serving.situations import to_datetime64
-from serving.snapshot import SnapshotHolder
+from serving.snapshot import Snapshot, SnapshotHolder
 from serving.tally import Tally
 from serving.vitals import Vitals, vitals_of
 from serving.webhooks import Secrets, Sender
+
+Reporting: TypeAlias = Callable[[Population, Snapshot, Ledger, datetime], dict[str, Any]]
+"""Makes a report of a population."""
+
+_PATIENCE_SECONDS = 60.0
 
 
 class Service:
@@ -77,6 +86,7 @@ class Service:
         self.reports: ReportDesk = NoReports()
         self.plans: PlanDesk = NoPlans()
         self.leads: LeadsDesk = NoLeads()
+        self.console: ConsoleDesk = NoConsole()
         self.people = People(ledger, snapshots, clock, stores)
         self._errands: list[Callable[[], None]] = []
         self.events = Events(ledger, self.people, Settling(ledger, snapshots, self.decide_many, clock), clock)
@@ -180,15 +190,44 @@ class Service:
         Unavailable
             Another report is being made, or there is no population to read.
         """
+        return self.of_sample(funnel_report, contacts)
+
+    def segment_map(self, contacts: int) -> dict[str, Any]:
+        """The four segments of a sample of `contacts` contacts (`segment_map.segment_document`); one report at a time.
+
+        Raises
+        ------
+        Unavailable
+            Another report is being made, or there is no population to read.
+        """
+        return self.of_sample(segment_document, contacts, patience=_PATIENCE_SECONDS)
+
+    def of_sample(self, make: Reporting, contacts: int, *, patience: float = 0.0) -> dict[str, Any]:
+        """What `make` says of a sample of `contacts` contacts; one at a time, after at most `patience` seconds.
+
+        Raises
+        ------
+        Unavailable
+            Another report is being made, or there is no population to read.
+        """
         if self._sample is None:
             raise Unavailable("no population can be read here", hint="use nudge report funnel")
-        if not self._reporting.acquire(blocking=False):
+        if not self._reporting.acquire(timeout=patience):
             raise Unavailable("another report is being made", hint="try again in a moment")
         try:
             snapshot = self._snapshots.current
-            return funnel_report(self._sample(snapshot, contacts), snapshot, self._ledger, self._clock())
+            return make(self._sample(snapshot, contacts), snapshot, self._ledger, self._clock())
         finally:
             self._reporting.release()
+
+    def reconciliation(self) -> dict[str, Any]:
+        """What became of every choice so far: {days, channels, orphans, gaps} (`reconciling.reconcile`)."""
+        return reconcile(self._ledger, self.catalog, self._clock(), (None, None))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue that decides now."""
+        return self._snapshots.current.catalog.catalog
 
     def suppress(self, contact_id: str, request: SuppressionIn) -> dict[str, Any]:
         """Switch an action, a channel or everything off for a contact until a date; a date that is past lifts it."""

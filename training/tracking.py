@@ -201,6 +201,17 @@ class Tracker:
                 except (MlflowException, OSError):
                     return None
 
+    def tables(self, model: str, version: int, folder: str) -> list[str]:
+        """The names of the files in a folder that was published beside a version; empty where the run was deleted."""
+        with _plain_errors(self.tracking_uri):
+            from mlflow.exceptions import MlflowException
+
+            run_id = self._client.get_model_version(self.registered_name(model), str(version)).run_id
+            try:
+                return sorted(Path(one.path).name for one in self._client.list_artifacts(run_id, folder) if not one.is_dir)
+            except (MlflowException, OSError):
+                return []
+
     def give_alias(self, model: str, version: int) -> str:
         """The alias that a version has, or that it gets as if it were new: champion where there is none of ours, else challenger."""
         champion = self._by_alias(model, CHAMPION)

@@ -2,7 +2,7 @@
 
 - `reasons.py`: words for what the stages did, for a decision and a plan
 - one decision: `explain.py` over `worth_parts.py` (where a priority comes from), `what_if.py` (rules lifted), `tipping.py` (factors moved)
-- a population, counted: `funnel.py` and `sensitivity.py`
+- a population, counted: `funnel.py` and `sensitivity.py`; on a map: `segment_map.py`
 """
 
 from decisioning.explanation.reasons import (

@@ -151,13 +151,6 @@ def test_liveness_is_apart_from_readiness(client: TestClient, service: FakeServi
     assert client.get("/health/live").json() == {"status": "alive"}
 
 
-def test_the_front_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
-    page = client.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "://" not in page.text
-    assert "The console comes later" in page.text
-
-
 def test_the_service_is_closed_when_the_server_stops(service: FakeService) -> None:
     with TestClient(create_app(service)):
         assert not service.closed

@@ -1,0 +1,13 @@
+"""The console: what can a marketer see and change without writing a request?
+
+Pages rendered here from what the service and its desks answer. Nothing on them is loaded from elsewhere, and they work without a script.
+
+- `desk.py`: what the console needs to know beyond the verbs of the service; `console.py`: all of it in one hand
+- `figures.py`: figures that take longer than a page may, made in the background and shown with their age
+- `words.py`: numbers, names and times as people read them; `charts.py`: the geometry of the few drawings
+- `pages.py`: templates to pages, with the headers that let nothing in from outside; `forms.py`: what a form sends, and whether it is ours
+- a page is a file that gathers what it shows: `overview.py`, `audiences.py`, `contact.py` with `decision.py` (a decision in words),
+  `actions.py`, `models.py`, `channels.py`, `leads.py`, `health.py`
+- `routes.py` (looking) and `routes_changes.py` (changing): read, call one of these, answer
+- `templates/`, `static/`: what the browser gets
+"""

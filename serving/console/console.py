@@ -1,0 +1,76 @@
+"""Everything that pages are made from, in one hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from decisioning.catalog import Catalog
+from serving.console.desk import ConsoleDesk
+from serving.console.figures import LONG, QUESTIONS, Figure, Figures
+from serving.ports import Service
+from serving.report_desk import ReportName
+
+HOUR = 3_600.0
+
+EVALUATION, SEGMENTS, FUNNEL, RECONCILIATION, DROPPED = "evaluation", "segments", "funnel", "reconciliation", "dropped channels"
+"""Names of figures beside those of the reports."""
+
+SAMPLE = 2_000
+"""Contacts of whom figures about the population are made."""
+
+
+class Console:
+    """The service, its desks, and the figures that are made in the background."""
+
+    def __init__(self, service: Service, figures: Figures | None = None) -> None:
+        self.service = service
+        self.figures = figures or Figures()
+
+    @property
+    def desk(self) -> ConsoleDesk:
+        """The workspace beyond the service's verbs."""
+        return self.service.console
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue that decides now."""
+        return self.service.catalog
+
+    def report(self, name: ReportName) -> Figure:
+        """A measured report over everything that is known."""
+        return self.figures.ask(name, lambda: self.service.reports.report(name, period=None, drop=False))
+
+    def dropped(self) -> Figure:
+        """What each channel is worth: the plan made again without it."""
+
+        def make() -> dict[str, Any]:
+            return self.service.reports.report("channels", period=None, drop=True)
+
+        return self.figures.ask(DROPPED, make, fresh=HOUR, lane=LONG)
+
+    def funnel(self) -> Figure:
+        """What becomes of a sample's candidates."""
+        return self.figures.ask(FUNNEL, lambda: self.service.report_funnel(SAMPLE), fresh=HOUR)
+
+    def segments(self) -> Figure:
+        """A sample's contacts by baseline and uplift."""
+        return self.figures.ask(SEGMENTS, lambda: self.service.segment_map(SAMPLE), fresh=HOUR)
+
+    def question(self, limits: Mapping[str, float]) -> Figure:
+        """What the plan would be under other limits."""
+        versions = f"{self.catalog.fingerprint} {self.service.prices()['id']}"
+        asked = ", ".join(f"{name} {value!r}" for name, value in sorted(limits.items()))
+        return self.figures.ask(f"question {versions}: {asked}", lambda: self.desk.what_if(limits, SAMPLE), lane=QUESTIONS)
+
+    def reconciliation(self) -> Figure:
+        """Decided, delivered, seen, responded."""
+        return self.figures.ask(RECONCILIATION, self.service.reconciliation)
+
+    def evaluation(self) -> Figure:
+        """What the models are worth, and what is watched about them."""
+        return self.figures.ask(EVALUATION, self.desk.evaluation, fresh=HOUR, lane=LONG)
+
+    def close(self) -> None:
+        """Make no more figures."""
+        self.figures.close()
