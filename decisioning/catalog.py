@@ -256,6 +256,7 @@ class Catalog(_Frozen):
     fallback: dict[Text, dict[Text, Text]] = {}
     lead: LeadDefinition | None = None
     clv: ClvSettings = ClvSettings()
+    segments: dict[Text, Condition] = {}
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ Column k of every candidate array is `catalog.treatments[k]`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import TypeAlias
@@ -50,6 +50,7 @@ class CompiledCatalog:
     valid_on : the columns of the actions that have these first and last days.
     held_back_by : which treatments each contact policy binds, shape (n_treatments,), by its id; mandatory and transactional ones never are.
     lead : what makes a lead, where the catalogue says it.
+    segments : the condition of each named segment, cut at its ANDs.
     use_per_contact : what each treatment uses of each constraint, shape (n_treatments,), by its id: money, or 1 a contact.
     triggers : what calls for a decision by itself.
     """
@@ -69,6 +70,7 @@ class CompiledCatalog:
     held_back_by: dict[str, BoolArray]
     use_per_contact: dict[str, FloatArray]
     lead: LeadRules | None = None
+    segments: dict[str, tuple[Expression, ...]] = field(default_factory=dict)
     triggers: tuple[CompiledTrigger, ...] = ()
 
     @cached_property
@@ -156,9 +158,11 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     actions = tuple(_compile_action(index, action, findings, place) for index, action in enumerate(catalog.actions))
     lead = None if catalog.lead is None else compile_lead(catalog.lead, findings)
     triggers = compile_triggers(catalog.triggers, findings)
+    segments = {name: findings.condition(text, path=f"segments.{name}") for name, text in catalog.segments.items()}
     findings.refuse()
     return CompiledCatalog(
         lead=lead,
+        segments=segments,
         catalog=catalog,
         actions=actions,
         treatments=treatments,

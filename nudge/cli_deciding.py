@@ -162,25 +162,28 @@ def suppress(
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="One of funnel, roi, channels, goals, models, data.")],
+    name: Annotated[str, typer.Argument(help="One of funnel, roi, channels, goals, segments, value-finder, models, data.")],
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
     contacts: Annotated[Path | None, typer.Option("--contacts", help="A parquet file with the contact_ids to report on.")] = None,
     period: Annotated[
-        str | None, typer.Option("--period", help="Of roi and channels: 2026, 2026-Q3, 2026-11, 90d, or two dates A..B.")
+        str | None, typer.Option("--period", help="Of roi, channels and segments: 2026, 2026-Q3, 2026-11, 90d, or two dates A..B.")
     ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Of segments: what moved from this time on.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Of segments: as of this time; default: now.")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one page.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """What becomes of everyone's candidates (funnel); what it was worth (roi, channels, goals); models and data."""
+    """What becomes of everyone's candidates (funnel); what it was worth (roi, channels, goals);
+    who is in which segment, for whom nothing good is on offer; models and data."""
     from nudge import show_reports
     from nudge.report_sections import sections
     from nudge.reporting import FUNNEL, ReportOptions, known_report, report_workspace, write_page
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     known_report(name)
-    options = ReportOptions(moment(as_of), contacts, period)
+    options = ReportOptions(moment(as_of), contacts, period, since=moment(since, "--from"), until=moment(until, "--to"))
     with terminal.working("reporting") as say:
         document = report_workspace(open_workspace(workspace), name, options, say)
     if html is not None:

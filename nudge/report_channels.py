@@ -40,9 +40,9 @@ def measured_channels(facts: Facts, span: Span) -> dict[str, Any]:
 def _compared(logged: Logged | None, channel: str, stage: str | None = None) -> dict[str, Any] | None:
     if logged is None:
         return None
-    touches = logged.of["channel"] == channel
+    touches = logged.of_row["channel"] == channel
     if stage is not None:
-        touches &= logged.of["stage"] == stage
+        touches &= logged.of_row["stage"] == stage
     found = compare(logged, touches)
     return None if found is None else {**lift_document(found.profit, found.revenue), "randomised": found.randomised}
 

@@ -7,7 +7,15 @@ from html import escape
 from nudge.funnel_page import META, STYLE, html_table
 from nudge.report_sections import Document, Section, sections
 
-_TITLES = {"roi": "What marketing brought in", "channels": "Channels", "goals": "Goals", "models": "Models", "data": "Data"}
+_TITLES = {
+    "roi": "What marketing brought in",
+    "channels": "Channels",
+    "goals": "Goals",
+    "segments": "Segments",
+    "value-finder": "For whom nothing good is on offer",
+    "models": "Models",
+    "data": "Data",
+}
 
 
 def report_page(document: Document) -> str:

@@ -309,10 +309,55 @@ def _data(document: Document) -> list[Section]:
     ]
 
 
+def _value(document: Document) -> list[Section]:
+    currency = document["currency"]
+    classes = [[one["class"], one["contacts"], shown(one["clv"], "money"), shown(one["clv_each"], "money")] for one in document["classes"]]
+    of = f"{document['contacts']:,} contacts" + (f" of {document['known']:,}" if document["known"] > document["contacts"] else "")
+    note = f"Of {of}, {document['underserved']:,} are not well served. Lifetime value in {currency}."
+    made = [Section("Who is well served", ("contacts with", "contacts", "lifetime value", "each"), classes, note)]
+    for kind, title in (("issue", "What is missing, by issue"), ("group", "What is missing, by group")):
+        rows = [
+            [one["kind"], one["no_candidate"], one["unwanted"], one["not_worth_it"], shown(one["best_profit"], "money")]
+            for one in document["missing"][kind]
+        ]
+        header = (kind, "the rules leave none", "hardly wanted", "not worth it", "the best would bring")
+        made.append(Section(title, header, rows, f"Of those not well served; the best, where there is one, in {currency} a contact."))
+    ruled = [[one["stage"].replace("_", " "), one["rule"], one["contacts"]] for one in document["taken_out_by"][:_METRICS]]
+    return [*made, Section("What rules out every action", ("stage", "rule", "contacts without any action"), ruled)]
+
+
+def _segments(document: Document) -> list[Section]:
+    currency, offers = document["currency"], document["offers"]
+    sized = [[one["segment"], one["condition"], one["contacts"], percent(one["share"])] for one in document["segments"]]
+    note = f"Of {document['contacts']:,} contacts, {document['in_none']:,} are in none. As of {document['as_of'][:16]}."
+    made = [Section("Segments", ("segment", "condition", "contacts", "of all"), sized, note)]
+    named = {"everybody": offers["everybody"], **offers["segments"]}
+    worth = [[name, shown(one["clv"], "money"), shown(one["best_profit"], "money"), *one["uplift"].values()] for name, one in named.items()]
+    header = ("segment", "lifetime value", "best action brings", *(name.replace("_", " ") for name in offers["everybody"]["uplift"]))
+    sampled = f"Of a sample of {offers['everybody']['contacts']:,} contacts; money a contact, expected, in {currency}."
+    made.append(Section("What could be done in each", header, worth, sampled))
+    moved = [[one["segment"], *one["moved"].values()] for one in document["segments"] if one["moved"]]
+    since = f"Since {document['from'][:16]}; new and gone are contacts known at one date only." if document["from"] else ""
+    made.append(Section("Movements", ("segment", "stayed", "came", "went", "new", "gone"), moved, since if moved else ""))
+    both = [[one["segment"], one["with"], one["contacts"], percent(one["alike"])] for one in document["overlaps"] if one["contacts"]]
+    made.append(Section("Overlaps", ("segment", "and", "contacts in both", "of those in either"), both))
+    lifted = [
+        [one["segment"], word, one[key]["treated"], one[key]["control"], *_between(one[key]["profit"]["per_contact"], "money", "")]
+        for key, word in (("programme", "decided here"), ("history", "logged"))
+        for one in document["segments"]
+        if one[key] is not None
+    ]
+    doubt = "Of twenty intervals one misses by chance: look, do not pick the best." if lifted else ""
+    header = ("segment", "", "touched", "control", f"incremental profit each, {currency}", "95 % interval")
+    return [*made, Section("What contacting was worth in each", header, lifted, doubt)]
+
+
 _BY_REPORT: Mapping[str, Callable[[Document], list[Section]]] = {
     "roi": _roi,
     "channels": _channels,
     "goals": _goals,
+    "segments": _segments,
+    "value-finder": _value,
     "models": _models,
     "data": _data,
 }

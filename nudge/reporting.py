@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from decisioning.errors import NotFound, RequestError, nearest
+from decisioning.errors import ConfigError, NotFound, RequestError, nearest
 from features.build import known_contacts
 from nudge.facts import open_facts
 from nudge.features_ready import Say, default_as_of, ensure_built
@@ -20,13 +20,20 @@ from nudge.report_data import data_report
 from nudge.report_goals import goals_report
 from nudge.report_models import models_report
 from nudge.report_roi import roi_report
+from nudge.report_segments import segments_report, shown_offers
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace, require_data
+from serving.offers import offered_by_segment, value_finder
 from serving.reports import funnel_report
 
 FUNNEL = "funnel"
-REPORTS = (FUNNEL, "roi", "channels", "goals", "models", "data")
-"""The names of the contract."""
+OFFERS = ("value-finder", "segments")
+"""Reports on what could be proposed, which need the models."""
+
+REPORTS = (FUNNEL, "roi", "channels", "goals", "segments", "value-finder", "models", "data")
+
+OFFER_SAMPLE = 10_000
+"""Contacts whose candidates are looked at for these, unless they are listed."""
 
 DROP_SAMPLE = 2_000
 """Contacts of whom plans with and without each channel are made, unless they are listed."""
@@ -48,13 +55,15 @@ def known_report(name: str) -> None:
 class ReportOptions:
     """What a report is of: as of when and of whom (the funnel, dropped channels), of which period (the measured ones).
 
-    `drop` asks for the plans without each channel, which take longest.
+    `drop` asks for the plans without each channel, which take longest. `since` and `until` are the dates between which segments moved.
     """
 
     as_of: datetime | None = None
     contacts: Path | None = None
     period: str | None = None
     drop: bool = True
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def report_workspace(workspace: Workspace, name: str, options: ReportOptions, say: Say) -> dict[str, Any]:
@@ -72,6 +81,8 @@ def report_workspace(workspace: Workspace, name: str, options: ReportOptions, sa
     if name == "models":
         return models_report(workspace)
     require_data(workspace)
+    if name in OFFERS:
+        return _offers(workspace, name, options, say)
     say("reading what was done and what came of it")
     with open_facts(workspace) as facts:
         span = parse_period(options.period, facts.newest)
@@ -85,13 +96,24 @@ def report_workspace(workspace: Workspace, name: str, options: ReportOptions, sa
     return document
 
 
-_MEANS: dict[str, tuple[str, ...]] = {"as_of": (FUNNEL, "channels"), "contacts": (FUNNEL, "channels"), "period": ("roi", "channels")}
+_MEANS: dict[str, tuple[str, ...]] = {
+    "as_of": (FUNNEL, "channels", "value-finder"),
+    "contacts": (FUNNEL, "channels", *OFFERS),
+    "period": ("roi", "channels", "segments"),
+    "since": ("segments",),
+    "until": ("segments",),
+}
+_OPTIONS = {"since": "--from", "until": "--to"}
 
 
 def _refuse_options(name: str, options: ReportOptions) -> None:
     for option, reports in _MEANS.items():
         if getattr(options, option) is not None and name not in reports:
-            raise RequestError(f"means nothing to the report {name}", field=f"--{option.replace('_', '-')}", allowed=", ".join(reports))
+            raise RequestError(
+                f"means nothing to the report {name}",
+                field=_OPTIONS.get(option, f"--{option.replace('_', '-')}"),
+                allowed=", ".join(reports),
+            )
 
 
 def _funnel(workspace: Workspace, options: ReportOptions, say: Say) -> dict[str, Any]:
@@ -101,6 +123,29 @@ def _funnel(workspace: Workspace, options: ReportOptions, say: Say) -> dict[str,
         population = read_population(workspace, snapshot, options.as_of, options.contacts)
         total = len(population.contact_ids)
         return funnel_report(population, snapshot, ledger, datetime.now(UTC), lambda done: say(f"{done:,} of {total:,} contacts"))
+
+
+def _offers(workspace: Workspace, name: str, options: ReportOptions, say: Say) -> dict[str, Any]:
+    """The reports on what could be proposed, of a sample; segments are counted over everybody."""
+    if name == "segments" and not workspace.catalog.segments:
+        raise ConfigError("the catalogue names no segment", field="segments", hint="add `segments: {name: SQL condition}` to catalog.yaml")
+    ensure_built(workspace, say)
+    with workspace.open_ledger() as ledger:
+        snapshot = WorkspaceSnapshots(workspace, ledger).load()
+        when = options.as_of or options.until
+        sample = None if options.contacts is not None else OFFER_SAMPLE
+        population = read_population(workspace, snapshot, when, options.contacts, sample=sample)
+        say(f"looking at what could be proposed to {len(population.contact_ids):,} contacts")
+        now = datetime.now(UTC)
+        if name == "value-finder":
+            whole = len(known_contacts(workspace.folder, default_as_of(workspace)))
+            return {**value_finder(population, snapshot, ledger, now), "known": whole}
+        offers = shown_offers(offered_by_segment(population, snapshot, ledger, now))
+    say("reading what was done and what came of it")
+    with open_facts(workspace) as facts:
+        span = parse_period(options.period, facts.newest)
+        dates = (options.since, options.until)
+        return {**segments_report(workspace, facts, snapshot.catalog, span, dates), "offers": offers}
 
 
 def _drop(workspace: Workspace, options: ReportOptions, say: Say) -> dict[str, Any]:

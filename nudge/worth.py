@@ -89,8 +89,15 @@ class Logged:
     exposed: FloatArray
     selection_prob: FloatArray
     code: npt.NDArray[np.intp]
-    of: Mapping[str, npt.NDArray[np.str_]]
+    of_row: Mapping[str, npt.NDArray[np.str_]]
+    moment: npt.NDArray[np.datetime64]
     open_rows: int
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> Logged:
+        """Some of them."""
+        code = np.unique(self.code[rows], return_inverse=True)[1]
+        some = {name: column[rows] for name, column in self.of_row.items()}
+        return Logged(self.rows.of(rows), self.exposed[rows], self.selection_prob[rows], code, some, self.moment[rows], self.open_rows)
 
 
 def read_logged(facts: Facts, span: Span) -> Logged | None:
@@ -114,6 +121,7 @@ def read_logged(facts: Facts, span: Span) -> Logged | None:
         _floats(table["selection_prob"]),
         np.unique(rows.contact.astype(str), return_inverse=True)[1],
         {name: np.asarray(table[name], dtype=object).astype(str) for name in ("channel", "action_id", "stage")},
+        np.ma.filled(np.ma.asarray(table["occurred_at"]).astype("datetime64[us]"), np.datetime64("NaT")),
         open_rows,
     )
 

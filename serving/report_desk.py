@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from decisioning.errors import Unavailable
 
-ReportName: TypeAlias = Literal["roi", "channels", "goals", "models", "data"]
+ReportName: TypeAlias = Literal["roi", "channels", "goals", "segments", "value-finder", "models", "data"]
 
 
 class ReportDesk(Protocol):

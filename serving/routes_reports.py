@@ -33,6 +33,18 @@ def report_goals(service: Serving) -> Any:
     return service.reports.report("goals", period=None, drop=False)
 
 
+@router.get("/v1/reports/segments", response_model=MeasuredReport)
+def report_segments(service: Serving, period: Period = None) -> Any:
+    """Show who is in which segment of the catalogue, and what contacting was worth in each."""
+    return service.reports.report("segments", period=period, drop=False)
+
+
+@router.get("/v1/reports/value-finder", response_model=MeasuredReport)
+def report_value_finder(service: Serving) -> Any:
+    """Show contacts to whom no good action is available, and what kind of action is missing."""
+    return service.reports.report("value-finder", period=None, drop=False)
+
+
 @router.get("/v1/reports/models", response_model=MeasuredReport)
 def report_models(service: Serving) -> Any:
     """Show the champions with their figures and what limits them."""

@@ -98,6 +98,13 @@ class Scorer:
         known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
 
+    def clv(self, situation: Situation) -> FloatArray:
+        """Everybody's lifetime value, also of those who have no candidate left; NaN where nobody learned it, shape (n_contacts,)."""
+        if self.models.clv is None:
+            return np.full(len(situation.contact_ids), np.nan)
+        as_of = situation.now if self.feature_as_of is None else self.feature_as_of
+        return self.models.clv.clv(situation.columns, as_of)
+
     def answers(self, columns: Columns, as_of: np.datetime64, n: int) -> Answers:
         """What the models say of n contacts about every treatment, computed together; a bundle that stays out is asked itself."""
         joint = self._joint

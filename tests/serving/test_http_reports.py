@@ -10,7 +10,7 @@ from serving.report_desk import NoReports
 from tests.serving.fake_service import FakeService
 
 
-@pytest.mark.parametrize("name", ["roi", "channels", "goals", "models", "data"])
+@pytest.mark.parametrize("name", ["roi", "channels", "goals", "segments", "value-finder", "models", "data"])
 def test_each_report_has_its_route(client: TestClient, name: str) -> None:
     assert client.get(f"/v1/reports/{name}").json()["report"] == name
 

@@ -25,7 +25,7 @@ def test_every_route_that_works_is_in_it_and_no_other(document: dict[str, Any]) 
         ("POST", "/ofrep/v1/evaluate/flags"), ("POST", "/ofrep/v1/evaluate/flags/{placement}"),
         ("GET", "/health/live"), ("GET", "/health/ready"),
         ("GET", "/v1/models"), ("POST", "/v1/models/{name}:promote"), ("POST", "/v1/models/{name}:rollback"),
-        *(("GET", f"/v1/reports/{name}") for name in ("funnel", "roi", "channels", "goals", "models", "data")),
+        *(("GET", f"/v1/reports/{name}") for name in ("funnel", "roi", "channels", "goals", "segments", "value-finder", "models", "data")),
         ("PUT", "/v1/contacts/{contact_id}/consents/{purpose}"), ("POST", "/v1/identities"),
         ("POST", "/v1/plans"), ("GET", "/v1/plans"), ("GET", "/v1/plans/{plan_id}"), ("GET", "/v1/plans/{plan_id}/audiences/{channel}"),
         ("GET", "/v1/leads"), ("POST", "/v1/leads/{lead_id}:status"),
