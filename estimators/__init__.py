@@ -41,6 +41,7 @@ What is learned
     `lead.py`                   LeadModel: P(won) of a lead, and a points card beside it:
     `lead_points.py`            learning the card, from
     `lead_bins.py`              monotone bins and their weights of evidence
+    `adaptive.py`               how far the level of responses has moved between trainings
     `tuning.py`                 better settings of the trees by successive halving
     `trees.py`, `linear.py`     LightGBM and penalised linear models with the settings of this project
     `parallel.py`               many small fits side by side

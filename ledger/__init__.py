@@ -17,6 +17,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `suppressions.py`       what is switched off for a contact until a date
 `consents.py`           the newest status per contact and purpose
 `prices.py`             the published price book
+`levels.py`             how far the level of responses has moved, in versions
 `catalogs.py`           every catalogue that decided something
 `chain.py`              every row as a link of a chain: what was changed behind the ledger's back shows
 `chain_rows.py`         the rows that the chain vouches for, read back; the chain's beginning

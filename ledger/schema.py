@@ -29,7 +29,7 @@ from ledger import schema_events
 from ledger.schema_base import METADATA as _METADATA
 from ledger.schema_base import SERIAL as _SERIAL
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 META = Table(
@@ -192,6 +192,9 @@ PRICES = Table(
     Column("book", Text, nullable=False),
 )
 
+LEVELS = Table("levels", _METADATA, Column("id", _SERIAL, primary_key=True), Column("body", Text, nullable=False))
+"""How far the level of responses has moved since the models were trained, a row a version; see `levels`."""
+
 CHAIN_HEADS = Table(
     "chain_heads",
     _METADATA,
@@ -328,7 +331,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: ()}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

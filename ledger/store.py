@@ -20,6 +20,7 @@ from ledger import (
     history,
     identities,
     leads,
+    levels,
     outcomes,
     pages,
     prices,
@@ -338,6 +339,16 @@ class Ledger:
         """The price book that holds, None before the first."""
         with self._database.reading() as conn:
             return prices.newest(conn)
+
+    def keep_levels(self, body: Mapping[str, Any]) -> int:
+        """Keep how far the level of responses has moved; returns the number of the version."""
+        with self._database.writing() as conn:
+            return levels.keep(conn, body)
+
+    def levels(self, version: int | None = None) -> tuple[int, dict[str, Any]] | None:
+        """A version of it with its number, by default the newest; None where there is none."""
+        with self._database.reading() as conn:
+            return levels.read(conn, version)
 
     def meters(self, book: str) -> dict[str, float]:
         """What was used of each limit in a period of a price book; a limit of which nothing was used is left out."""

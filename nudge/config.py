@@ -89,6 +89,15 @@ class OwnModels(_Frozen):
     propensity: OwnModel | None = None
 
 
+class Adaptive(_Frozen):
+    """Whether and how the level of responses follows outcomes between trainings; `serving.levels.Adapting` says what each key means."""
+
+    on: bool = False
+    half_life_days: Annotated[float, Field(gt=0.0, le=3650.0, allow_inf_nan=False)] = 14.0
+    most_shift: Annotated[float, Field(gt=0.0, le=3.0, allow_inf_nan=False)] = 0.7
+    every_minutes: Annotated[float, Field(gt=0.0, le=10_080.0, allow_inf_nan=False)] = 15.0
+
+
 class NudgeConfig(_Frozen):
     """The whole of nudge.yaml."""
 
@@ -99,6 +108,7 @@ class NudgeConfig(_Frozen):
     engine: Engine = Engine()
     training: Training = Training()
     models: OwnModels = OwnModels()
+    adaptive: Adaptive = Adaptive()
 
 
 def parse_config(data: object) -> NudgeConfig:

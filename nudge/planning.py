@@ -68,7 +68,10 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     _refuse_mixed(options)
     ensure_built(workspace, say)
     with workspace.open_ledger() as ledger:
-        snapshot = WorkspaceSnapshots(workspace, ledger).load()
+        source, how = WorkspaceSnapshots(workspace, ledger), workspace.adapting
+        if how is not None and not options.only_computes:
+            source.adapt(how)
+        snapshot = source.load()
         everyone = count_contacts(workspace, options.as_of) if options.sample else 0
         sample = options.sample if options.sample and options.sample < everyone else None
         if options.only_asked:

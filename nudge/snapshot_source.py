@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.errors import ConfigError, NotFound
 from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from nudge.workspace import Workspace
+from serving.levels import LEVELS, Adapting, Levels, levels_for, renew_levels
 from serving.price_books import from_json
 from serving.scorer import Models, Scorer
 from serving.snapshot import Snapshot
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from ledger.store import Ledger
 
 LOG = logging.getLogger(__name__)
+ADAPT_FIRST_AFTER = 30.0
+"""Seconds after which a server first measures the level of responses: it answers first."""
+
 MODEL_KINDS: dict[str, type[Bundle]] = {"propensity": PropensityBundle, "uplift": UpliftBundle, "clv": ClvBundle}
 
 
@@ -46,8 +53,18 @@ def load_versions(workspace: Workspace, wanted: Mapping[str, int]) -> Models:
     NotFound
         One of them is gone.
     """
-    found = {name: _read(workspace, workspace.tracker.bundle(name, version).path, name) for name, version in wanted.items()}
-    return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), dict(wanted))  # type: ignore[arg-type]
+    bundles = {name: version for name, version in wanted.items() if name != LEVELS}
+    found = {name: _read(workspace, workspace.tracker.bundle(name, version).path, name) for name, version in bundles.items()}
+    levels = _levels(workspace, wanted[LEVELS]) if LEVELS in wanted else None
+    return Models(found.get("propensity"), found.get("uplift"), found.get("clv"), dict(wanted), levels)  # type: ignore[arg-type]
+
+
+def _levels(workspace: Workspace, version: int) -> Levels:
+    with workspace.open_ledger() as ledger:
+        kept = ledger.levels(version)
+    if kept is None:
+        raise NotFound("this version of the level of responses is not in the ledger", field=f"versions.models.{LEVELS}", got=version)
+    return Levels.of(kept)
 
 
 def _read(workspace: Workspace, folder: Path, name: str) -> Bundle:
@@ -64,18 +81,38 @@ def _read(workspace: Workspace, folder: Path, name: str) -> Bundle:
 class WorkspaceSnapshots:
     """Loads snapshots of a workspace; models are read again only when their champion changed, the feature store is opened anew."""
 
-    def __init__(self, workspace: Workspace, ledger: Ledger) -> None:
+    def __init__(self, workspace: Workspace, ledger: Ledger, *, adapts: bool = False) -> None:
         self._workspace = workspace
         self._ledger = ledger
+        self._adapts = workspace.adapting if adapts else None
+        self._adapt_at = time.monotonic() + ADAPT_FIRST_AFTER
         self._models: tuple[Hashable, Models] | None = None
         self._scorer: tuple[Hashable, Scorer] | None = None
 
     def fingerprint(self) -> Hashable:
-        """The catalogue's file, the champions' versions, the contract's file, the price book's id and beginning."""
+        """The catalogue's file, the champions' versions, the contract's file, the price book's id and beginning, the levels' version.
+
+        A source that adapts measures them when it is due.
+        """
+        self._adapt_if_due()
         prices = self._ledger.prices()
         folder = self._workspace.folder
         files = tuple(_stamp(folder / name) for name in ("catalog.yaml", "state/feature_contract.json"))
-        return (*files, self._champions(), None if prices is None else (prices["id"], prices.get("begins_at")))
+        champions = self._champions()
+        levels = self._levels(champions)
+        return (*files, champions, None if prices is None else (prices["id"], prices.get("begins_at")), levels and levels.version)
+
+    def adapt(self, how: Adapting) -> None:
+        """Measure the level of responses now."""
+        renew_levels(self._ledger, self._workspace.read_catalog(), self._champions()[0], how, datetime.now(UTC))
+
+    def _adapt_if_due(self) -> None:
+        if self._adapts is not None and time.monotonic() >= self._adapt_at:
+            self._adapt_at = time.monotonic() + 60.0 * self._adapts.every_minutes
+            self.adapt(self._adapts)
+
+    def _levels(self, champions: tuple[int | None, ...]) -> Levels | None:
+        return None if self._workspace.adapting is None else levels_for(self._ledger, champions[0])
 
     def load(self) -> Snapshot:
         """The newest snapshot.
@@ -91,8 +128,12 @@ class WorkspaceSnapshots:
         contract = door.contract
         catalog = compile_catalog(self._workspace.read_catalog(), contract.dtypes)
         champions = self._champions()
-        if self._models is None or self._models[0] != champions:
-            self._models = (champions, load_models(self._workspace))
+        levels = self._levels(champions)
+        key = champions, levels and levels.version
+        if self._models is None or self._models[0] != key:
+            models = load_models(self._workspace)
+            moved = models if levels is None else replace(models, versions={**models.versions, LEVELS: levels.version}, levels=levels)
+            self._models = (key, moved)
         models = self._models[1]
         models.refuse_other_contracts(contract.hash)
         book = self._ledger.prices()

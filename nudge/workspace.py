@@ -22,6 +22,7 @@ from nudge.yaml_files import read_yaml
 if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the commands that need them pay for it
     from features.store import FeatureDoor
     from ledger.store import Ledger
+    from serving.levels import Adapting
     from serving.plan_archive import PlanArchive
     from serving.population import Population
     from serving.service import Service
@@ -138,6 +139,14 @@ class Workspace:
         )
 
     @property
+    def adapting(self) -> Adapting | None:
+        """How the level of responses follows outcomes between trainings, None where it does not."""
+        from serving.levels import Adapting
+
+        told = self.config.adaptive
+        return Adapting(**told.model_dump(exclude={"on"})) if told.on else None
+
+    @property
     def plan_archive(self) -> PlanArchive:
         """What plans were made from."""
         from serving.plan_archive import PlanArchive
@@ -160,7 +169,7 @@ class Workspace:
 
         ledger = self.open_ledger()
         try:
-            holder = SnapshotHolder(WorkspaceSnapshots(self, ledger))
+            holder = SnapshotHolder(WorkspaceSnapshots(self, ledger, adapts=watch))
         except Exception:
             ledger.close()
             raise

@@ -40,6 +40,7 @@
 `snapshot.py`            one consistent set of models, catalog and prices; swapped whole
 `situations.py`          what is known about contacts now, gathered for a decision
 `scorer.py`              models -> scores, the same code for one row and a million
+`levels.py`              how far the level of responses has moved since training, measured on the newest choices
 `running_period.py`      what things cost now, what is left, what may be given up to learn
 `price_books.py`         a price book as JSON, and as it stands now
 `claiming.py`            what a decision takes that others want too

@@ -16,9 +16,11 @@ from decisioning.candidates import Scores, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
+from estimators.adaptive import by_arm, shifted_level
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.encoding import Encoded
 from estimators.joint import Answers, JointScores
+from serving.levels import Levels
 
 MODEL, PROPENSITY, COLD_START = "model", "propensity", "cold_start"
 OBSERVED = "observed"
@@ -30,12 +32,13 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Models:
-    """The champions; None where there is none. `versions` names each one's version."""
+    """The champions, and how far the level of responses has moved since; None where there is none. `versions` names each one's version."""
 
     propensity: PropensityBundle | None
     uplift: UpliftBundle | None
     clv: ClvBundle | None
     versions: dict[str, int]
+    levels: Levels | None = None
 
     def refuse_other_contracts(self, contract_hash: str) -> None:
         """Raise `ContractMismatch` if a model was trained on another feature contract, naming both hashes."""
@@ -95,6 +98,8 @@ class Scorer:
             stands_in = alive & prior
             np.copyto(propensity, prior_propensity, where=stands_in)
             np.copyto(uplift, prior_uplift, where=stands_in)
+        if self._shift is not None:
+            propensity, uplift = shifted_level(propensity, uplift, self._shift)
         known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation, as_of))
 
@@ -141,6 +146,12 @@ class Scorer:
         if models.propensity is None and models.uplift is None and models.clv is None:
             return None
         return JointScores.of(models.propensity, models.uplift, models.clv, self._arms, self._valued)
+
+    @cached_property
+    def _shift(self) -> FloatArray | None:
+        """How far the level of each treatment's responses has moved, in log odds; None where nothing has."""
+        levels = self.models.levels
+        return None if levels is None or not levels.shifts else by_arm(levels.shifts, self._arms)
 
     @cached_property
     def _arms(self) -> list[Arm]:
