@@ -29,9 +29,10 @@ from features.contract import FeatureContract
 from features.online import ONLINE_FILE, VIEW, Materialised, OnlineVectors
 from features.online_carrying import Carrying
 from features.online_events import Noted, OnlineFeatures
-from features.online_recent import DAY, Fact
+from features.online_recent import Fact
 from features.online_sqlite import SqliteVectors
 from features.packing import Packing, as_of_of
+from features.remembered import RememberedVectors, fresh
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,6 +91,7 @@ class FeatureDoor:
         self._feast: FeatureStore | None = None
         self._packing: Packing | None = None
         self._events: OnlineFeatures | None = None
+        self._remembered = RememberedVectors()
 
     @property
     def contract(self) -> FeatureContract:
@@ -214,7 +216,23 @@ class FeatureDoor:
             Where the store cannot be read.
         """
         packing = self._packing or self._open_online()
-        return packing.unpack(self.read(contact_ids, now=now))
+        vectors = self.read(contact_ids, now=now)
+        self._remembered.keep(contact_ids, vectors)
+        return packing.unpack(vectors)
+
+    def remembered(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> tuple[Columns, list[np.datetime64 | None]]:
+        """What this door read last of contacts, for when the store does not answer: features, and as of when; None where it has nothing.
+
+        What is too old for `online` is too old here.
+        """
+        vectors = fresh(self._remembered.recall(contact_ids), self._online.max_age_days, _now() if now is None else now)
+        columns, _ = Packing(self.contract).unpack(vectors)
+        return columns, [None if vector is None else as_of_of(vector) for vector in vectors]
+
+    def remember_as(self, other: FeatureDoor) -> None:
+        """Remember what another door to the same store has read, if it read it under the same contract."""
+        if other.contract.hash == self.contract.hash:
+            self._remembered = other._remembered
 
     def read(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> list[bytes | None]:
         """The packed vectors of contacts in their order, None where there is none or it is too old; `Packing(contract)` unpacks them.
@@ -224,12 +242,7 @@ class FeatureDoor:
         Unavailable
             Where the store cannot be read.
         """
-        vectors = self._vectors.read(contact_ids)
-        days = self._online.max_age_days
-        if days is None:
-            return vectors
-        oldest = (_now() if now is None else now).astype("datetime64[us]") - np.timedelta64(round(days * DAY), "us")
-        return [None if vector is None or as_of_of(vector) < oldest else vector for vector in vectors]
+        return fresh(self._vectors.read(contact_ids), self._online.max_age_days, _now() if now is None else now)
 
     def materialised(self) -> Materialised | None:
         """What the online store holds: as of when, of how many contacts, under which contract, since when; None where there is nothing.

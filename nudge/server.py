@@ -17,7 +17,7 @@ from nudge.workspace import WEBHOOK_SECRET, Workspace
 
 _WORKSPACE_VARIABLE = "NUDGE_SERVE_WORKSPACE"
 _LOOPBACK_VARIABLE = "NUDGE_SERVE_LOOPBACK"
-_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # of `serving.metrics`; set before its library is imported
+_METRICS_VARIABLE = "NUDGE_SERVE_METRICS"
 
 
 def serve(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
@@ -86,7 +86,9 @@ def build_app() -> Any:
     service.console = WorkspaceConsole(workspace, service)
     keys = service.key_ring()
     keys.watch()
-    return create_app(service, keys=keys, may_be_open=bool(os.environ.get(_LOOPBACK_VARIABLE)))
+    together = os.environ.get(_METRICS_VARIABLE)
+    open_here = bool(os.environ.get(_LOOPBACK_VARIABLE))
+    return create_app(service, keys=keys, may_be_open=open_here, metrics_folder=None if together is None else Path(together))
 
 
 def who_may_call(workspace: Workspace, host: str) -> str:

@@ -20,6 +20,7 @@ from serving.scorer import Models, Scorer
 from serving.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from features.store import FeatureDoor
     from ledger.store import Ledger
 
 LOG = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class WorkspaceSnapshots:
         self._adapt_at = time.monotonic() + ADAPT_FIRST_AFTER
         self._models: tuple[Hashable, Models] | None = None
         self._scorer: tuple[Hashable, Scorer] | None = None
+        self._door: FeatureDoor | None = None
 
     def fingerprint(self) -> Hashable:
         """The catalogue's file, the champions' versions, the contract's file, the price book's id and beginning, the levels' version.
@@ -126,6 +128,9 @@ class WorkspaceSnapshots:
         """
         door = self._workspace.open_door()
         contract = door.contract
+        if self._door is not None:
+            door.remember_as(self._door)
+        self._door = door
         catalog = compile_catalog(self._workspace.read_catalog(), contract.dtypes)
         champions = self._champions()
         levels = self._levels(champions)

@@ -26,6 +26,7 @@
 `api_keys.py`            how a key is made and read, and the ring of those that hold
 `gate.py`                whoever calls without a key that opens it is refused, before everything else
 `metrics.py`             metrics for Prometheus; `routes_metrics.py`: where it scrapes them
+`metric_sums.py`         what was counted, of one worker or of several
 `tally.py`               what has happened and is not counted yet; `counting.py`: every call is noted there
 `vitals.py`              how serving stands, for those who watch it
 `routes_ofrep.py`        the routes of OpenFeature's remote protocol

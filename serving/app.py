@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -59,6 +60,7 @@ def create_app(
     patience: Patience | None = None,
     keys: KeyRing | None = None,
     may_be_open: bool = True,
+    metrics_folder: Path | None = None,
 ) -> FastAPI:
     """The application; it closes the service when the server stops.
 
@@ -74,10 +76,11 @@ def create_app(
         Who may call; it is closed with the service. Without a ring nobody is asked for a key.
     may_be_open : bool
         Whether a ring without any key lets everybody in who names this machine: true only where nobody else can reach it.
+    metrics_folder : Path, optional
+        Where the workers of one server count together.
     """
     desk, console = Desk(service, patience or Patience()), Console(service)
-
-    metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals)
+    metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals, folder=metrics_folder)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

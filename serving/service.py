@@ -257,13 +257,17 @@ class Service:
 
     def vitals(self) -> Vitals:
         """What serves now, and how fresh it is."""
-        return vitals_of(self._snapshots)
+        return vitals_of(self._snapshots, self._ledger.outbox)
 
     def readiness(self) -> dict[str, dict[str, Any]]:
         """Each dependency by name: {ok, detail}."""
         versions, online = self._snapshots.current.versions, self._snapshots.current.online
         checks: dict[str, Callable[[], object]] = {"ledger": self._ledger.check, "features": lambda: online.online(["readiness"])}
         state = {name: _checked(check) for name, check in checks.items()}
+        vitals = self.vitals()
+        if state["features"]["ok"] and vitals.features_as_of is not None and vitals.features_since is not None:
+            since, as_of = answers.iso(vitals.features_since), answers.iso(vitals.features_as_of)
+            state["features"]["detail"] = f"answers, with features as of {as_of}, materialised {since}"
         problem = self._snapshots.problem
         state["catalog"] = {"ok": True, "detail": f"{versions['catalog']}" if problem is None else f"serving the old version: {problem}"}
         state["models"] = {

@@ -21,6 +21,8 @@ from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Want
 from ledger.store import Ledger
 
 FEATURES_UNAVAILABLE = "features_unavailable"
+CACHED_FEATURES = "cached features as of "
+"""How `degraded` begins where what was read last stands in for a store that does not answer."""
 
 
 class OnlineFeatures(Protocol):
@@ -28,6 +30,9 @@ class OnlineFeatures(Protocol):
 
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         """The features of contacts, NULL where a contact is unknown, and which contacts are known."""
+
+    def remembered(self, contact_ids: Sequence[str]) -> tuple[Columns, list[np.datetime64 | None]]:
+        """What was read last of contacts, NULL where nothing was, and as of when; asked where `online` raises `Unavailable`."""
 
     def materialised(self) -> Materialised | None:
         """What the store holds; None where nothing was materialised."""
@@ -104,7 +109,7 @@ def gather_many(asked: Sequence[Asked], now: datetime, sources: Sources, *, book
     Unavailable
         The ledger does not answer.
     """
-    columns, found, degraded = _features(asked, sources)
+    columns, found, without = _features(asked, sources)
     features: list[Columns | RequestError] = []
     for place, one in enumerate(asked):
         own: dict[str, np.ndarray] = {name: column[place : place + 1] for name, column in columns.items()}
@@ -128,22 +133,24 @@ def gather_many(asked: Sequence[Asked], now: datetime, sources: Sources, *, book
         book=book,
     )
     standing = sources.ledger.standing(wanted)
-    moment = to_datetime64(now)
+    read = (to_datetime64(now), standing, sources)
     gathered = [
-        own if isinstance(own, RequestError) else _one(one, own, (moment, standing, sources), known=bool(found[place]), degraded=degraded)
+        own if isinstance(own, RequestError) else _one(one, own, read, known=bool(found[place]), degraded=without[place])
         for place, (one, own) in enumerate(zip(asked, features, strict=True))
     ]
     return Batch(gathered, standing.meters)
 
 
-def _features(asked: Sequence[Asked], sources: Sources) -> tuple[Columns, Sequence[Any], str | None]:
-    """The columns of all that are asked for, which are known, and what could not be read."""
+def _features(asked: Sequence[Asked], sources: Sources) -> tuple[Columns, Sequence[Any], Sequence[str | None]]:
+    """The columns of all that are asked for, which are known, and what could not be read of each; what was read last stands in."""
+    contact_ids = [one.contact_id for one in asked]
     try:
-        columns, found = sources.online.online([one.contact_id for one in asked])
-        return columns, found.tolist(), None
+        columns, found = sources.online.online(contact_ids)
+        return columns, found.tolist(), [None] * len(asked)
     except Unavailable:
-        nothing = {name: null_column(dtype, len(asked)) for name, dtype in sources.dtypes.items()}
-        return nothing, [False] * len(asked), FEATURES_UNAVAILABLE
+        columns, as_of = sources.online.remembered(contact_ids)
+        said = [FEATURES_UNAVAILABLE if one is None else f"{CACHED_FEATURES}{np.datetime_as_string(one, unit='s')}Z" for one in as_of]
+        return columns, [one is not None for one in as_of], said
 
 
 def _one(asked: Asked, columns: Columns, read: tuple[np.datetime64, Standing, Sources], *, known: bool, degraded: str | None) -> Gathered:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from decisioning.errors import NudgeError
 from ledger.codec import moment
+from ledger.outbox import Outbox
 from serving.scorer import MODEL_NAMES
 from serving.snapshot import SnapshotHolder
 
@@ -24,6 +25,8 @@ class Vitals:
         Whether a newer version was refused, so that an older one serves on.
     left_out : mapping of str to str
         The models that are not compiled, and why; each costs milliseconds a decision.
+    messages : mapping of str to int
+        How many messages for the webhook are in each state.
     features_as_of, features_since : datetime or None
         Until when the online features were known, and when they were materialised; None where there are none, or nobody knows.
     """
@@ -31,17 +34,22 @@ class Vitals:
     versions: Mapping[str, str]
     refused: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
+    messages: Mapping[str, int] = field(default_factory=dict)
     features_as_of: datetime | None = None
     features_since: datetime | None = None
 
 
-def vitals_of(snapshots: SnapshotHolder) -> Vitals:
-    """How serving stands with the snapshot that decides now; a feature store that does not answer says nothing of its age."""
+def vitals_of(snapshots: SnapshotHolder, outbox: Outbox) -> Vitals:
+    """How serving stands with the snapshot that decides now; a store that does not answer says nothing."""
     current = snapshots.current
     try:
         held = current.online.materialised()
     except NudgeError:
         held = None
+    try:
+        messages = outbox.counts()
+    except NudgeError:
+        messages = {}
     plain = current.versions
     versions = {"catalog": plain["catalog"], "features": plain["features"] or "", "prices": plain["prices"] or ""}
     models = {name: str(version) for name, version in plain["models"].items()}
@@ -49,6 +57,7 @@ def vitals_of(snapshots: SnapshotHolder) -> Vitals:
         versions=dict.fromkeys(MODEL_NAMES, "") | models | versions,
         refused=snapshots.problem is not None,
         left_out=current.scorer.left_out,
+        messages=messages,
         features_as_of=None if held is None else moment(held.as_of),
         features_since=None if held is None else moment(held.materialized_at),
     )

@@ -151,3 +151,13 @@ def test_what_was_known_too_long_ago_is_not_answered(workspace: Path, online: On
     assert held is not None
     assert (held.contacts, held.contract_hash) == (4, door.contract.hash)
     assert held.as_of == int(moment(AS_OF).astype(int)) < held.materialized_at
+
+
+def test_what_was_read_last_is_remembered_by_the_next_door_too(workspace: Path, online: OnlineConfig, door: FeatureDoor) -> None:
+    columns, _ = door.online(SOME)
+    again = FeatureDoor(workspace, project="own-shop", online=online)
+    assert again.remembered(SOME)[1] == [None] * len(SOME)
+    again.remember_as(door)
+    recalled, as_of = again.remembered(["stranger", *SOME])
+    assert as_of == [None, *(moment(AS_OF) if known else None for known in (True, True, True, False, True))]
+    assert all(list(recalled[name][1:].astype(str)) == list(column.astype(str)) for name, column in columns.items())

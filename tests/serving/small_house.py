@@ -75,6 +75,7 @@ class Known:
     def __init__(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         self.rows = rows
         self.broken = False
+        self.read: set[str] = set()
         self.applied: dict[str, tuple[str, Fact]] = {}
 
     def materialised(self) -> Materialised | None:
@@ -83,11 +84,19 @@ class Known:
     def online(self, contact_ids: Sequence[str]) -> tuple[Columns, BoolArray]:
         if self.broken:
             raise Unavailable("the online store does not answer")
+        self.read |= set(contact_ids) & set(self.rows)
+        return self._columns(contact_ids), np.array([contact_id in self.rows for contact_id in contact_ids], dtype=np.bool_)
+
+    def remembered(self, contact_ids: Sequence[str]) -> tuple[Columns, list[np.datetime64 | None]]:
+        known = [one if one in self.read else "" for one in contact_ids]
+        return self._columns(known), [np.datetime64("2026-11-22T06", "us") if one else None for one in known]
+
+    def _columns(self, contact_ids: Sequence[str]) -> Columns:
         columns = {name: null_column(dtype, len(contact_ids)) for name, dtype in DTYPES.items()}  # type: ignore[arg-type]
         for place, contact_id in enumerate(contact_ids):
             for name, value in self.rows.get(contact_id, {}).items():
                 columns[name][place] = value
-        return columns, np.array([contact_id in self.rows for contact_id in contact_ids], dtype=np.bool_)
+        return columns
 
     def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
         """The number of a contact's events is its age here: enough to see whether each counted once."""

@@ -109,6 +109,16 @@ def test_features_that_cannot_be_read_give_a_degraded_answer(house: House) -> No
     assert (answer["degraded"], chosen(answer)) == ("features_unavailable", ["card_hero"])
 
 
+def test_features_that_were_read_before_stand_in_for_a_store_that_does_not_answer(house: House) -> None:
+    asked = {"channel": "web", "placements": ["home_hero"]}
+    before = ask(house, "adult", **asked)
+    house.known.broken = True
+    answer = ask(house, "adult", **asked)
+    assert (answer["degraded"], chosen(answer)) == ("cached features as of 2026-11-22T06:00:00Z", chosen(before))
+    assert house.service.replay(answer["decision_id"])["identical"]
+    assert ask(house, "child", **asked)["degraded"] == "features_unavailable"
+
+
 def test_a_decision_that_fails_shows_the_fallback_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.deciding.decide", lambda *_, **__: 1 / 0)
     answer = ask(house, "adult", channel="web", placements=["home_hero"])

@@ -10,16 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving import tally as tallies
 from serving.app import create_app
 from serving.desk import Patience
-from serving.metrics import BUCKETS, Metrics, Seconds
+from serving.metric_sums import BUCKETS, SharedSums, Sums
+from serving.metrics import Metrics
 from serving.tally import Tally
 from serving.vitals import Vitals
 from tests.serving.fake_service import FakeService
@@ -89,16 +88,15 @@ def test_what_is_shed_is_counted(service: FakeService) -> None:
     assert told(metrics)["nudge_shed_requests_total", ()] == 1
 
 
-def test_many_durations_at_once_are_as_each_alone() -> None:
-    amounts = [*np.random.default_rng(3).exponential(0.01, 500).tolist(), *BUCKETS, 0.0, 99.0]
-    alone, together = (Seconds("a", "A.", registry=CollectorRegistry(), buckets=BUCKETS) for _ in range(2))
-    for amount in amounts:
-        alone.observe(amount)
-    together.observe_many(amounts)
-    (one,), (other,) = alone.collect(), together.collect()
-    assert [(s.name, s.labels, pytest.approx(s.value)) for s in one.samples if s.name != "a_created"] == [
-        (s.name, s.labels, s.value) for s in other.samples if s.name != "a_created"
-    ]
+def test_durations_stand_in_the_bucket_that_bounds_them() -> None:
+    tally = Tally()
+    for seconds in (0.0001, 0.00011, 3.0, 99.0):
+        tally.called(tallies.Call("GET", "/v1/prices", 200, seconds))
+    found = told(Metrics(tally, lambda: 0, lambda: Vitals({})))
+    named = [(labels, value) for (name, labels), value in found.items() if name == "nudge_http_request_seconds_bucket"]
+    buckets = {bound: value for labels, value in named for bound in labels if bound != "/v1/prices"}
+    assert [buckets[bound] for bound in ("0.0001", "0.00025", "2.5", "5.0", "10.0", "+Inf")] == [1, 2, 2, 3, 3, 4]
+    assert len(buckets) == len(BUCKETS) + 1
 
 
 def test_a_reason_with_its_moment_is_one_reason() -> None:
@@ -109,7 +107,7 @@ def test_a_reason_with_its_moment_is_one_reason() -> None:
 
 def test_how_old_the_features_are_is_told() -> None:
     vitals = Vitals({}, features_as_of=NOW - timedelta(hours=2), features_since=NOW - timedelta(hours=1))
-    found = told(Metrics(Tally(), lambda: 0, lambda: vitals, lambda: NOW))
+    found = told(Metrics(Tally(), lambda: 0, lambda: vitals, clock=lambda: NOW))
     assert found["nudge_features_age_seconds", ()] == 7_200
     assert found["nudge_features_materialised_timestamp_seconds", ()] == (NOW - timedelta(hours=1)).timestamp()
 
@@ -160,24 +158,33 @@ def _request() -> Any:
 
 WORKER = """
 import sys
+from pathlib import Path
 from serving.metrics import Metrics
 from serving.tally import Call, Tally
 from serving.vitals import Vitals
 tally = Tally()
-metrics = Metrics(tally, lambda: 5, lambda: Vitals({}))
-for _ in range(int(sys.argv[1])):
+metrics = Metrics(tally, lambda: 5, lambda: Vitals({}), folder=Path(sys.argv[1]))
+for _ in range(3):
     tally.called(Call("GET", "/v1/prices", 200, 0.002))
-text = metrics.exposition().decode()
-if len(sys.argv) > 2:
-    print(text)
+metrics.count()
 """
 
 
 def test_whichever_worker_is_scraped_answers_for_all(tmp_path: Path) -> None:
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", WORKER, "3"], env=environment, check=True)  # killed or gone: what it counted stays
-    last = subprocess.run([sys.executable, "-c", WORKER, "4", "tell"], env=environment, check=True, capture_output=True, text=True)
-    found = scraped(last.stdout)
-    assert found["nudge_http_requests_total", ("GET", "/v1/prices", "200")] == 7
-    assert found["nudge_http_request_seconds_count", ("/v1/prices",)] == 7
-    assert found["nudge_waiting_requests", ()] == 5  # of those that live
+    subprocess.run([sys.executable, "-c", WORKER, tmp_path], check=True)  # it is gone: what it counted stays, and nothing waits in it
+    tally = Tally()
+    metrics = Metrics(tally, lambda: 2, lambda: Vitals({}), folder=tmp_path)
+    for _ in range(4):
+        tally.called(tallies.Call("GET", "/v1/prices", 200, 0.002))
+    for _ in range(2):  # scraping counts nothing twice
+        found = told(metrics)
+        assert found["nudge_http_requests_total", ("GET", "/v1/prices", "200")] == 7
+        assert found["nudge_http_request_seconds_count", ("/v1/prices",)] == 7
+        assert found["nudge_http_request_seconds_sum", ("/v1/prices",)] == pytest.approx(0.014)
+        assert found["nudge_waiting_requests", ()] == 2
+
+
+def test_what_waits_in_the_other_workers_that_live_waits_too(tmp_path: Path) -> None:
+    SharedSums(tmp_path).leave(Sums(), 5)
+    (tmp_path / f"{os.getpid()}.json").rename(tmp_path / f"{os.getppid()}.json")
+    assert told(Metrics(Tally(), lambda: 2, lambda: Vitals({}), folder=tmp_path))["nudge_waiting_requests", ()] == 7
