@@ -19,6 +19,8 @@ from tests.serving.fake_service import FakeService
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 HERE = "http://127.0.0.1:8000"
+PAGE = "/console/nowhere"
+"""A page that is not there: whoever may see pages is told so."""
 
 
 class Cabinet:
@@ -229,26 +231,26 @@ def test_a_key_is_only_kept_as_its_digest() -> None:
 
 def test_a_browser_without_a_key_is_led_to_the_login_and_back(guarded: TestClient, cabinet: Cabinet) -> None:
     text = cabinet.make("read")["Authorization"].removeprefix("Bearer ")
-    led = guarded.get("/?a=1", follow_redirects=False)
-    assert (led.status_code, led.headers["location"]) == (303, "/console/login?next=%2F%3Fa%3D1")
-    assert 'value="/?a=1"' in guarded.get(led.headers["location"]).text
+    led = guarded.get(f"{PAGE}?a=1", follow_redirects=False)
+    assert (led.status_code, led.headers["location"]) == (303, "/console/login?next=%2Fconsole%2Fnowhere%3Fa%3D1")
+    assert f'value="{PAGE}?a=1"' in guarded.get(led.headers["location"]).text
 
     wrong = guarded.post(LOGIN, data={"key": "nudge_no_no", "next": "/"})
     assert (wrong.status_code, "unknown, revoked or expired" in wrong.text) == (401, True)
-    right = guarded.post(LOGIN, data={"key": text, "next": "/?a=1"}, follow_redirects=False)
-    assert (right.status_code, right.headers["location"]) == (303, "/?a=1")
+    right = guarded.post(LOGIN, data={"key": text, "next": f"{PAGE}?a=1"}, follow_redirects=False)
+    assert (right.status_code, right.headers["location"]) == (303, f"{PAGE}?a=1")
     cookie = right.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "Secure" not in cookie
-    assert guarded.get("/").status_code == 200
+    assert guarded.get(PAGE).status_code == 404
     assert guarded.post("/console/anything").status_code == 403  # reading is not changing
     guarded.post("/console/logout")
-    assert guarded.get("/", follow_redirects=False).status_code == 303
+    assert guarded.get(PAGE, follow_redirects=False).status_code == 303
 
 
 def test_a_cookie_opens_pages_and_not_the_api(guarded: TestClient, cabinet: Cabinet) -> None:
     text = cabinet.make("admin")["Authorization"].removeprefix("Bearer ")
     guarded.cookies.set(COOKIE, text)
-    assert guarded.get("/").status_code == 200
+    assert guarded.get(PAGE).status_code == 404
     assert _decide(guarded).status_code == 401
 
 
