@@ -54,11 +54,8 @@ def read_secrets(text: str) -> Secrets:
     """
     found = [_secret(one) for one in text.split()]
     if not found or min(map(len, found)) < 16:
-        raise ConfigError(
-            "is not a secret",
-            field="NUDGE_WEBHOOK_SECRET",
-            allowed="at least 16 bytes, best whsec_ and the base64 of 24 to 64 random bytes",
-        )
+        allowed = "at least 16 bytes, best whsec_ and the base64 of 24 to 64 random bytes; blanks stand between several"
+        raise ConfigError("is not a secret", field="NUDGE_WEBHOOK_SECRET", allowed=allowed)
     return found
 
 
