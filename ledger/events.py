@@ -21,6 +21,9 @@ from ledger.prepared import InsertNew
 from ledger.schema import EVENTS, OPEN_EVENTS
 from ledger.verify import TOMBSTONE
 
+TRIGGERED = "trigger:"
+"""How the request_id of a decision begins that an event called for."""
+
 _AT_ONCE = 1_000
 
 

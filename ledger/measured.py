@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection, Float, Table
 
 from ledger.database import Database
+from ledger.events import TRIGGERED
 from ledger.schema import DECISIONS, LEADS, OUTCOMES, SELECTIONS
 
 STRETCH = 50_000
@@ -25,18 +26,19 @@ _READ: dict[str, tuple[Table, tuple[str, ...]]] = {
     "decisions": (DECISIONS, ("contact_id", "decided_at", "control_group")),
     "selections": (SELECTIONS, ("decision_id", "contact_id", "decided_at", "action_id", "treatment_id", "channel", "direction", "cost")),
     "redeemed": (SELECTIONS, ("redeems", "treatment_id")),
+    "triggered": (DECISIONS, ("decision_id",)),
     "outcomes": (
         OUTCOMES,
         ("event_id", "decision_id", "contact_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at"),
     ),
     "leads": (LEADS, ("contact_id", "handed_over_at", "accepted_at", "rejected_at", "won_at", "revenue")),
 }
-_ONLY = {"redeemed": "redeems IS NOT NULL"}
+_ONLY = {"redeemed": "redeems IS NOT NULL", "triggered": f"substr(request_id, 1, {len(TRIGGERED)}) = '{TRIGGERED}'"}
 TABLES: dict[str, tuple[str, ...]] = {
     name: tuple("occurred_at" if one == "decided_at" else one for one in columns) for name, (_, columns) in _READ.items()
 }
 """The columns of each; times are UTC microseconds since 1970. `redeemed` names the selections that a later decision carried out: the two
-are one touch."""
+are one touch; `triggered` the decisions that an event called for."""
 
 
 class Stretch(NamedTuple):

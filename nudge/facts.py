@@ -228,7 +228,7 @@ CREATE TEMP TABLE touches AS
   FROM logged_rows i LEFT JOIN channels c USING (channel) WHERE action_id <> '{NO_ACTION}'
   UNION ALL BY NAME
   SELECT touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
-         coalesce(cost, 0.0) AS cost, 'ledger' AS source, FALSE AS triggered
+         coalesce(cost, 0.0) AS cost, 'ledger' AS source, decision_id IN (SELECT decision_id FROM kept_triggered) AS triggered
   FROM touched_here;
 CREATE TEMP VIEW controls AS
   SELECT touch_id AS row_id, contact_id, occurred_at, selection_prob FROM logged_rows WHERE action_id = '{NO_ACTION}';

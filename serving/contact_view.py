@@ -24,7 +24,7 @@ _TOUCHES_DAYS = 365
 
 
 def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datetime) -> dict[str, Any]:
-    """Features, segment, CLV, touches, decisions, outcomes and consents of a contact.
+    """Features, segment, CLV, touches, decisions, outcomes, events over HTTP and consents of a contact.
 
     Raises
     ------
@@ -34,7 +34,8 @@ def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datet
     columns, found = snapshot.online.online([contact_id])
     decisions = ledger.decisions_of(contact_id, _SHOWN)
     outcomes = ledger.outcomes_of(contact_id, _SHOWN)
-    if not found[0] and not decisions and not outcomes:
+    events = ledger.events.of_contact(contact_id, _SHOWN)
+    if not found[0] and not decisions and not outcomes and not events:
         raise NotFound("there is no such contact", field="contact_id", got=contact_id)
     consents = ledger.consents([contact_id], now=now)
     past = ledger.policy_history(Whose([contact_id], counts=False), since=now - timedelta(days=_TOUCHES_DAYS), now=now)
@@ -65,6 +66,10 @@ def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datet
                 "occurred_at": iso(one.occurred_at),
             }
             for one in outcomes
+        ],
+        "events": [
+            {"event_id": one.event_id, "event_type": one.event_type, "value": one.value, "occurred_at": iso(one.occurred_at)}
+            for one in events
         ],
         "consents": _rows({name: column for name, column in consents.items() if name != "contact_id"}),
     }

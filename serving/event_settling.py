@@ -18,7 +18,7 @@ from decisioning.errors import NudgeError, Unavailable
 from decisioning.triggers import CompiledTrigger
 from features.online_recent import Fact
 from ledger.codec import micros
-from ledger.events import EventRecord, OpenEvent
+from ledger.events import TRIGGERED, EventRecord, OpenEvent
 from ledger.outbox import Message
 from ledger.store import Ledger
 from serving.cloud_events import decision_event
@@ -71,10 +71,6 @@ def request_id_of(trigger_id: str, event_id: str) -> str:
     """The request_id of a trigger's decision on an event: always the same, and as long as a request_id may be."""
     named = hashlib.sha256("\0".join((trigger_id, event_id)).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{TRIGGERED}{named[:32]}"
-
-
-TRIGGERED = "trigger:"
-"""How the request_id of a triggered decision begins."""
 
 
 class Settling:

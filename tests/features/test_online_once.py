@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.online_recent import Fact
 from features.store import FeatureDoor, OnlineConfig
@@ -68,3 +70,38 @@ def test_what_a_visitor_without_a_row_did_stays_and_is_the_contacts_after_joinin
     assert _counted(door, "visitor") == 1
     door.materialize({"visitor": "quiet"})
     assert _counted(door) == 1
+
+
+@pytest.fixture(scope="module")
+def one_door(tmp_path_factory: pytest.TempPathFactory) -> FeatureDoor:
+    folder = tmp_path_factory.mktemp("laws")
+    for name, rows in base_tables().items():
+        write_table(folder, name, rows)
+    made = FeatureDoor(folder, project="laws", online=OnlineConfig())
+    made.build(moment(START))
+    made.materialize()
+    return made
+
+
+HAPPENED = st.lists(
+    st.tuples(st.integers(0, 400), st.sampled_from(["buy", "view", "other"]), st.sampled_from([None, 0.1, 19.99, -3.0])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(happened=HAPPENED, data=st.data())
+def test_events_in_any_order_and_with_repeats_are_the_events_in_order_once(
+    one_door: FeatureDoor, happened: list[Any], data: st.DataObject
+) -> None:
+    """With `test_online_events.py`, which holds events in order to the offline build: any order and repeats are the offline build too."""
+    number = next(NUMBERS)
+    facts = {f"e-{place}": Fact("event", at(-days / 2), kind, "web", value) for place, (days, kind, value) in enumerate(happened)}
+    in_order = sorted(facts, key=lambda name: facts[name].at)
+    told = data.draw(st.permutations(in_order + data.draw(st.lists(st.sampled_from(in_order), max_size=6))))
+    for contact_id, names in ((f"plain {number}", in_order), (f"told {number}", told)):
+        for name in names:
+            one_door.apply_event(contact_id, facts[name], moment(day(3)), event_id=f"{contact_id} {name}")
+    plain, jumbled = one_door.read([f"plain {number}", f"told {number}"])
+    assert plain == jumbled

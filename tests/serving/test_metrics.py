@@ -112,6 +112,11 @@ def test_how_old_the_features_are_is_told() -> None:
     assert found["nudge_features_materialised_timestamp_seconds", ()] == (NOW - timedelta(hours=1)).timestamp()
 
 
+def test_the_webhooks_messages_are_told_by_their_state() -> None:
+    found = told(Metrics(Tally(), lambda: 0, lambda: Vitals({}, messages={"waiting": 3, "dead": 1})))
+    assert (found["nudge_webhook_messages", ("waiting",)], found["nudge_webhook_messages", ("dead",)]) == (3, 1)
+
+
 def test_where_nobody_counts_the_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tallies, "MOST_NOTED", 2)
     tally = Tally()
