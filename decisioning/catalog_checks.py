@@ -78,6 +78,8 @@ def _check_trigger(catalog: Catalog, trigger: Trigger, path: str) -> None:
         _known(f"{path}.actions[{place}]", action, catalog.action_by_id)
     if trigger.action is not None:
         _known(f"{path}.action", trigger.action, catalog.action_by_id)
+    if trigger.segment is not None:
+        _known(f"{path}.segment", trigger.segment, catalog.segments)
     if trigger.channel is not None:
         _known(f"{path}.channel", trigger.channel, catalog.channels)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
@@ -19,8 +19,9 @@ Score: TypeAlias = Literal["propensity", "uplift", "clv"]
 class Trigger(BaseModel):
     """Calls for a decision among `actions`, within `within_minutes` of the event that fired it.
 
-    `event_type` and `when` (a condition on `event.*` and features) say which events; with `enters` an event fires it only where it makes
-    this condition true, with `score` and `above` only where it lifts the score above the threshold: not so before it, so after it.
+    `event_type` and `when` (a condition on `event.*` and features) say which events. With `enters` an event fires it only where it makes
+    this condition true, with `segment` where it makes that of a segment of the catalogue true, with `score` and `above` where it lifts the
+    score above the threshold: not so before it, so after it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class Trigger(BaseModel):
     event_type: Text | None = None
     when: Condition | None = None
     enters: Condition | None = None
+    segment: Text | None = None
     score: Score | None = None
     action: Text | None = None
     above: Number | None = None
@@ -38,12 +40,13 @@ class Trigger(BaseModel):
 
     @model_validator(mode="after")
     def _says_what_fires_it(self) -> Trigger:
-        if self.event_type is None and self.enters is None and self.score is None:
-            raise ValueError("a trigger needs what fires it: `event_type`, `enters`, or `score` with `above`")
+        changes = [one for one in (self.enters, self.segment, self.score) if one is not None]
+        if self.event_type is None and not changes:
+            raise ValueError("a trigger needs what fires it: `event_type`, `enters`, `segment`, or `score` with `above`")
         if (self.score is None) != (self.above is None):
             raise ValueError("`score` and `above` go together: the threshold that the score has to cross")
-        if self.enters is not None and self.score is not None:
-            raise ValueError("either `enters` or `score`: make two triggers of it")
+        if len(changes) > 1:
+            raise ValueError("one of `enters`, `segment` and `score`: make several triggers of it")
         if (self.action is not None) != (self.score in ("propensity", "uplift")):
             raise ValueError("`action` says of which action the score is: of `propensity` and `uplift`, and of nothing else")
         return self
@@ -51,7 +54,7 @@ class Trigger(BaseModel):
     @property
     def asks_what_changed(self) -> bool:
         """Whether it compares what holds after an event with what held before."""
-        return self.enters is not None or self.score is not None
+        return self.enters is not None or self.segment is not None or self.score is not None
 
     def too_late(self, occurred_at: datetime, now: datetime) -> str | None:
         """Why no decision is made for an event any more; None where it is in time."""
@@ -78,17 +81,17 @@ class CompiledTrigger:
         return _all_hold(self.when, rows)
 
     def inside(self, rows: Rows) -> bool:
-        """Whether `enters` holds for the one row."""
+        """Whether the condition that an event has to make true holds for the one row."""
         return _all_hold(self.enters, rows)
 
 
-def compile_triggers(triggers: Iterable[Trigger], findings: RuleFindings) -> tuple[CompiledTrigger, ...]:
+def compile_triggers(triggers: Iterable[Trigger], segments: Mapping[str, str], findings: RuleFindings) -> tuple[CompiledTrigger, ...]:
     """The triggers as `findings` compiles them; what does not fit is remembered there."""
     compiled = []
     for place, one in enumerate(triggers):
         when = findings.event_condition(one.when, path=f"triggers[{place}].when") if one.when else ()
-        enters = findings.condition(one.enters, path=f"triggers[{place}].enters") if one.enters else ()
-        compiled.append(CompiledTrigger(one, when, enters))
+        enters = one.enters if one.segment is None else segments[one.segment]
+        compiled.append(CompiledTrigger(one, when, findings.condition(enters, path=f"triggers[{place}].enters") if enters else ()))
     return tuple(compiled)
 
 

@@ -16,14 +16,16 @@ from serving.schemas_events import EventIn
 from tests.serving.small_house import CATALOG, NOW, House, small_house
 
 CART = {"id": "cart", "event_type": "cart_abandoned", "when": "event.value > 50", "actions": ["card"], "within_minutes": 60}
-GROWN = {"id": "grown", "enters": "age >= 13", "actions": ["card"]}
+GROWN = {"id": "grown", "segment": "teens", "actions": ["card"]}
 SURE = {"id": "sure", "score": "uplift", "action": "loan", "above": 0.05, "actions": ["loan"]}
 WEBHOOK = "http://127.0.0.1:1/hook"
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    with small_house(tmp_path, {**CATALOG, "triggers": [CART, GROWN], "triggers_webhook": WEBHOOK}) as made:
+    with small_house(
+        tmp_path, {**CATALOG, "segments": {"teens": "age >= 13"}, "triggers": [CART, GROWN], "triggers_webhook": WEBHOOK}
+    ) as made:
         yield made
 
 
