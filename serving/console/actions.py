@@ -28,6 +28,14 @@ _STAGES = {
 }
 """What each stage says of the contacts that it takes out."""
 
+_NOTHING = {
+    "all_filtered": "the rules leave nothing",
+    "not_worth_it": "nothing is worth it",
+    "limits": "limits are used up",
+    "holdout": "left alone to compare with",
+}
+"""Why contacts are left with no action."""
+
 
 def actions(console: Console) -> dict[str, Any]:
     """What the page shows."""
@@ -111,7 +119,12 @@ def _reach(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _nothing(document: Mapping[str, Any]) -> dict[str, Any]:
     found = document["without_action"]
-    return {**found, "reasons": [{"reason": words.name(one["reason"]), "contacts": one["contacts"]} for one in found["reasons"]]}
+    return {
+        **found,
+        "reasons": [
+            {"reason": _NOTHING.get(one["reason"], words.name(one["reason"])), "contacts": one["contacts"]} for one in found["reasons"]
+        ],
+    }
 
 
 def performance(document: Mapping[str, Any], by: str, currency: str) -> list[dict[str, Any]]:

@@ -14,10 +14,11 @@ from decisioning.errors import NudgeError, RequestError
 from serving.console import pages
 from serving.console.audiences import make
 from serving.console.console import EVALUATION
-from serving.console.forms import read_form
+from serving.console.forms import amount, read_form
 from serving.console.routes import Consoled, say
 from serving.http_errors import problem_of
 from serving.schemas import SuppressionIn
+from serving.schemas_leads import LeadStatusIn
 from serving.schemas_people import ConsentIn
 from serving.validation import read
 
@@ -120,6 +121,20 @@ def rollback(request: Request, console: Consoled, body: Body) -> Response:
         return "good", f"{done['model']} version {done['version']} serves again: {done['reason']}", "/console/models"
 
     return _changed(request, body, "/console/models", change)
+
+
+@router.post("/console/leads/step")
+def lead_step(request: Request, console: Consoled, body: Body) -> Response:
+    """Keep what became of a lead."""
+
+    def change(fields: Mapping[str, str]) -> tuple[str, str, str]:
+        revenue = amount(fields, "revenue") if fields.get("revenue") else None
+        given = {"status": _field(fields, "status"), "revenue": revenue, "reason": fields.get("reason") or None}
+        asked = read(LeadStatusIn, given)
+        kept = console.service.leads.step(_field(fields, "lead"), asked.status, at=None, revenue=asked.revenue, reason=asked.reason)
+        return "good", f"The lead of {kept['contact_id']} is {kept['status'].replace('_', ' ')} now.", "/console/leads"
+
+    return _changed(request, body, "/console/leads", change)
 
 
 @router.post("/console/figures/again")
