@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from decisioning.errors import NudgeError
 from ledger.codec import to_json
 from ledger.events import EventRecord, OpenEvent
 from ledger.store import Ledger
@@ -14,6 +16,8 @@ from serving.decision_ids import new_decision_id
 from serving.event_settling import Settled, Settling
 from serving.people import People
 from serving.schemas_events import EventIn
+
+LOG = logging.getLogger(__name__)
 
 MOST_AHEAD = timedelta(minutes=5)
 """How far ahead of our clock an event may claim to have happened: clocks differ."""
@@ -65,8 +69,21 @@ class Events:
         """Settle what was left open by a process that was killed, or while a store did not answer; returns the events looked at."""
         older_than = self._clock() - timedelta(seconds=0.0 if at_start else _LEFT_OPEN_SECONDS)
         left = self._ledger.events.open_before(older_than, _AT_ONCE)
-        self._settling.settle(left)
+        try:
+            self._settling.settle(left)
+        except NudgeError:
+            raise
+        except Exception:  # one event that cannot be settled must not keep the others waiting
+            LOG.exception("settling %d events failed; trying them one by one", len(left))
+            for one in left:
+                self._settle_alone(one)
         return len(left)
+
+    def _settle_alone(self, event: OpenEvent) -> None:
+        try:
+            self._settling.settle([event])
+        except Exception:
+            LOG.exception("the event %s cannot be settled; it stays open", event.record.event_id)
 
     def _settle(self, new: Sequence[OpenEvent], known: set[str]) -> list[Settled]:
         """Settle new events, and repeated ones that are still open; of the others, what was decided then."""

@@ -110,7 +110,7 @@ class Settling:
         unknown: set[str] = set()  # events that the online store could not take
         for one in events:
             event = one.record
-            if not self._apply(snapshot, event, now):
+            if unknown or not self._apply(snapshot, event, now):  # who did not answer a moment ago is not asked again for each
                 unknown.add(event.event_id)
                 concerned = (trigger for trigger in snapshot.catalog.triggers if trigger.concerns(event.event_type))
                 waiting += [Settled(event.event_id, trigger.trigger.id, None, _WAITS) for trigger in concerned]
@@ -118,7 +118,8 @@ class Settling:
                 fired += self._fired(snapshot, event, stood, now)
         settled, failed = self._decided(fired, now)
         done = {one.record.event_id for one in events} - unknown - failed
-        self._ledger.events.settle(done, self._messages(snapshot, settled, fired))
+        if done or settled:
+            self._ledger.events.settle(done, self._messages(snapshot, settled, fired))
         return [*settled, *waiting]
 
     def earlier(self, event_ids: Collection[str]) -> list[Settled]:
@@ -134,7 +135,7 @@ class Settling:
         try:
             snapshot.online.apply_event(event.contact_id, fact, to_datetime64(now), event_id=event.event_id)
         except Unavailable as error:
-            LOG.warning("an event waits for the online store: %s", error)
+            LOG.warning("events wait for the online store: %s", error)
             return False
         except NudgeError as error:
             LOG.error("the online features cannot know the event %s: %s", event.event_id, error)

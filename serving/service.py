@@ -283,7 +283,7 @@ class Service:
     def run_errands(self, secrets: Secrets | None) -> None:
         """Begin to settle events that were left open and, with secrets to sign with, to deliver the webhook's messages."""
         sender = Sender(self._ledger.outbox, lambda: self._snapshots.current.catalog.catalog.triggers_webhook, secrets or (), self._clock)
-        errands = Errands(self.events.catch_up, sender.deliver if secrets else lambda: 0)
+        errands = Errands(self.events.catch_up, sender.deliver)
         errands.start()
         self._errands += [errands.stop, sender.close]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from serving.snapshot import Snapshot
 Standing: TypeAlias = Mapping[str, Any]
 """By trigger id, whether its condition held or its score was above the threshold."""
 
+LOG = logging.getLogger(__name__)
 _SCALARS = (bool, int, float, str)
 
 
@@ -33,14 +35,18 @@ def event_rows(snapshot: Snapshot, event: EventRecord) -> Rows:
 
 
 def inside(snapshot: Snapshot, contact_id: str, now: datetime) -> dict[str, bool]:
-    """How a contact stands now with every trigger that asks what an event changed; nothing where the features cannot be read."""
+    """How a contact stands now with every trigger that asks what an event changed; nothing where that cannot be said."""
     try:
         columns = snapshot.online.online([contact_id])[0]
     except Unavailable:
         return {}
     rows = Rows(columns, 1)
     asking = [one for one in snapshot.catalog.triggers if one.trigger.asks_what_changed]
-    return {one.trigger.id: one.inside(rows) if one.enters else _above(snapshot, one, contact_id, columns, now) for one in asking}
+    try:
+        return {one.trigger.id: one.inside(rows) if one.enters else _above(snapshot, one, contact_id, columns, now) for one in asking}
+    except Exception:  # a model that fails on one contact must not take the event with it
+        LOG.exception("scoring a contact for its triggers failed: none of them fires")
+        return {}
 
 
 def matched(trigger: CompiledTrigger, rows: Rows, before: Standing, after: Standing) -> bool:

@@ -75,6 +75,7 @@ class Sender:
     address : callable
         The webhook of the running catalogue; None where it has none: then everything waits.
     secrets : Secrets
+        Without any nothing is sent.
     clock : callable
         Returns the present as an aware datetime.
     transport : httpx.BaseTransport, optional
@@ -92,6 +93,7 @@ class Sender:
         self._outbox = outbox
         self._address = address
         self._secrets = secrets
+        self._told = False
         self._clock = clock
         self._client = httpx.Client(timeout=_TIMEOUT_SECONDS, transport=transport)
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="nudge-webhook")
@@ -99,7 +101,7 @@ class Sender:
     def deliver(self) -> int:
         """Try what is due, a few messages of different contacts at a time; returns how many were tried."""
         address = self._address()
-        if address is None:
+        if address is None or not self._may_sign():
             return 0
         taken = self._outbox.take(self._clock(), lease=_LEASE, limit=_AT_ONCE)
         list(self._pool.map(lambda one: self._try(address, one), taken))
@@ -109,6 +111,13 @@ class Sender:
         """End; attempts under way are waited for."""
         self._pool.shutdown()
         self._client.close()
+
+    def _may_sign(self) -> bool:
+        """Whether there is a secret; a catalogue that has got a webhook since the server started is told once that there is none."""
+        if not self._secrets and not self._told:
+            LOG.error("the catalogue has a webhook, and NUDGE_WEBHOOK_SECRET was not set when this server started: its messages wait")
+            self._told = True
+        return bool(self._secrets)
 
     def _try(self, address: str, sending: Sending) -> None:
         problem = self._send(address, sending)

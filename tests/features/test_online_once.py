@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.online import ONLINE_FILE
 from features.online_recent import Fact
 from features.store import FeatureDoor, OnlineConfig
 from tests.features.test_online_events import MICROSECOND, START, at, base_tables
@@ -70,6 +72,21 @@ def test_what_a_visitor_without_a_row_did_stays_and_is_the_contacts_after_joinin
     assert _counted(door, "visitor") == 1
     door.materialize({"visitor": "quiet"})
     assert _counted(door) == 1
+
+
+def test_a_store_that_noted_without_keys_goes_on_with_them(tmp_path: Path) -> None:
+    for name, rows in base_tables().items():
+        write_table(tmp_path, name, rows)
+    door = FeatureDoor(tmp_path, project="old", online=OnlineConfig())
+    door.build(moment(START))
+    door.materialize()
+    with sqlite3.connect(tmp_path / ONLINE_FILE) as raw:
+        raw.execute('DROP INDEX "old_contact_features_event_keys"')
+        raw.execute('ALTER TABLE "old_contact_features_events" DROP COLUMN key')
+    raw.close()
+    later = FeatureDoor(tmp_path, project="old", online=OnlineConfig())
+    assert all(_happens(later, "e-1", 1) for _ in range(2))
+    assert _counted(later) == 1
 
 
 @pytest.fixture(scope="module")

@@ -190,11 +190,43 @@ def test_a_process_that_dies_between_two_steps_leaves_each_event_counted_and_dec
         patched.setattr(where, name, die)
         with pytest.raises(Killed):
             _record(house, _cart(), _cart("e-2"))
-    house.service.events.catch_up(at_start=True)
+    house.clock.advance(seconds=1)
+    assert house.service.events.catch_up(at_start=True) == 2
     receipt = _record(house, _cart(), _cart("e-2"))  # the caller, who never had an answer, tries again
     assert (receipt["accepted"], receipt["duplicates"], len(receipt["decisions"])) == (0, 2, 2)
     assert house.known.rows["adult"]["age"] == 42
     assert len(house.ledger.decisions_of("adult", 9)) == len(house.ledger.outbox.listed()) == 2
+
+
+def test_one_event_that_cannot_be_settled_does_not_keep_the_others_waiting(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.known.broken = True
+    _record(house, _event("bad"), _event("good", contact_id="child"))
+    house.known.broken = False
+    apply = house.known.apply_event
+
+    def fails(contact_id: str, *rest: Any, event_id: str | None = None) -> bool:
+        if event_id == "bad":
+            raise ValueError("nobody foresaw this")
+        return apply(contact_id, *rest, event_id=event_id)
+
+    monkeypatch.setattr(house.known, "apply_event", fails)
+    house.clock.advance(seconds=1)
+    assert house.service.events.catch_up(at_start=True) == 2
+    assert house.known.rows["child"]["age"] == 13
+    assert [one.record.event_id for one in house.ledger.events.open_before(NOW + timedelta(days=1), 5)] == ["bad"]
+
+
+def test_a_model_that_fails_fires_nothing_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_house(tmp_path, {**CATALOG, "triggers": [SURE, CART]}) as house:
+
+        def fails(*_: object) -> None:
+            raise ValueError("nobody foresaw this")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(house.snapshots.current.scorer), "__call__", fails)
+            receipt = _record(house, _cart())
+        assert (receipt["accepted"], [one["trigger"] for one in receipt["decisions"]]) == (1, ["cart"])
+        assert receipt["decisions"][0]["decision"]["degraded"] == "scores_unavailable"
 
 
 def test_a_request_may_name_the_actions_that_are_considered(house: House, client: TestClient) -> None:

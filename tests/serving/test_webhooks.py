@@ -147,6 +147,14 @@ def test_without_a_webhook_everything_waits(post: Post) -> None:
     assert post.problems() == {"d-1": ("waiting", None)}
 
 
+def test_without_a_secret_nothing_is_sent_unsigned(post: Post) -> None:
+    sender = Sender(post.ledger.outbox, lambda: post.address, (), post.clock, httpx.MockTransport(post.receiver))
+    post.put("d-1")
+    assert sender.deliver() == 0
+    sender.close()
+    assert post.receiver.got == []
+
+
 def test_a_sender_that_was_killed_in_the_middle_delivers_again_under_the_same_id(post: Post) -> None:
     post.put("d-1")
     post.ledger.outbox.take(post.clock.now, lease=timedelta(minutes=1), limit=5)  # taken, and never heard of again
