@@ -19,7 +19,8 @@
   `periods.py` (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`,
   `report_segments.py`, `report_models.py`, `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to
   people; `report_desk.py`: over HTTP
-- `plan_desk.py` over `plan_jobs.py`: plans made in the background for the API; `what_if.py`: plans that are only asked about
+- `plan_desk.py` over `plan_jobs.py` and `plan_process.py`: plans made in the background for the API; `what_if.py`: plans that are only
+  asked about
 - `cli_keys.py`: the commands about API keys
 - `models_desk.py`: registered models as the API shows and changes them; `console_desk.py`: the workspace as the console looks at it, with
   `limits_file.py` (other limits for catalog.yaml) and `what_if_beside.py` (a plan under other limits beside that of now)

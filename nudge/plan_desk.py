@@ -7,6 +7,7 @@ from typing import Any
 from decisioning.errors import Conflict, NotFound
 from nudge.cli_options import moment
 from nudge.plan_jobs import JOBS, PlanJobs
+from nudge.plan_process import PlanProcesses
 from nudge.what_if import LimitChange, with_limits
 from nudge.workspace import Workspace
 from serving.plan_desk import AudienceFile
@@ -25,7 +26,8 @@ class WorkspacePlans:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._out = workspace.folder / "exports"
-        self._jobs = PlanJobs(workspace.folder / "state" / "plan_jobs")
+        self._processes = PlanProcesses(workspace.folder)
+        self._jobs = PlanJobs(workspace.folder / "state" / "plan_jobs", self._processes)
 
     def start(self, asked: PlanIn) -> dict[str, Any]:
         """Have the plan made when its turn comes; limits that the catalogue does not have are refused at once."""
@@ -38,7 +40,8 @@ class WorkspacePlans:
         arguments += ["--prices-only"] if asked.prices_only else []
         arguments += [] if asked.sample is None else ["--sample", str(asked.sample)]
         arguments += [f"--limit={_as_option(one)}" for one in limits]
-        return self.plan(self._jobs.start(arguments, asked.model_dump(mode="json", exclude_none=True)))
+        question = bool(asked.dry_run or limits or asked.sample)
+        return self.plan(self._jobs.start(arguments, asked.model_dump(mode="json", exclude_none=True), question=question))
 
     def listed(self) -> dict[str, Any]:
         """{jobs, plans}, newest first."""

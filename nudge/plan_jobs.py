@@ -13,14 +13,13 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from decisioning.errors import NotFound, Overloaded, Unavailable
 from serving.answers import iso
@@ -36,7 +35,6 @@ MOST_WAITING = 20
 KEPT = 200
 """Jobs that are remembered."""
 
-NUDGE = (sys.executable, "-m", "nudge")
 _REFUSED = "nudge: "
 _NEVER_BEGAN = "the server stopped before it began"
 _STOPPED = "it was stopped before it was done"
@@ -46,11 +44,28 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A job whose turn will come: what to run, its folder, and its lock, held already."""
+    """A job whose turn will come: what to run, its folder, its lock, held already, and whether another like it is likely to follow soon."""
 
     folder: Path
     arguments: Sequence[str]
     lock: int
+    question: bool
+
+
+class Programs(Protocol):
+    """Starts the program of a job: `plan_process.PlanProcesses`."""
+
+    def run(self, arguments: Sequence[str], files: Sequence[int]) -> subprocess.Popen[bytes]:
+        """Start it with these arguments; `files` are descriptors: its stdout, its stderr, and the locks that it holds."""
+
+    def prepare(self) -> None:
+        """A job may come soon."""
+
+    def tidy(self) -> None:
+        """No job has come for a while."""
+
+    def close(self) -> None:
+        """No job comes any more."""
 
 
 class PlanJobs:
@@ -60,20 +75,20 @@ class PlanJobs:
     ----------
     folder : Path
         Where jobs are kept.
-    command : sequence of str
-        The program, to which a job's arguments are added.
+    programs : Programs
+        What runs a job's arguments.
     """
 
-    def __init__(self, folder: Path, command: Sequence[str] = NUDGE) -> None:
+    def __init__(self, folder: Path, programs: Programs) -> None:
         self._folder = folder
-        self._command = command
+        self._programs = programs
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
         self._stop = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def start(self, arguments: Sequence[str], request: dict[str, Any]) -> str:
-        """Have the program run with these arguments when its turn comes; returns the job's id.
+    def start(self, arguments: Sequence[str], request: dict[str, Any], *, question: bool = False) -> str:
+        """Have the program run with these arguments when its turn comes; returns the job's id. After a `question` the next is prepared for.
 
         Raises
         ------
@@ -96,7 +111,7 @@ class PlanJobs:
             except OSError as error:
                 raise Unavailable("the job cannot be kept", got=error.strerror) from None
             assert lock is not None
-            self._queue.put(_Waiting(folder, arguments, lock))
+            self._queue.put(_Waiting(folder, arguments, lock, question))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="nudge-plans", daemon=True)
                 self._thread.start()
@@ -125,6 +140,7 @@ class PlanJobs:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=15)
+        self._programs.close()
         while True:
             try:
                 os.close(self._queue.get_nowait().lock)
@@ -146,6 +162,7 @@ class PlanJobs:
             try:
                 waiting = self._queue.get(timeout=_POLL_SECONDS)
             except Empty:
+                self._programs.tidy()
                 continue
             try:
                 self._run_one(waiting)
@@ -153,6 +170,8 @@ class PlanJobs:
                 LOG.exception("the job %s could not be run", waiting.folder.name)
             finally:
                 os.close(waiting.lock)
+            if waiting.question and not self._stop.is_set():
+                self._programs.prepare()
 
     def _run_one(self, waiting: _Waiting) -> None:
         """Run one job while no other runs in any worker; both locks are the command's too, so that they outlive this process with it."""
@@ -161,14 +180,7 @@ class PlanJobs:
                 return
         try:
             with (waiting.folder / "printed.json").open("wb") as printed, (waiting.folder / "progress.ndjson").open("wb") as said:
-                process = subprocess.Popen(
-                    [*self._command, *waiting.arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=printed,
-                    stderr=said,
-                    pass_fds=(waiting.lock, turn),
-                    close_fds=True,
-                )
+                process = self._programs.run(waiting.arguments, [printed.fileno(), said.fileno(), waiting.lock, turn])
             self._await(process)
         finally:
             os.close(turn)

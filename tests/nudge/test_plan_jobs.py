@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,25 @@ def waits(path: Path) -> str:
     return f"{SAYS} import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)\nprint('{{}}')"
 
 
+class Snippets:
+    """Runs a job's one argument as Python."""
+
+    def run(self, arguments: Sequence[str], files: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", *arguments], stdout=files[0], stderr=files[1], pass_fds=files[2:])
+
+    prepared = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
+
+    def tidy(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @pytest.fixture
 def jobs(tmp_path: Path) -> Iterator[PlanJobs]:
-    made = PlanJobs(tmp_path / "jobs", (sys.executable, "-c"))
+    made = PlanJobs(tmp_path / "jobs", Snippets())
     yield made
     made.close()
 
@@ -61,7 +77,7 @@ def test_a_job_that_fails_says_why(jobs: PlanJobs, program: str, reason: str) ->
 
 
 def test_one_job_runs_and_the_others_wait_for_it_in_every_worker(jobs: PlanJobs, tmp_path: Path) -> None:
-    other_worker = PlanJobs(tmp_path / "jobs", (sys.executable, "-c"))
+    other_worker = PlanJobs(tmp_path / "jobs", Snippets())
     first = jobs.start([waits(tmp_path / "go")], {})
     awaited(jobs, first, lambda job: job["progress"] > 0)
     second = other_worker.start([PRINTS], {})
@@ -80,7 +96,7 @@ def test_a_server_that_stops_leaves_failed_jobs_with_their_reasons(jobs: PlanJob
     awaited(jobs, first, lambda job: job["progress"] > 0)
     jobs.close()
 
-    after_restart = PlanJobs(tmp_path / "jobs")
+    after_restart = PlanJobs(tmp_path / "jobs", Snippets())
     reasons = [after_restart.job(one)["reason"] for one in (first, second)]
     assert reasons == ["it was stopped before it was done", "the server stopped before it began"]
 
@@ -90,18 +106,32 @@ def test_a_job_of_a_killed_server_has_failed_after_the_restart(tmp_path: Path) -
 import sys, time
 from pathlib import Path
 from nudge.plan_jobs import PlanJobs
-jobs = PlanJobs(Path({str(tmp_path / "jobs")!r}), (sys.executable, "-c"))
+from tests.nudge.test_plan_jobs import Snippets
+jobs = PlanJobs(Path({str(tmp_path / "jobs")!r}), Snippets())
 print(jobs.start([{waits(tmp_path / "never")!r}], {{}}), flush=True)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         job_id = process.stdout.readline().strip()
-        after_restart = PlanJobs(tmp_path / "jobs")
+        after_restart = PlanJobs(tmp_path / "jobs", Snippets())
         awaited(after_restart, job_id, lambda job: job["progress"] > 0)
         os.killpg(process.pid, 9)
 
     assert awaited(after_restart, job_id, ended)["reason"] == "it was stopped before it was done"
+
+
+def test_after_a_question_the_next_one_is_prepared_for(tmp_path: Path) -> None:
+    programs = Snippets()
+    jobs = PlanJobs(tmp_path / "jobs", programs)
+    awaited(jobs, jobs.start([PRINTS], {}), ended)
+    awaited(jobs, jobs.start([PRINTS], {}, question=True), ended)
+    for _ in range(500):
+        if programs.prepared:
+            break
+        time.sleep(0.01)
+    jobs.close()
+    assert programs.prepared == 1
 
 
 def test_too_many_that_wait_are_refused(jobs: PlanJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
