@@ -64,7 +64,7 @@ What is served
     `clv_heads.py`, `clv_blend.py`  the same for CLV: one model of the contacts, or a blend
     `uplift_head.py`            the uplift of an action, by channel and with its error
     `served_effects.py`         the effect model's part in it
-    `bundle.py`                 `load_bundle` and the three bundles:
-    `bundle_propensity.py`, `bundle_uplift.py`, `bundle_clv.py`
+    `bundle.py`                 `load_bundle` and the bundles:
+    `bundle_propensity.py`, `bundle_uplift.py`, `bundle_clv.py`, `bundle_lead.py`
     `bundle_files.py`           a bundle as a directory of JSON and LightGBM text, never a pickle
 """

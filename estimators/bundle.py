@@ -1,9 +1,10 @@
-"""The three served bundles and the one way to load them.
+"""The served bundles and the one way to load them.
 
 ==================== ==================================================================
 PropensityBundle     `propensity`, `opt_out_risk`, `observed_value`
 UpliftBundle         `uplift`
 ClvBundle            `clv`
+LeadBundle           `probability` (of a lead that it is won)
 ==================== ==================================================================
 
 Each has `contract_hash`, `feature_dtypes`, `encode` and `save`, and answers one contact and a million with the same numbers.
@@ -17,13 +18,14 @@ from typing import TypeAlias
 
 from estimators.bundle_clv import ClvBundle
 from estimators.bundle_files import read_bundle
+from estimators.bundle_lead import LeadBundle
 from estimators.bundle_propensity import Arm, OptOutHead, PropensityBundle
 from estimators.bundle_uplift import UpliftBundle
 from estimators.own_score import with_trust
 
-__all__ = ["Arm", "Bundle", "ClvBundle", "OptOutHead", "PropensityBundle", "UpliftBundle", "load_bundle"]
+__all__ = ["Arm", "Bundle", "ClvBundle", "LeadBundle", "OptOutHead", "PropensityBundle", "UpliftBundle", "load_bundle"]
 
-Bundle: TypeAlias = PropensityBundle | UpliftBundle | ClvBundle
+Bundle: TypeAlias = PropensityBundle | UpliftBundle | ClvBundle | LeadBundle
 
 
 def load_bundle(directory: Path, trusted: Sequence[str] = ()) -> Bundle:
@@ -41,7 +43,7 @@ def load_bundle(directory: Path, trusted: Sequence[str] = ()) -> Bundle:
         If there is none, it is damaged, its kind or format version is not known, or it holds a type that is not trusted.
     """
     kind, body = read_bundle(directory)
-    readers = {bundle.kind: bundle.from_body for bundle in (PropensityBundle, UpliftBundle, ClvBundle)}
+    readers = {bundle.kind: bundle.from_body for bundle in (PropensityBundle, UpliftBundle, ClvBundle, LeadBundle)}
     if kind not in readers:
         raise ValueError(f"{directory}: the bundle's kind is not known; got {kind!r}; allowed: {', '.join(readers)}")
     try:

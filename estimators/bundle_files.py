@@ -29,7 +29,7 @@ def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
     directory : Path
         Created where absent.
     kind : str
-        "propensity", "uplift" or "clv".
+        "propensity", "uplift", "clv" or "lead".
     body : mapping
         JSON values.
     """

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from decisioning.errors import NotSupportedYet
 from nudge import show, show_evaluation, show_training
 from nudge.cli_options import AsOfOption, JsonOption, QuietOption, WorkspaceOption, moment, open_workspace, pairs
 from nudge.terminal import Terminal
@@ -110,17 +109,15 @@ def features_audit(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fa
 def train(
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
-    only: Annotated[str | None, typer.Option("--only", help="One of propensity, uplift, clv.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="One of propensity, uplift, clv, lead.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Fit also the models that nothing has changed for.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Learn propensity, uplift and CLV; evaluate; register the models in MLflow."""
+    """Learn propensity, uplift and CLV, or with --only lead the score of leads; evaluate; register the models in MLflow."""
     from nudge.training_command import train_workspace
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    if only == "lead":
-        raise NotSupportedYet("not supported yet", field="--only lead")
     with terminal.working("training") as say:
         document = train_workspace(open_workspace(workspace), as_of=moment(as_of), only=only, refit=refit, say=say)
     if not terminal.result(document):

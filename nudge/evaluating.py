@@ -18,8 +18,9 @@ from nudge.workspace import Workspace
 from training.clv_gate import judged_by_error
 from training.comparison import CHALLENGER, Evidence, PolicyLine, compared
 from training.gate_verdict import Verdict, judged
+from training.lead_gate import judged_by_ranking
 from training.model_run import ModelVersion
-from training.promote import Promotion, promote, rollback
+from training.promote import Gate, Promotion, promote, rollback
 
 DECISIONS = 5_000
 """So many of the newest decisions are judged unless another number is asked for."""
@@ -158,12 +159,19 @@ def promote_workspace(
     """
 
     full_name = workspace.tracker.registered_name(model)
+    if full_name == workspace.tracker.registered_name("lead"):
+        return _promotion(promote(workspace.tracker, model, _ranks_no_worse(workspace), version=version, force=force, why=why))
     kind = next((one for one in DECIDING if workspace.tracker.registered_name(one) == full_name), model)
 
     def gate(target: ModelVersion, _: ModelVersion) -> Verdict:
         return Bench(workspace, say, datetime.now(UTC)).verdict(kind, target.version, Registered.of(workspace))
 
     return _promotion(promote(workspace.tracker, model, gate, version=version, force=force, why=why))
+
+
+def _ranks_no_worse(workspace: Workspace) -> Gate:
+    """The gate of the lead score, which decides nothing alone."""
+    return lambda target, champion: judged_by_ranking(*(workspace.tracker.metrics("lead", one.version) for one in (target, champion)))
 
 
 def rollback_workspace(workspace: Workspace, model: str, *, why: str | None = None) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from decisioning.compiled_catalog import compile_catalog
-from decisioning.errors import ConfigError, RequestError
+from decisioning.errors import ConfigError, ContractMismatch, NotFound, RequestError
 from decisioning.lead_catalog import GRADES, LeadDefinition
 from decisioning.lead_scoring import LeadRules, ScoredLeads, grade_of
 from decisioning.rules import Rows
 from decisioning.vocabulary import FloatArray
+from estimators.bundle import LeadBundle, load_bundle
 from features.stored_columns import ROWS_AT_ONCE
 from ledger.leads import ENDS, HANDED_OVER, STATUSES, LeadStep, NewLead
 from nudge.features_ready import Say, default_as_of, ensure_built, to_datetime64
@@ -157,13 +158,39 @@ def _moment(workspace: Workspace, as_of: datetime | None) -> np.datetime64:
 
 def _parts(workspace: Workspace, rules: LeadRules, as_of: datetime | None, say: Say) -> Iterator[_Part]:
     """Everybody known at a moment, some at a time."""
-    moment = _moment(workspace, as_of)
+    moment, learned = _moment(workspace, as_of), _learned(workspace)
     contact_ids, columns = workspace.door.stored_population(moment)
     for start in range(0, len(contact_ids), ROWS_AT_ONCE):
         ids = contact_ids[start : start + ROWS_AT_ONCE]
         some = {name: column[start : start + len(ids)] for name, column in columns.items()}
-        yield _Part(ids, rules.score(Rows(some, len(ids))), np.full(len(ids), np.nan))
+        probability = np.full(len(ids), np.nan) if learned is None else learned.probability(some, moment)
+        yield _Part(ids, rules.score(Rows(some, len(ids))), probability)
         say(f"scored {start + len(ids):,} of {len(contact_ids):,} contacts")
+
+
+def _learned(workspace: Workspace) -> LeadBundle | None:
+    """The learned score, where there is one.
+
+    Raises
+    ------
+    ContractMismatch
+        It was trained on another feature contract.
+    """
+    try:
+        champion = workspace.tracker.champion_bundle("lead")
+    except NotFound:
+        return None
+    bundle = load_bundle(champion.path)
+    if not isinstance(bundle, LeadBundle):
+        raise ConfigError("the lead model is a bundle of another kind", got=type(bundle).__name__)
+    if bundle.contract_hash != workspace.door.contract.hash:
+        raise ContractMismatch(
+            "the lead model was trained on another feature contract",
+            got=bundle.contract_hash,
+            allowed=workspace.door.contract.hash,
+            hint="run nudge train --only lead",
+        )
+    return bundle
 
 
 def _best_of(rules: LeadRules, part: _Part) -> list[dict[str, Any]]:

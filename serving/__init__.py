@@ -63,7 +63,6 @@
 `contact_view.py`        everything held about one contact
 `reports.py`             the population's funnel as one document; `segment_map.py`: its four segments
 `console/`               the console: pages for people
-`reports.py`             the population's funnel as one document
 `offers.py`              for whom nothing good is on offer; the four segments of uplift
 `population.py`          a whole population and what is known of it, a chunk at a time
 `planner.py`             a whole population planned in the same stages

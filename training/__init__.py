@@ -33,6 +33,8 @@ uplift_gate.py      whether differences between contacts are worth acting on, in
 money.py            what a response is worth and what a contact costs, on logged rows
 fit_clv.py          buy-till-you-die, corrected by LightGBM where the past says that it pays -> ClvBundle
 fit_contracts.py    the same where contacts are under contract: discrete-time survival
+lead_rows.py        which contacts became what a lead is to become
+fit_lead.py         P(won) of a lead -> LeadBundle
 backtest.py         CLV tested at earlier moments: which model, which weights, which level
 spending.py         money that contacts spent: what CLV learns from and is judged by
 
@@ -58,6 +60,7 @@ held_out.py         what a tested fit said of its test rows, kept beside the mod
 held_out_evidence.py what would follow from two versions' held-out predictions
 comparison.py       policies side by side on logged decisions: doubly robust values, gains over the champion
 gate_verdict.py     does the challenger surely earn more?
+lead_gate.py        does the new lead score rank no worse?
 clv_gate.py         is the challenger's back-test error no larger?
 watching.py         is what the champion learned still so: drift, kept promises, starved learning
 =================== ==============================================================================================

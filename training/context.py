@@ -13,8 +13,10 @@ from ledger.store import Ledger
 from training.own_models import OwnEstimator
 from training.tracking import Tracker
 
-ModelName: TypeAlias = Literal["propensity", "uplift", "clv"]
+ModelName: TypeAlias = Literal["propensity", "uplift", "clv", "lead"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
+DECIDING: tuple[ModelName, ...] = ("propensity", "uplift", "clv")
+"""What a decision is made of: trained unless one is named. The lead score stands beside the points of `nudge leads`."""
 
 
 class Progress(Protocol):

@@ -17,7 +17,7 @@ def headline(model: ModelName, metrics: Metrics) -> Headline | None:
     >>> headline("uplift", {"gain.uplift": 0.5, "gain.uplift_low": 0.4, "gain.uplift_high": 0.6, "gain.best_constant": 0.3})
     Headline(metric='money a contact over silence', value=0.5, low=0.4, high=0.6, against='best constant action', against_value=0.3)
     """
-    makers: dict[str, Callable[[Metrics], Headline | None]] = {"propensity": _propensity, "uplift": _uplift, "clv": _clv}
+    makers: dict[str, Callable[[Metrics], Headline | None]] = {"propensity": _propensity, "uplift": _uplift, "clv": _clv, "lead": _lead}
     return makers[model](metrics)
 
 
@@ -36,6 +36,10 @@ def _clv(metrics: Metrics) -> Headline | None:
     if "gini.served" not in metrics:
         return None
     return _made(metrics, "gini.served", "normalised Gini of money", "buy-till-you-die alone", metrics.get("gini.btyd"))
+
+
+def _lead(metrics: Metrics) -> Headline | None:
+    return _made(metrics, "auc", "AUC", "the catalogue's points", metrics.get("points_auc")) if "auc" in metrics else None
 
 
 def _made(metrics: Metrics, name: str, metric: str, against: str, against_value: float | None) -> Headline:

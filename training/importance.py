@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from decisioning.vocabulary import Columns, FloatArray
-from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle
+from estimators.bundle import Bundle, ClvBundle, LeadBundle, PropensityBundle, UpliftBundle
 from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_matrix
 from estimators.clv_heads import BuyingHistory, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
@@ -62,12 +62,13 @@ def _parts(bundle: Bundle, columns: Columns, sample: Encoded, as_of: Moment) -> 
         yield weight, _contributions(score, sample, bundle.encoder)
 
 
-def _scores(bundle: PropensityBundle | UpliftBundle) -> Iterator[tuple[float, Score]]:
+def _scores(bundle: PropensityBundle | UpliftBundle | LeadBundle) -> Iterator[tuple[float, Score]]:
     if isinstance(bundle, UpliftBundle):
         for effect in bundle.heads.values():
             yield from ((member.weight * effect.evidence, member.score) for member in effect.members)
         return
-    for head in bundle.heads.values():
+    heads = [bundle.head.response] if isinstance(bundle, LeadBundle) else list(bundle.heads.values())
+    for head in heads:
         pairs = zip(head.weights[1:], (head.linear, head.trees), strict=True)
         yield from ((weight * head.evidence, score) for weight, score in pairs if score is not None and weight > 0)
 

@@ -18,6 +18,7 @@ PURPOSE = {
     "and the mean money of a response where the catalogue asks for `observed` values.",
     "uplift": "What an action changes in the probability of its goal: P(goal | contacted) - P(goal | not contacted), for each action.",
     "clv": "Discounted expected margin of a contact over the horizon.",
+    "lead": "P(won) of a contact as a lead for sales: that the goal's outcome follows within its window, or that the lead is won.",
 }
 
 METHOD = {
@@ -28,6 +29,8 @@ METHOD = {
     "clv": "A buy-till-you-die model of the purchases (Pareto/NBD, BG/NBD or MBG/NBD) with Gamma-Gamma for money, corrected by LightGBM "
     "(Poisson, Tweedie) with weights that a later window chose; LightGBM alone where the purchases identify no such model. Intervals are "
     "conformal, from how far off the predictions of that window were. Contacts under contract: a discrete-time hazard of ending.",
+    "lead": "A blend of the base rate, a logistic regression and LightGBM, calibrated only where that pays, and beside it a points card of "
+    "whole numbers; judged on contacts that it has not seen.",
 }
 
 

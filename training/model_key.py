@@ -39,6 +39,8 @@ UNREAD = (
     "triggers",
     "triggers_webhook",
     "fallback",
+    "lead",
+    "segments",
 )
 UNREAD_OF_ACTION = ("valid", "applicability", "suitability", "lever", "context_weights", "cold_start")
 """Parts of the catalogue that no model reads. What is not named here counts: a new part costs a fit too many, never a stale model."""
@@ -81,6 +83,8 @@ def model_key(context: TrainingContext, model: ModelName, as_of: np.datetime64, 
 def parts_read(catalog: Catalog, model: ModelName) -> dict[str, Any]:
     """The parts of the catalogue that a model, or the figures about it, depend on, as JSON values."""
     whole = catalog.model_dump(mode="json")
+    if model == "lead":
+        return {name: whole[name] for name in ("lead", "outcomes")}
     if model == "clv":
         return {name: whole[name] for name in READ_BY_CLV}
     kept = {name: value for name, value in whole.items() if name not in (*UNREAD, *READ_BY_CLV)}

@@ -37,7 +37,7 @@ class ModelRun:
     Attributes
     ----------
     model : str
-        propensity, uplift or clv.
+        propensity, uplift, clv or lead.
     arms : sequence of (action_id, channel)
         The columns that `predict` answers.
     example : Columns

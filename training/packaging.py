@@ -49,7 +49,7 @@ def example_frame(run: ModelRun) -> pd.DataFrame:
 
 def answers(run: ModelRun) -> list[str]:
     """The columns that the model's `predict` returns."""
-    return ["clv"] if run.model == "clv" else [pyfunc_model.arm_name(arm) for arm in run.arms]
+    return [run.model] if run.model in ("clv", "lead") else [pyfunc_model.arm_name(arm) for arm in run.arms]
 
 
 def _nanoseconds(values: np.ndarray) -> np.ndarray:

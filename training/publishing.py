@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import Columns
-from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle
+from estimators.bundle import ClvBundle, LeadBundle, PropensityBundle, UpliftBundle
 from training.context import ModelName, TrainedModel, TrainingContext
 from training.headline import headline
 from training.importance import feature_importance
@@ -50,7 +50,7 @@ class Judged:
     """
 
     model: ModelName
-    bundle: PropensityBundle | UpliftBundle | ClvBundle
+    bundle: PropensityBundle | UpliftBundle | ClvBundle | LeadBundle
     as_of: np.datetime64
     features: Columns
     facts: Mapping[str, object]

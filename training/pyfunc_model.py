@@ -56,12 +56,14 @@ class BundleModel:
         Returns
         -------
         DataFrame, shape (n, arms)
-            Columns as `arm_name` gives them: propensity or uplift; for the CLV model one column `clv`.
+            Columns as `arm_name` gives them: propensity or uplift; for the CLV model one column `clv`, for the lead score one `lead`.
         """
         as_of = np.datetime64(str((params or {})["as_of"]).removesuffix("Z"), "us")
         columns = frame_to_columns(model_input, self.bundle.feature_dtypes)
         if self.model == "clv":
             return pd.DataFrame({"clv": self.bundle.clv(columns, as_of)}, index=model_input.index)
+        if self.model == "lead":
+            return pd.DataFrame({"lead": self.bundle.probability(columns, as_of)}, index=model_input.index)
         values = getattr(self.bundle, self.model)(columns, as_of, self.arms)
         return pd.DataFrame(values, columns=[arm_name(arm) for arm in self.arms], index=model_input.index)
 

@@ -13,16 +13,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from decisioning.errors import ConfigError, Conflict, NotFound, nearest
 from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.parallel import run_stages
-from training.context import MODELS, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
+from training.context import DECIDING, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
 from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
+from training.fit_lead import fit_lead
 from training.fit_propensity import TESTED_CV, LearnedPropensity, PropensityTerms, learn_propensity
 from training.fit_uplift import NO_CONTROL, GateTerms, fit_uplift
 from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
+from training.lead_rows import lead_definition, read_lead_rows
 from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_card import OWN_METHOD
 from training.model_key import model_key
@@ -53,7 +55,7 @@ def train(
     as_of : datetime64[us], optional
         Exclusive: nothing from then on is read. Default: just after the newest row, for CLV of the ingested ones, which it learns from.
     only : str, optional
-        One of propensity, uplift, clv; default all.
+        One of propensity, uplift, clv, lead; default the first three.
     refit : bool
         Fit also what is unchanged.
     progress : callable, optional
@@ -72,14 +74,14 @@ def train(
     """
     check_sensitive(context)
     data_dir = context.workspace_dir / "data"
-    own = _own_log(context, as_of) if only != "clv" else None
+    own = _own_log(context, as_of) if only not in ("clv", "lead") else None
     moments = _Moments.of(default_as_of(data_dir), own) if as_of is None else _Moments(*[as_of.astype("datetime64[us]")] * 2)
-    wanted: tuple[ModelName, ...] = MODELS if only is None else (only,)
+    wanted: tuple[ModelName, ...] = DECIDING if only is None else (only,)
     tables = data_hashes(data_dir)
     hashes = {model: tables if own is None or model == "clv" else {**tables, "ledger": own.digest} for model in wanted}
     keys = {model: model_key(context, model, moments.of_model(model), hashes[model]) for model in wanted}
     kept: dict[ModelName, TrainedModel] = {}
-    for model in () if refit else wanted:
+    for model in () if refit or only == "lead" else wanted:  # what became of leads is not part of a model's key
         found = reusable(context, model, keys[model])
         if found is not None:
             kept[model] = found
@@ -153,6 +155,8 @@ class _Training:
             stages |= self._stages_of_interactions(models)
         if "clv" in models:
             stages["clv"] = _Training._clv
+        if "lead" in models:
+            stages["lead"] = _Training._lead
         done = run_stages({model: partial(self._apart, stage) for model, stage in stages.items()}, workers=WORKERS)
         judged = {model: one for model, (found, _, _) in done.items() for one in found}
         warnings = [*self.warnings, *(warning for _, said, _ in done.values() for warning in said)]
@@ -283,6 +287,19 @@ class _Training:
         )
         judged = Judged("clv", fitted.bundle, self.moments.spending, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
         return [replace(judged, fairness=groups)]
+
+    # --- leads ----------------------------------------------------------------------------------------------------------------------
+
+    def _lead(self) -> list[Judged]:
+        self.tell("lead: fitting and judging")
+        context, as_of = self.context, self.moments.interactions
+        rows = read_lead_rows(context.workspace_dir / "data", context.catalog, context.door, context.ledger, as_of)
+        if isinstance(rows, str):
+            self.warnings.append(f"lead is not trained: {rows}")
+            return []
+        fitted = fit_lead(rows, context.door, seed=context.seed)
+        facts = {"as_of": str(as_of), **lead_definition(context.catalog), **fitted.facts}
+        return [Judged("lead", fitted.bundle, as_of, rows.features, facts, fitted.metrics, moments=rows.moment)]
 
 
 def check_sensitive(context: TrainingContext) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from training.context import ModelName, Progress
 
-STEPS: dict[ModelName, int] = {"propensity": 1, "uplift": 2, "clv": 1}
+STEPS: dict[ModelName, int] = {"propensity": 1, "uplift": 2, "clv": 1, "lead": 1}
 """What each model does beyond the steps that models share."""
 
 

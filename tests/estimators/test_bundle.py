@@ -183,8 +183,8 @@ def test_a_damaged_bundle_is_refused_plainly(
 
 
 def test_an_unknown_kind_is_refused(bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PropensityBundle, "kind", "lead")
+    monkeypatch.setattr(PropensityBundle, "kind", "ladder")
     bundles["propensity"].save(tmp_path)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="the bundle's kind is not known; got 'lead'; allowed: propensity, uplift, clv"):
+    with pytest.raises(ValueError, match="the bundle's kind is not known; got 'ladder'; allowed: propensity, uplift, clv, lead"):
         load_bundle(tmp_path)
