@@ -115,12 +115,12 @@ def reconcile(
 
 
 def retain(
-    days: Annotated[int, typer.Option("--days", min=1, help="How long decisions and outcomes are kept.")],
+    days: Annotated[int, typer.Option("--days", min=1, help="How long decisions, outcomes and events are kept.")],
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove decisions and outcomes older than so many days; the hash chains stay whole."""
+    """Remove decisions, outcomes and events older than so many days; the hash chains stay whole."""
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     needed = _longest(found.catalog)
     if days < needed:
@@ -130,7 +130,8 @@ def retain(
     with terminal.working("removing what is old"), found.open_ledger() as ledger:
         document = ledger.remove_before(now - timedelta(days=days), now)
     if not terminal.result(document):
-        terminal.print(f"{document['decisions']:,} decisions and {document['outcomes']:,} outcomes of more than {days} days ago are gone")
+        gone = f"{document['decisions']:,} decisions, {document['outcomes']:,} outcomes and {document['events']:,} events"
+        terminal.print(f"{gone} of more than {days} days ago are gone")
 
 
 def _longest(catalog: Catalog) -> int:

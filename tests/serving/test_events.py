@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serving.app import create_app
 from serving.schemas_events import EventIn
 from tests.serving.small_house import CATALOG, NOW, House, small_house
+from tests.serving.test_http_fuzz import ANY_JSON
 
 CART = {"id": "cart", "event_type": "cart_abandoned", "when": "event.value > 50", "actions": ["card"], "within_minutes": 60}
 GROWN = {"id": "grown", "segment": "teens", "actions": ["card"]}
@@ -214,6 +217,18 @@ def test_one_event_that_cannot_be_settled_does_not_keep_the_others_waiting(house
     assert house.service.events.catch_up(at_start=True) == 2
     assert house.known.rows["child"]["age"] == 13
     assert [one.record.event_id for one in house.ledger.events.open_before(NOW + timedelta(days=1), 5)] == ["bad"]
+
+
+EXTRAS = st.dictionaries(st.sampled_from(["x", "value", "channel", "occurred_at", "event_id", "anonymous_id"]), ANY_JSON, max_size=4)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(extras=st.lists(EXTRAS, min_size=1, max_size=4))
+def test_whatever_comes_along_is_kept_or_named_and_the_chain_holds(house: House, client: TestClient, extras: list[dict[str, Any]]) -> None:
+    body = json.dumps([{"contact_id": "adult", "event_type": "cart_abandoned", **one} for one in extras])
+    receipt = client.post("/v1/events", content=body, headers={"Content-Type": "application/json"}).json()
+    assert receipt["accepted"] + receipt["duplicates"] + len(receipt["rejected"]) == len(extras)
+    assert house.ledger.verify().intact
 
 
 def test_a_model_that_fails_fires_nothing_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
