@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from decisioning.catalog import Catalog
+from decisioning.errors import NudgeError
 from serving.console.desk import ConsoleDesk
 from serving.console.figures import LONG, QUESTIONS, Figure, Figures
 from serving.ports import Service
@@ -14,7 +15,11 @@ from serving.report_desk import ReportName
 HOUR = 3_600.0
 
 EVALUATION, SEGMENTS, FUNNEL, RECONCILIATION, DROPPED = "evaluation", "segments", "funnel", "reconciliation", "dropped channels"
+REGISTRY = "registry"
 """Names of figures beside those of the reports."""
+
+REGISTRY_SECONDS = 15.0
+"""Versions and aliases older than this are read again."""
 
 SAMPLE = 2_000
 """Contacts of whom figures about the population are made."""
@@ -66,6 +71,21 @@ class Console:
     def reconciliation(self) -> Figure:
         """Decided, delivered, seen, responded."""
         return self.figures.ask(RECONCILIATION, self.service.reconciliation)
+
+    def registry(self) -> Figure:
+        """Every registered model, and the names of its champion's pictures."""
+
+        def make() -> dict[str, Any]:
+            listed = self.service.models.listed()["models"]
+            return {"models": [one | {"pictures": self._pictures(one["name"], one["champion"])} for one in listed]}
+
+        return self.figures.ask(REGISTRY, make, fresh=REGISTRY_SECONDS, lane=QUESTIONS)
+
+    def _pictures(self, name: str, version: int | None) -> list[str]:
+        try:
+            return [] if version is None else self.desk.pictures(name, version)
+        except NudgeError:
+            return []  # the registry is worth showing without its pictures
 
     def evaluation(self) -> Figure:
         """What the models are worth, and what is watched about them."""

@@ -76,7 +76,7 @@ def _lead(one: Mapping[str, Any], currency: str) -> dict[str, Any]:
         "status": one["status"],
         "grade": one["grade"],
         "score": words.figure(one["score"], None),
-        "probability": words.percent(one["probability"]),
+        "probability": None if one["probability"] is None else words.percent(one["probability"]),
         "owner": one["owner"],
         "since": one[f"{one['status']}_at"],
         "revenue": words.money(one["revenue"], currency),

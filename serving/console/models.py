@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from decisioning.errors import NudgeError
 from serving.console import words
 from serving.console.charts import bars
 from serving.console.console import Console
@@ -60,13 +59,12 @@ _METRICS = {
 
 def models(console: Console) -> dict[str, Any]:
     """What the page shows."""
-    evaluation, report = console.evaluation(), console.report("models")
-    found = _registered(console, report)
+    registry, evaluation, report = console.registry(), console.evaluation(), console.report("models")
     return {
         "title": "Models",
-        "figures": [evaluation, report],
-        "problem": found if isinstance(found, str) else None,
-        "models": [] if isinstance(found, str) else found,
+        "figures": [registry, evaluation, report],
+        "registry": registry,
+        "models": _registered(registry, report),
         "evaluation": evaluation,
         "policies": [] if evaluation.document is None else _policies(evaluation.document),
         "challengers": {}
@@ -84,33 +82,24 @@ def kind_of(name: str) -> str:
     return name.rsplit("-", 1)[-1]
 
 
-def _registered(console: Console, report: Figure) -> list[dict[str, Any]] | str:
-    """Every registered model, or why they cannot be read."""
-    try:
-        listed = console.service.models.listed()["models"]
-    except NudgeError as error:
-        return str(error)
-    figures = {} if report.document is None else {one["registered_as"]: one for one in report.document["models"]}
-    return [_model(one, figures.get(one["name"]), _pictures(console, one["name"], one["champion"])) for one in listed]
-
-
-def _pictures(console: Console, name: str, version: int | None) -> list[tuple[str, str]]:
-    """(file, how to read it) of each picture of a version."""
-    if version is None:
+def _registered(registry: Figure, report: Figure) -> list[dict[str, Any]]:
+    if registry.document is None:
         return []
-    try:
-        found = console.desk.pictures(name, version)
-    except NudgeError:
-        return []  # the page is about more than its pictures
+    figures = {} if report.document is None else {one["registered_as"]: one for one in report.document["models"]}
+    return [_model(one, figures.get(one["name"])) for one in registry.document["models"]]
+
+
+def _pictures(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(file, how to read it) of each picture."""
     order = list(PICTURES)
-    return [(one, PICTURES.get(one, words.name(one.removesuffix(".png")))) for one in sorted(found, key=lambda one: _place(one, order))]
+    return [(one, PICTURES.get(one, words.name(one.removesuffix(".png")))) for one in sorted(names, key=lambda one: _place(one, order))]
 
 
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
-def _model(one: Mapping[str, Any], figures: Mapping[str, Any] | None, pictures: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _model(one: Mapping[str, Any], figures: Mapping[str, Any] | None) -> dict[str, Any]:
     kind, champion = kind_of(one["name"]), one["champion"]
     return {
         "name": one["name"],
@@ -123,7 +112,7 @@ def _model(one: Mapping[str, Any], figures: Mapping[str, Any] | None, pictures: 
         "before": [each["version"] for each in one["versions"] if champion is not None and each["version"] < champion],
         "metrics": [] if figures is None else _metrics(figures["metrics"]),
         "warnings": [] if figures is None else figures["warnings"],
-        "pictures": pictures,
+        "pictures": _pictures(one["pictures"]),
     }
 
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from decisioning.errors import NudgeError, RequestError
 from serving.console import pages
 from serving.console.audiences import make
-from serving.console.console import EVALUATION
+from serving.console.console import EVALUATION, REGISTRY
 from serving.console.forms import amount, read_form
 from serving.console.routes import Consoled, say
 from serving.http_errors import problem_of
@@ -102,7 +102,7 @@ def promote(request: Request, console: Consoled, body: Body) -> Response:
         force = fields.get("force") == "yes"
         why = fields.get("why") or None
         done = console.service.models.promote(_field(fields, "name"), version=_version(fields), force=force, why=why)
-        console.figures.forget(EVALUATION, "models")
+        console.figures.forget(EVALUATION, REGISTRY, "models")
         said = f"{done['model']} version {done['version']}: {done['reason']}"
         return (
             ("good", f"Promoted. {said}", "/console/models") if done["promoted"] else ("warn", f"Not promoted. {said}", "/console/models")
@@ -117,7 +117,7 @@ def rollback(request: Request, console: Consoled, body: Body) -> Response:
 
     def change(fields: Mapping[str, str]) -> tuple[str, str, str]:
         done = console.service.models.rollback(_field(fields, "name"), why=fields.get("why") or None)
-        console.figures.forget(EVALUATION, "models")
+        console.figures.forget(EVALUATION, REGISTRY, "models")
         return "good", f"{done['model']} version {done['version']} serves again: {done['reason']}", "/console/models"
 
     return _changed(request, body, "/console/models", change)
