@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
+from fastapi.testclient import TestClient
 
 from decisioning.errors import Conflict
-from nudge.server import who_may_call
+from nudge.server import build_app, who_may_call
 from nudge.workspace import Workspace
 from serving.api_keys import KeyRing
 from tests.nudge.shops import Shop
@@ -53,3 +57,32 @@ def test_a_server_beyond_this_machine_starts_only_where_a_key_holds(shop: Shop) 
     shop.run("keys", "revoke", made["id"])
     with pytest.raises(Conflict, match="none holds"):
         who_may_call(workspace, "0.0.0.0")
+
+
+def _soon(status: Callable[[], int], wanted: int) -> bool:
+    for _ in range(400):
+        if status() == wanted:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_server_hears_of_new_and_revoked_keys_while_it_serves(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.run("ingest")
+    assert shop.run("decide", "c-41", "--dry-run").code == 0  # builds the features that serving reads
+    monkeypatch.setenv("NUDGE_SERVE_WORKSPACE", str(shop.folder))
+    monkeypatch.setenv("NUDGE_SERVE_LOOPBACK", "1")
+    with TestClient(build_app(), base_url="http://127.0.0.1:8000") as client:
+
+        def status(headers: dict[str, str] | None = None) -> int:
+            return client.post("/v1/decisions", json={"contact_id": "c-41"}, headers=headers).status_code
+
+        assert status() == 200
+        made = shop.run("keys", "create", "--scope", "decide", "--name", "x").document
+        mine = {"Authorization": f"Bearer {made['key']}"}
+        assert _soon(status, 401)
+        assert status(mine) == 200
+        assert client.get("/metrics", headers=mine).status_code == 403
+        shop.run("keys", "revoke", made["id"])
+        assert _soon(lambda: status(mine), 401)
+        assert client.get("/health/ready").json()["dependencies"]["features"]["detail"].startswith("answers, with features as of ")
