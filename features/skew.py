@@ -8,7 +8,7 @@ with its built row.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from decisioning.errors import NotFound
@@ -24,11 +23,13 @@ from decisioning.vocabulary import BoolArray, Columns
 from features.build import build_offline, known_contacts
 from features.built import Built
 from features.columns import Ids, Moments, as_column, same
-from features.contract import FeatureContract, stored_name
+from features.contract import stored_name
 from features.merging import write_merged
 from features.online_events import OnlineFeatures
 from features.packing import as_of_of
+from features.sources import connect, literal
 
+_EVENTS = "events.parquet"
 _NEARLY = 1e-9
 """Two ways to add up the same money differ by no more than this share."""
 
@@ -43,20 +44,21 @@ class Stores(Protocol):
         """Their features as of any moment, from the data."""
 
 
-def skew(door: Stores, workspace_dir: Path, built: Built, events: Sequence[pa.Table], most_contacts: int) -> Mapping[str, float]:
+def skew(door: Stores, workspace_dir: Path, built: Built, events: Iterable[pa.Table], most_contacts: int) -> Mapping[str, float]:
     """See `FeatureDoor.skew`."""
     known = known_contacts(workspace_dir, built.as_of)
     if not len(known):
         raise NotFound("there are no contacts to compare", hint="run nudge ingest")
-    contact_ids = _sample(known, events, most_contacts)
-    features = OnlineFeatures(built.contract)
-    vectors = door.read(list(contact_ids))
-    online, found = features.packing.unpack(vectors)
-    cut = built.as_of.astype("datetime64[us]")
-    as_of = np.array([cut if vector is None else as_of_of(vector) for vector in vectors], dtype="datetime64[us]")
-    offline = door.historical(contact_ids, np.full(len(contact_ids), cut))
-    moved = np.flatnonzero(as_of != cut)
-    now = _recomputed(workspace_dir, built.contract, events, contact_ids[moved], as_of[moved])
+    with _copy(workspace_dir, events) as folder:
+        contact_ids = _sample(known, _lately(workspace_dir, folder), most_contacts)
+        features = OnlineFeatures(built.contract)
+        vectors = door.read(list(contact_ids))
+        online, found = features.packing.unpack(vectors)
+        cut = built.as_of.astype("datetime64[us]")
+        as_of = np.array([cut if vector is None else as_of_of(vector) for vector in vectors], dtype="datetime64[us]")
+        offline = door.historical(contact_ids, np.full(len(contact_ids), cut))
+        moved = np.flatnonzero(as_of != cut)
+        now = _recomputed(folder, features, contact_ids[moved], as_of[moved])
     shares = {}
     for name in built.contract.names:
         right = found & same(online[name], offline[name])
@@ -66,43 +68,57 @@ def skew(door: Stores, workspace_dir: Path, built: Built, events: Sequence[pa.Ta
     return shares
 
 
-def _sample(known: Ids, events: Sequence[pa.Table], most: int) -> Ids:
+def _sample(known: Ids, lately: Ids, most: int) -> Ids:
     """Some contacts, and of those to whom something happened since as many again."""
-    some = known[:: max(1, -(-len(known) // most))]
-    happened = np.array([one for table in events for one in pc.unique(table.column("contact_id")).to_pylist()], dtype=object)
-    lately = np.intersect1d(known.astype(str), happened.astype(str)).astype(object) if len(happened) else happened
-    return np.array(sorted({*some, *lately[:: max(1, -(-len(lately) // most))]}), dtype=object)
+    there = np.intersect1d(known.astype(str), lately.astype(str)).astype(object)
+    return np.array(sorted({*known[:: max(1, -(-len(known) // most))], *there[:: max(1, -(-len(there) // most))]}), dtype=object)
 
 
-def _recomputed(workspace_dir: Path, contract: FeatureContract, events: Sequence[pa.Table], contact_ids: Ids, as_of: Moments) -> Columns:
-    """What the data and these events give of the features that events bring up to date, in the order of the contacts."""
+def _recomputed(folder: Path, features: OnlineFeatures, contact_ids: Ids, as_of: Moments) -> Columns:
+    """What the data and the events in `folder` give of the features that events bring up to date, in the order of the contacts."""
     if not len(contact_ids):
         return {}
     pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(as_of, pa.timestamp("us"))})
-    with _copy(workspace_dir, events) as folder:
-        build_offline(folder, contract, folder / "rows.parquet", entities=pairs)
-        rows = pq.read_table(folder / "rows.parquet")
+    build_offline(folder, features.contract, folder / "rows.parquet", entities=pairs)
+    rows = pq.read_table(folder / "rows.parquet")
     place = {contact_id: row for row, contact_id in enumerate(rows.column("contact_id").to_pylist())}
     order = np.array([place[contact_id] for contact_id in contact_ids])
-    computed = OnlineFeatures(contract).computed
-    return {name: as_column([rows.column(stored_name(name))], contract.dtypes[name])[order] for name in computed}
+    dtypes = features.contract.dtypes
+    return {name: as_column([rows.column(stored_name(name))], dtypes[name])[order] for name in features.computed}
 
 
 @contextmanager
-def _copy(workspace_dir: Path, events: Sequence[pa.Table]) -> Iterator[Path]:
+def _copy(workspace_dir: Path, events: Iterable[pa.Table]) -> Iterator[Path]:
     """A workspace beside this one, with the same data and the events merged in; gone afterwards."""
     folder = workspace_dir / "state" / f".skew.{uuid4().hex}"
     (folder / "data").mkdir(parents=True)
     try:
         for path in (workspace_dir / "data").glob("*.parquet"):
-            if path.name != "events.parquet":
+            if path.name != _EVENTS:
                 (folder / "data" / path.name).symlink_to(path.resolve())
         if (workspace_dir / "features").is_dir():
             (folder / "features").symlink_to((workspace_dir / "features").resolve())
-        write_merged(workspace_dir / "data" / "events.parquet", events, folder / "data" / "events.parquet")
+        ingested, merged = (home / "data" / _EVENTS for home in (workspace_dir, folder))
+        if not write_merged(ingested, events, merged) and not ingested.exists():
+            merged.unlink()  # an empty table would say that there are events
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lately(workspace_dir: Path, folder: Path) -> Ids:
+    """The contacts of the events that `folder` has and the workspace's own data have not."""
+    merged, ingested = folder / "data" / _EVENTS, workspace_dir / "data" / _EVENTS
+    if not merged.exists():
+        return np.empty(0, dtype=object)
+    with connect(folder) as connection:
+        of = [
+            f"SELECT contact_id, event_type, occurred_at FROM read_parquet({literal(str(path))})"
+            for path in (merged, ingested)
+            if path.exists()
+        ]
+        found = connection.execute(f"SELECT DISTINCT contact_id FROM ({' EXCEPT ALL '.join(of)}) WHERE contact_id IS NOT NULL").fetchall()
+    return np.array([one for (one,) in found], dtype=object)
 
 
 def _nearly_same(left: np.ndarray, right: np.ndarray) -> BoolArray:

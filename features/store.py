@@ -303,7 +303,7 @@ class FeatureDoor:
         from features.skew import skew
 
         self._packing or self._open_online()
-        return skew(self, self._workspace, self._current(), list(events), most_contacts)
+        return skew(self, self._workspace, self._current(), events, most_contacts)
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
 
