@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
 DECIDE, RECORD, EXPORT, READ, ADMIN = "decide", "record", "export", "read", "admin"
 
@@ -13,9 +13,6 @@ SCOPES = (DECIDE, RECORD, EXPORT, READ, ADMIN)
 
 OPEN = ""
 """In the place of a scope: no key is needed."""
-
-ANY_KEY = "any"
-"""In the place of a scope, of an address that is nothing of ours: whoever has a key hears that."""
 
 Route: TypeAlias = tuple[str, str]
 
@@ -39,7 +36,10 @@ ROUTES: Mapping[Route, str] = {
     ("GET", "/v1/plans/{plan_id}"): READ,
     ("GET", "/v1/plans/{plan_id}/audiences/{channel}"): EXPORT,
     ("GET", "/v1/prices"): READ,
-    **{("GET", f"/v1/reports/{name}"): READ for name in ("funnel", "roi", "channels", "goals", "models", "data")},
+    **{
+        ("GET", f"/v1/reports/{name}"): READ
+        for name in ("funnel", "roi", "channels", "goals", "segments", "value-finder", "models", "data")
+    },
     ("GET", "/v1/models"): READ,
     ("POST", "/v1/models/{name}:promote"): ADMIN,
     ("POST", "/v1/models/{name}:rollback"): ADMIN,
@@ -65,29 +65,21 @@ def is_console(path: str) -> bool:
 
 
 class Table:
-    """The scope of every request: of `ROUTES`, of the routes that the application has beside them, and of the console.
-
-    Parameters
-    ----------
-    routes : iterable
-        The application's routes; one that no line of `ROUTES` names needs `admin`.
+    """The scope of every request, as `ROUTES` and the console have it; `admin` for everything else, be it there or not.
 
     Examples
     --------
-    >>> table = Table([])
+    >>> table = Table()
     >>> table.scope("POST", "/v1/decisions"), table.scope("DELETE", "/v1/contacts/c-1"), table.scope("POST", "/console/erase")
     ('decide', 'admin', 'admin')
-    >>> table.scope("GET", "/console/audiences"), table.scope("GET", "/console/contact/export")
-    ('read', 'export')
     >>> table.scope("GET", "/console/static/console.css"), table.scope("GET", "/v1/nonsense")
-    ('', 'any')
+    ('', 'admin')
     """
 
-    def __init__(self, routes: Iterable[Any]) -> None:
-        known = dict.fromkeys(unlisted(routes), ADMIN) | dict(ROUTES)
-        self._plain = {route: scope for route, scope in known.items() if "{" not in route[1]}
-        self._patterns = [(method, _pattern(path), scope) for (method, path), scope in known.items() if "{" in path]
-        self._patterns.sort(key=lambda one: -len(one[1].pattern))  # `{id}:replay` before `{id}`
+    def __init__(self) -> None:
+        self._plain = {route: scope for route, scope in ROUTES.items() if "{" not in route[1]}
+        patterns = [(method, _pattern(path), scope) for (method, path), scope in ROUTES.items() if "{" in path]
+        self._patterns = sorted(patterns, key=lambda one: -len(one[1].pattern))  # `{id}:replay` before `{id}`
 
     def scope(self, method: str, path: str) -> str:
         """What a request needs."""
@@ -96,22 +88,8 @@ class Table:
         if scope is not None:
             return scope
         if is_console(path):
-            return _of_page(method, path)
-        return next((scope for verb, pattern, scope in self._patterns if verb == method and pattern.fullmatch(path)), ANY_KEY)
-
-
-def _of_page(method: str, path: str) -> str:
-    if path in (LOGIN, LOGOUT) or path.startswith(_STATIC):
-        return OPEN
-    if method != "GET":
-        return ADMIN
-    return EXPORT if path.startswith(_FILES) else READ
-
-
-def unlisted(routes: Iterable[Any]) -> list[Route]:
-    """The routes of an application that are neither in `ROUTES` nor the console's."""
-    found = [(method, route.path) for route in routes for method in sorted(getattr(route, "methods", None) or ())]
-    return [(method, path) for method, path in found if method != "HEAD" and not is_console(path) and (method, path) not in ROUTES]
+            return OPEN if path in (LOGIN, LOGOUT) or path.startswith(_STATIC) else READ if method == "GET" else ADMIN
+        return next((scope for verb, pattern, scope in self._patterns if verb == method and pattern.fullmatch(path)), ADMIN)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

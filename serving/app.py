@@ -111,7 +111,7 @@ def create_app(
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
     app.add_middleware(HotRoutes, desk=desk, max_body_bytes=max_body_bytes)
     if keys is not None:
-        app.add_middleware(Gate, table=Table(app.routes), keys=keys, may_be_open=may_be_open)
+        app.add_middleware(Gate, table=Table(), keys=keys, may_be_open=may_be_open)
     app.add_middleware(http_errors.LastResort)
     app.add_middleware(Counting, tally=service.tally)
     return app

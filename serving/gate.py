@@ -1,7 +1,8 @@
 """ASGI middleware before everything else: whether whoever calls may do this.
 
 Without any key, a server that only this machine can reach is open to it. Then a page in a browser of this machine must not be able to call
-by a name of its own that it lets point here (DNS rebinding): what does not name this machine in `Host` is refused.
+by a name of its own that it lets point here (DNS rebinding): what does not name this machine in `Host` is refused. So is what a proxy on
+this machine says it hands on for somebody elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 from decisioning.errors import Forbidden, Unauthorized
 from ledger.keys import ApiKey
-from serving.access import ADMIN, ANY_KEY, LOGIN, OPEN, Table, is_console
+from serving.access import ADMIN, LOGIN, OPEN, Table, is_console
 from serving.api_keys import KeyRing
 from serving.body_limit import ASGIApp, Receive, Scope, Send
 from serving.http_errors import ProblemResponse, problem_of
@@ -23,6 +24,8 @@ COOKIE = "nudge_key"
 """The cookie that carries a key from page to page of the console; no other address takes it."""
 
 _BEARER = "bearer"
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded"})
+_MAKE_ONE = "make a key: nudge keys create --scope decide --name NAME"
 _HINT = "send `Authorization: Bearer KEY`; nudge keys create makes one"
 
 
@@ -74,7 +77,7 @@ class Gate:
             No key that holds; one that does not open this, or another name than this machine's where there are no keys.
         """
         if self._open:
-            _refuse_other_names(scope)
+            _refuse_strangers(scope)
             return
         if needed == OPEN:
             return
@@ -84,7 +87,7 @@ class Gate:
         key = self._keys.owner(text)
         if key is None:
             raise Unauthorized("this key is unknown, revoked or expired", hint=_HINT)
-        if needed not in (ANY_KEY, *key.scopes) and ADMIN not in key.scopes:
+        if not may(key, needed):
             allowed = f"a key with the scope {needed}"
             raise Forbidden("this key does not open this", field="scope", got=", ".join(key.scopes), allowed=allowed)
 
@@ -116,25 +119,35 @@ def _of_cookie(header: bytes) -> str | None:
     return None if found is None or not found.value else str(found.value)
 
 
-def _refuse_other_names(scope: Scope) -> None:
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+def _refuse_strangers(scope: Scope) -> None:
+    """Refuse what does not name this machine, and what a proxy hands on for somebody elsewhere."""
+    host = ""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.decode("latin-1")
+        elif name in _FORWARDED and not all(names_this_machine(one.strip()) for one in value.decode("latin-1").split(",")):
+            raise Forbidden("without keys this server answers nobody behind a proxy", field=name.decode(), hint=_MAKE_ONE)
     if not names_this_machine(host):
+        allowed = "localhost or a loopback address"
         raise Forbidden(
-            "without keys this server answers only to this machine's own names", field="Host", got=host or "none",
-            allowed="localhost or a loopback address", hint="make a key: nudge keys create --scope decide --name NAME",
-        )  # fmt: skip
+            "without keys this server answers only to this machine's own names",
+            field="Host",
+            got=host or "none",
+            allowed=allowed,
+            hint=_MAKE_ONE,
+        )
 
 
 @lru_cache(maxsize=256)
 def names_this_machine(host: str) -> bool:
-    """Whether a `Host` header names this machine for itself.
+    """Whether a `Host` header, or an address, names this machine for itself.
 
     Examples
     --------
     >>> names_this_machine("127.0.0.1:8000"), names_this_machine("[::1]:8000"), names_this_machine("shop.example:8000")
     (True, True, False)
     """
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    name = host.rsplit(":", 1)[0] if host.count(":") == 1 or "]:" in host else host
     if name.lower() == "localhost":
         return True
     try:
