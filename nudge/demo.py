@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from decisioning.errors import Conflict, Unavailable
+from decisioning.errors import Conflict, NotFound, Unavailable
 from nudge.evaluating import evaluate_workspace
 from nudge.examples import init_workspace
 from nudge.ingesting import ingest_workspace
 from nudge.planning import PlanOptions, plan_workspace
 from nudge.terminal import Terminal
 from nudge.training_command import train_workspace
-from nudge.workspace import Workspace
+from nudge.workspace import PROJECT, Workspace
 from simulation.world import World
 
 REFERENCE_CONTACTS = 20_000
@@ -53,11 +54,8 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
     """
     from nudge.judging import judge
 
-    _make_way(folder)
-    init_workspace(folder, "demo", {})
     with terminal.working(f"1/6 simulating a bank with {contacts:,} contacts over {days} days"):
-        simulate_into(folder, contacts=contacts, days=days, seed=seed)
-    _scale_limits(folder, contacts)
+        make_bank(folder, contacts=contacts, days=days, seed=seed)
     workspace = Workspace.open(folder)
     with terminal.working("2/6 ingesting") as say:
         ingest_workspace(workspace, quarantine=False, progress=say)
@@ -79,6 +77,34 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
         "evaluation": evaluation,
         "policies": policies,
     }
+
+
+def make_bank(folder: Path, *, contacts: int, days: int, seed: int) -> None:
+    """The demo's workspace with a simulated bank's raw data, its limits made for so many contacts; an earlier demo in `folder` is replaced.
+
+    Raises
+    ------
+    Conflict
+        The folder holds something else.
+    """
+    _make_way(folder)
+    init_workspace(folder, "demo", {})
+    simulate_into(folder, contacts=contacts, days=days, seed=seed)
+    _scale_limits(folder, contacts)
+
+
+def demo_workspace() -> Workspace:
+    """The workspace that `make demo` left: `demo/` of the project, or the folder that the environment's NUDGE_DEMO names.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    """
+    folder = Path(os.environ.get("NUDGE_DEMO") or PROJECT / "demo")
+    if not (folder / "nudge.yaml").exists():
+        raise NotFound("there is no demo workspace", got=str(folder), hint="run make demo SERVE=0, or set NUDGE_DEMO")
+    return Workspace.open(folder)
 
 
 def _make_way(folder: Path) -> None:
