@@ -19,7 +19,7 @@ SALE, HELD_OUT, TREATED = 80.0, 0.20, 0.25
 """Money of a sale, and the chance of one after each decision, of those held out and of the others."""
 
 _DAY = 86_400_000_000
-_CATALOG: dict[str, Any] = {
+CATALOG: dict[str, Any] = {
     "version": "1",
     "currency": "PLN",
     "time_zone": "Europe/Warsaw",
@@ -43,7 +43,7 @@ def write(folder: Path) -> Workspace:
     for name in ("data", "state"):
         (folder / name).mkdir(parents=True)
     (folder / "nudge.yaml").write_text(yaml.safe_dump({"name": "big", "sources": {"contacts": "SELECT 1"}}), encoding="utf-8")
-    (folder / "catalog.yaml").write_text(yaml.safe_dump(_CATALOG), encoding="utf-8")
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(CATALOG), encoding="utf-8")
     rng = np.random.default_rng(1)
     ids = np.array([f"c-{k:07}" for k in range(CONTACTS)], dtype=object)
     _ingested(folder / "data", ids, rng)

@@ -23,6 +23,7 @@ from benchmarks import (
     point_in_time,
     promotion,
     real_time_month,
+    report_truth,
     reports,
     scoring,
     small_effects,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "off_policy": off_policy.measure,
     "promotion": promotion.measure,
     "reports": reports.measure,
+    "report_truth": report_truth.measure,
 }
 
 OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure, "million": million.measure}

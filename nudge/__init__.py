@@ -17,8 +17,8 @@
   `leads_desk.py`: over HTTP
 - `facts.py`, `tallies.py` with `distinct.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited;
   `periods.py` (`--period`), `goals_file.py` (goals.yaml); `report_roi.py`, `report_channels.py`, `report_goals.py`,
-  `report_segments.py`, `report_models.py`, `report_data.py`: the reports; `report_sections.py` and `report_page.py`: what they say to
-  people; `report_desk.py`: over HTTP
+  `report_segments.py`, `report_models.py`, `report_data.py`: the reports; `report_sections.py`, `report_charts.py` and `report_page.py`:
+  what they say to people; `drawing.py`: pictures in the page's own ink; `report_desk.py`: over HTTP
 - `plan_desk.py` over `plan_jobs.py` and `plan_process.py`: plans made in the background for the API; `what_if.py`: plans that are only
   asked about
 - `cli_keys.py`: the commands about API keys

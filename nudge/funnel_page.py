@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from nudge.drawing import FILL, INK, PALE, legend, lines_down, svg
 from nudge.show_reports import percent
 from nudge.terminal import Figure as FigureText
 
 Document = Mapping[str, Any]
 Row = Sequence[object]
-
-_INK = "#010203"
-"""Drawn in this colour, and then in whatever colour the page's text has."""
-
-_FILL, _PALE = "#3d85c6", "#8e8e8e"
 
 META = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
 
@@ -129,52 +121,39 @@ def _draw_stages(stages: Sequence[Document]) -> Callable[[Axes], None]:
 
     def draw(axes: Axes) -> None:
         names = [_plain(one["stage"]) for one in stages]
-        axes.barh(names, [one["remaining"] for one in stages], height=0.62, color=_FILL, label="candidates left")
+        axes.barh(names, [one["remaining"] for one in stages], height=0.62, color=FILL, label="candidates left")
         left = [one["contacts_passing"] / contacts for one in stages]
-        axes.plot(left, names, "o", color=_INK, markersize=5, label="contacts with any left")
-        _legend(axes)
+        axes.plot(left, names, "o", color=INK, markersize=5, label="contacts with any left")
+        legend(axes)
 
     return draw
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, labelcolor=_INK, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
 def _draw_optionality(optionality: Document) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         names = [f"{one['left']} action{'' if one['left'] == '1' else 's'}" for one in optionality["actions"]]
         before, after = ([one["share"] for one in optionality[key]] for key in ("relevant_actions", "actions"))
-        axes.barh(names, before, height=0.72, color=_PALE, alpha=0.45, label="that no rule takes out")
-        axes.barh(names, after, height=0.36, color=_FILL, label="that are worth it")
-        _legend(axes)
+        axes.barh(names, before, height=0.72, color=PALE, alpha=0.45, label="that no rule takes out")
+        axes.barh(names, after, height=0.36, color=FILL, label="that are worth it")
+        legend(axes)
 
     return draw
 
 
 def _draw_sensitivity(factors: Sequence[Document]) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
-        axes.barh([_plain(one["factor"]) for one in factors], [one["share"] for one in factors], height=0.62, color=_FILL)
+        axes.barh([_plain(one["factor"]) for one in factors], [one["share"] for one in factors], height=0.62, color=FILL)
 
     return draw
 
 
 def _svg(draw: Callable[[Axes], None], title: str) -> str:
-    """What `draw` puts on axes of shares, one line a name, as an SVG element in the page's own ink."""
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif", "font.size": 10}):
-        figure = Figure(figsize=(8.4, 3.3), layout="constrained")
-        axes = figure.subplots()
+    """What `draw` puts on axes of shares, one line a name."""
+
+    def shares(axes: Axes) -> None:
         draw(axes)
-        axes.invert_yaxis()
+        lines_down(axes)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.tick_params(colors=_INK, length=0)
-        axes.patch.set_alpha(0)
-        axes.spines[:].set_visible(False)
-        axes.grid(axis="x", color=_PALE, alpha=0.35, linewidth=0.6)
-        axes.set_axisbelow(True)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    element = written.getvalue()[written.getvalue().index("<svg") :].replace(_INK, "currentColor")
-    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    return element.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+
+    return svg(shares, title)

@@ -18,7 +18,7 @@ from nudge.crediting import attribution, chain, content, firms
 from nudge.distinct import DIMENSIONS
 from nudge.facts import Facts, Span
 from nudge.tallies import Tallied, prepare, tally
-from nudge.worth import History, compare, programme, read_logged
+from nudge.worth import FEWEST, History, Logged, compare, programme, read_logged
 
 NOT_RANDOMISED = "the log does not say with what probability its controls were left alone: the comparison may be unfair"
 
@@ -65,7 +65,22 @@ def _comparisons(facts: Facts, span: Span) -> tuple[dict[str, Any], dict[str, La
     groups, sizes = programme(facts, span)
     read = read_logged(facts, span)
     logged = None if read is None else compare(read)
-    return {"programme": _programme(groups), "history": None if logged is None else _history(logged)}, groups, sizes
+    made = {"programme": _programme(groups), "history": None if logged is None else _history(logged), "by_month": _by_month(read)}
+    return made, groups, sizes
+
+
+def _by_month(read: Logged | None) -> list[dict[str, Any]]:
+    """What logged touches were worth month by month; months with too few of either side are left out."""
+    if read is None or np.isnat(read.moment).all():
+        return []
+    months, found = read.moment.astype("datetime64[M]"), []
+    for month in np.unique(months[~np.isnat(months)]):
+        here = months == month
+        sides = [int((read.exposed[here] == side).sum()) for side in (1, 0)]
+        made = compare(read.of(here)) if min(sides) >= FEWEST else None
+        if made is not None:
+            found.append({"month": str(month), "treated": sides[0], "control": sides[1], "profit": interval(made.profit.per_contact)})
+    return found
 
 
 def whole_sums(facts: Facts, span: Span) -> dict[str, np.ndarray]:
