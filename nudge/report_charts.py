@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from nudge.drawing import BAD, FILL, GOOD, INK, PALE, SERIES, legend, lines_down, svg
+from nudge.report_sections import MODELS
 
 Document: TypeAlias = Mapping[str, Any]
-Estimate: TypeAlias = tuple[str, Document]
-"""A name, and {value, low, high}."""
+Estimate: TypeAlias = tuple[str, Document | None]
+"""A name, and {value, low, high}; None where that is not known."""
 
-MODEL_NAMES = {"position_based": "position", "time_decay": "time decay", "shapley_rate": "Shapley (rate)", "shapley": "Shapley"}
 _CHANNELS = 12
 _SEEN = (-0.5, 2.0)
 """The part of a goal's way that is drawn: a forecast of months that say little may lie far outside."""
@@ -149,7 +149,7 @@ def _attribution(found: Document | None, currency: str) -> str:
         for k, name in enumerate(models):
             places = np.arange(len(rows)) - 0.4 + height * (k + 0.5)
             values = [one["value"][name] for one in rows]
-            axes.barh(places, values, height=height * 0.86, color=SERIES[k % len(SERIES)], label=MODEL_NAMES.get(name, name))
+            axes.barh(places, values, height=height * 0.86, color=SERIES[k % len(SERIES)], label=MODELS.get(name, name))
         axes.set_yticks(range(len(rows)), [one["channel"] for one in rows])
         axes.set_xlabel(f"attributed revenue, {currency}")
         axes.xaxis.set_major_formatter(lambda money, _: f"{money:,.0f}")

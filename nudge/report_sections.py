@@ -11,13 +11,14 @@ from nudge.terminal import Figure
 
 Document: TypeAlias = Mapping[str, Any]
 
-_MODELS = {
+MODELS = {
     "position_based": "position",
     "time_decay": "time decay",
     "shapley_rate": "Shapley (rate)",
     "shapley": "Shapley",
     "markov": "Markov",
 }
+"""Models of attribution as people call them."""
 _SLICED = (
     "attributed_revenue",
     "marketing_cost",
@@ -131,7 +132,7 @@ def _attribution(document: Document, currency: str) -> Section:
     found = document["attribution"]
     if found is None:
         return Section("Attribution", (), [])
-    header = ("channel", *(_MODELS.get(name, name) for name in found["models"]))
+    header = ("channel", *(MODELS.get(name, name) for name in found["models"]))
     rows = [[one["channel"], *(shown(one["value"][name], "money") for name in found["models"])] for one in found["channels"]]
     note = (
         f"{found['conversions']:,.0f} sales worth {found['value']:,.2f} {currency} within a window after a touch, shared out to channels."
