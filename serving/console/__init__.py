@@ -6,8 +6,8 @@ Pages rendered here from what the service and its desks answer. Nothing on them 
 - `figures.py`: figures that take longer than a page may, made in the background and shown with their age
 - `words.py`: numbers, names and times as people read them; `charts.py`: the geometry of the few drawings
 - `pages.py`: templates to pages, with the headers that let nothing in from outside; `forms.py`: what a form sends, and whether it is ours
-- a page is a file that gathers what it shows: `overview.py`, `audiences.py`, `contact.py` with `decision.py` (a decision in words),
-  `actions.py`, `models.py`, `channels.py`, `leads.py`, `health.py`
+- a page is a file that gathers what it shows: `overview.py`, `audiences.py` with `population.py` (everybody, in groups), `contact.py` with
+  `decision.py` (a decision in words), `actions.py`, `models.py`, `channels.py`, `leads.py`, `health.py`
 - `routes.py` (looking) and `routes_changes.py` (changing): read, call one of these, answer
 - `templates/`, `static/`: what the browser gets
 """

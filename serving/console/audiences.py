@@ -12,6 +12,7 @@ from serving.console.charts import segment_map
 from serving.console.console import SAMPLE, Console
 from serving.console.contact import SEGMENTS
 from serving.console.forms import amount
+from serving.console.population import customer_segments, value_finder
 from serving.schemas_plans import PlanIn
 
 _LIMIT = "limit:"
@@ -20,14 +21,18 @@ _FORMS = ("csv", "parquet", "ndjson")
 
 def audiences(console: Console, fields: Mapping[str, str]) -> dict[str, Any]:
     """What the page shows: the fields hold the limits that are asked about, and `making`, the job of a plan that is being made."""
-    segments = console.segments()
+    segments, kept, offered = console.segments(), console.report("segments"), console.report("value-finder")
     newest, problem = _newest(console)
     return {
         "title": "Audiences",
-        "figures": [segments],
+        "figures": [segments, kept, offered],
         "segments": segments,
         "segment_rows": [] if segments.document is None else _segments(segments.document),
         "drawn": None if segments.document is None or segments.document["map"] is None else segment_map(segments.document["map"]),
+        "kept": kept,
+        "customer_segments": [] if kept.document is None else customer_segments(kept.document),
+        "offered": offered,
+        "finder": None if offered.document is None else value_finder(offered.document),
         "plan": None if newest is None else _plan(newest, console.catalog),
         "problem": problem,
         "limits": _limits(console.catalog, fields),

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from decisioning.errors import NotFound, NudgeError
+from serving.access import ADMIN, EXPORT
+from serving.api_keys import KeyRing
 from serving.console import pages
 from serving.console.actions import actions
 from serving.console.audiences import audiences
@@ -22,7 +24,7 @@ from serving.console.health import health
 from serving.console.leads import leads
 from serving.console.models import models
 from serving.console.overview import overview
-from serving.gate import COOKIE
+from serving.gate import COOKIE, may
 from serving.http_errors import problem_of
 
 LOG = logging.getLogger(__name__)
@@ -134,7 +136,7 @@ def answered(request: Request, console: Console, page: str, gather: Callable[[],
         "token": token,
         "said": _said(request),
         "here": request.url.path,
-        "logged_in": COOKIE in request.cookies,
+        **_rights(request),
     }
     try:
         body = pages.render(page, {**about, **gather()})
@@ -147,6 +149,15 @@ def answered(request: Request, console: Console, page: str, gather: Callable[[],
     if SAID_COOKIE in request.cookies:
         answer.delete_cookie(SAID_COOKIE, path="/", httponly=True, samesite="strict")
     return answer
+
+
+def _rights(request: Request) -> dict[str, bool]:
+    """What the page may offer: whoever has no key that opens it would only be refused."""
+    keys: KeyRing | None = request.app.state.keys
+    if keys is None or keys.empty:
+        return {"logged_in": False, "may_change": True, "may_export": True}
+    key = keys.owner(request.cookies.get(COOKIE, ""))
+    return {"logged_in": key is not None, "may_change": may(key, ADMIN), "may_export": may(key, EXPORT)}
 
 
 def _said(request: Request) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from serving.api_keys import KeyRing, new_key
 from serving.app import create_app
 from serving.console.forms import TOKEN_COOKIE
 from tests.console.pages import PAGES, Page, seen, send
@@ -154,3 +155,21 @@ def test_what_cannot_be_shown_is_said_on_a_page(client: TestClient, house: House
     page = seen(client, "/console/contact", id="adult")
     assert "the online store does not answer" in page.text
     assert "the online store does not answer" in seen(client, "/").text
+
+
+def test_a_key_that_may_look_sees_no_forms_and_one_that_may_all_sees_them(house: House) -> None:
+    now = house.clock()
+    made = {scope: new_key(scope, [scope], now) for scope in ("read", "export", "admin")}
+    ring = KeyRing(lambda: [key for _, key in made.values()], house.clock)
+    with TestClient(create_app(house.service, keys=ring)) as client:
+        assert client.get("/console/contact?id=adult").url.path == "/console/login"
+        seen_by: dict[str, Page] = {}
+        for scope, (text, _) in made.items():
+            login = client.post("/console/login", data={"key": text, "next": "/console/contact?id=adult"})
+            seen_by[scope] = Page(login.text)
+        assert "/console/contact/erase" in seen_by["admin"].forms
+        assert "/console/contact/erase" not in seen_by["read"].forms
+        assert "needs one with the scope admin" in seen_by["read"].text
+        exports = [any("export" in one for one in page.addresses) for page in seen_by.values()]
+        assert exports[0] is False and exports[2] is True
+        assert "/console/logout" in seen_by["admin"].forms
