@@ -14,7 +14,7 @@ from serving.report_desk import ReportName
 
 HOUR = 3_600.0
 
-EVALUATION, SEGMENTS, FUNNEL, RECONCILIATION, DROPPED = "evaluation", "segments", "funnel", "reconciliation", "dropped channels"
+EVALUATION, SEGMENTS, FUNNEL, RECONCILIATION, DROPPED = "evaluation", "segment map", "funnel", "reconciliation", "dropped channels"
 REGISTRY = "registry"
 """Names of figures beside those of the reports."""
 

@@ -13,9 +13,8 @@ _RULES = 5
 
 
 def customer_segments(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line a segment of the catalogue: how many, what they are worth, and profit a contact because of us, with its interval."""
-    currency, offers = document["currency"], document["offers"]["segments"]
-    rows = document["segments"]
+    """One line a segment of the catalogue: how many, and profit a contact because of us, with its interval."""
+    currency, rows = document["currency"], document["segments"]
     found = [one["programme"] or one["history"] for one in rows]
     each = [None if one is None else one["profit"]["per_contact"] for one in found]
     drawn = bars([(None, None, None) if one is None else (one["value"], one["low"], one["high"]) for one in each])
@@ -25,7 +24,6 @@ def customer_segments(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "condition": one["condition"],
             "contacts": one["contacts"],
             "share": one["share"],
-            "clv": words.money(offers.get(one["segment"], {}).get("clv"), currency),
             "each": words.NOTHING if profit is None else words.money(profit["value"], currency),
             "between": words.between(profit, "money", currency),
             "bar": bar,

@@ -25,7 +25,7 @@ from serving.console.leads import leads
 from serving.console.models import models
 from serving.console.overview import overview
 from serving.gate import COOKIE, may
-from serving.http_errors import problem_of
+from serving.http_errors import failure, problem_of
 
 LOG = logging.getLogger(__name__)
 
@@ -140,8 +140,8 @@ def answered(request: Request, console: Console, page: str, gather: Callable[[],
     }
     try:
         body = pages.render(page, {**about, **gather()})
-    except NudgeError as error:
-        problem = problem_of(error)
+    except Exception as error:  # noqa: BLE001 - whoever looks gets a page that says so, and the log the rest
+        problem = problem_of(error) if isinstance(error, NudgeError) else failure(500, "this page cannot be shown", error)
         status = problem["status"]
         body = pages.render("refused", {**about, "figures": [], "title": problem["title"], "detail": problem["detail"]})
     answer = HTMLResponse(body, status_code=status, headers=pages.HEADERS)

@@ -61,7 +61,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     tracking = f"sqlite:///{folder}/mlflow.db"
     config = {"name": "shop", "sources": {"contacts": CONTACTS, "consents": CONSENTS}, "stores": {"tracking": tracking}}
     (folder / "nudge.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    (folder / "catalog.yaml").write_text(yaml.safe_dump({**CATALOG, "lead": LEAD, "controls": {"holdout": 0.1}}), encoding="utf-8")
+    (folder / "catalog.yaml").write_text(
+        yaml.safe_dump({**CATALOG, "lead": LEAD, "controls": {"holdout": 0.1}, "segments": {"young": "age < 30"}}), encoding="utf-8"
+    )
     made = Workspace.open(folder)
     ingest_workspace(made, quarantine=False, progress=silent)
     plan_workspace(made, out=folder / "exports", options=PlanOptions(), say=silent)

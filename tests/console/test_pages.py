@@ -173,3 +173,10 @@ def test_a_key_that_may_look_sees_no_forms_and_one_that_may_all_sees_them(house:
         exports = [any("export" in one for one in page.addresses) for page in seen_by.values()]
         assert exports[0] is False and exports[2] is True
         assert "/console/logout" in seen_by["admin"].forms
+
+
+def test_a_failure_that_nobody_foresaw_is_a_page_without_a_stack_trace(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.console.routes.health", lambda console: 1 // 0)
+    page = seen(client, "/console/health", status=500)
+    assert "this page cannot be shown (the log has more under" in page.text
+    assert "division" not in page.text
