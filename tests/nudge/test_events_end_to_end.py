@@ -21,7 +21,7 @@ EVENTS = """SELECT 'c-' || i % 50 AS contact_id, 'buy' AS event_type, 10.0 + i A
 @pytest.fixture
 def events_shop(shop: Shop) -> Shop:
     shop.write(sources={"contacts": CONTACTS, "consents": CONSENTS, "events": EVENTS})
-    for command in (["ingest"], ["features", "build"], ["features", "materialize"]):
+    for command in (["ingest"], ["features", "materialize"]):
         answer = shop.run(*command)
         assert answer.code == 0, answer.err
     return shop
