@@ -148,5 +148,5 @@ def test_what_is_old_is_removed_but_nothing_that_decisions_still_count_on(told: 
     assert (refused.code, "allowed: 30 or more" in refused.err) == (1, True)
     with ledger_of(told) as ledger:
         ledger.record_decisions([decision("d-old", email(), decided_at=NOW - 4000 * DAY)])
-    assert told.run("retain", "--days", "3000").document == {"decisions": 1, "outcomes": 0, "leads": 0}
+    assert told.run("retain", "--days", "3000").document == {"decisions": 1, "outcomes": 0, "events": 0, "leads": 0}
     assert told.run("verify-ledger").document["intact"]
