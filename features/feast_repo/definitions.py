@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -126,6 +127,10 @@ def apply(store: FeatureStore, contract: FeatureContract, rows: str) -> FeatureV
     return view
 
 
+_ONE_READER = threading.Lock()
+"""Feast reads through one DuckDB connection of the whole process, which refuses a second caller."""
+
+
 def retrieve(store: FeatureStore, contract: FeatureContract, pairs: pa.Table) -> pa.Table:
     """Feast's historical features of (contact_id, as_of) pairs, in their order, under our names.
 
@@ -139,7 +144,8 @@ def retrieve(store: FeatureStore, contract: FeatureContract, pairs: pa.Table) ->
     entities[_ROW] = range(pairs.num_rows)
     asked = [f"{VIEW}:{stored_name(name)}" for name in contract.names]
     try:
-        found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
+        with _ONE_READER:
+            found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
     except duckdb.IOException as error:
         raise Conflict("the features were built anew meanwhile", hint="run the command again") from error
     return found.select([stored_name(name) for name in contract.names]).rename_columns(list(contract.names))
