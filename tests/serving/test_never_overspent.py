@@ -202,7 +202,7 @@ class Spending(RuleBasedStateMachine):
 
     def selections(self) -> list[dict[str, Any]]:
         """In the order in which they were written."""
-        found = self.rows("SELECT s.* FROM selections s JOIN decisions d USING (decision_id) ORDER BY d.rowid, s.rank")
+        found = self.rows("SELECT * FROM selections ORDER BY rowid")  # those of decisions go in by their ids
         return [{**one, "market": MARKET[one["contact_id"]], "group": self.catalog.action_by_id[one["action_id"]].group} for one in found]
 
     def is_exempt(self, one: dict[str, Any]) -> bool:
