@@ -82,7 +82,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
         def progress(done: int) -> None:
             say(f"decided {done:,} of {total:,} contacts", done, total)
 
-        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), progress)
+        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), progress, in_place=options.only_asked)
         if options.only_computes or options.prices_only:
             if not options.only_computes:
                 publish_prices(planned, ledger, reserved=False)

@@ -75,9 +75,17 @@ class PlannedPopulation:
 
 
 def make_plan(
-    population: Population, snapshot: Snapshot, ledger: Ledger, now: datetime, progress: Callable[[int], None] = lambda done: None
+    population: Population,
+    snapshot: Snapshot,
+    ledger: Ledger,
+    now: datetime,
+    progress: Callable[[int], None] = lambda done: None,
+    *,
+    in_place: bool = False,
 ) -> PlannedPopulation:
     """Plan for a population; nothing is written.
+
+    `in_place`: as if it took the place of every plan before, whose reservations then do not count.
 
     Raises
     ------
@@ -86,12 +94,17 @@ def make_plan(
     Unavailable
         The ledger does not answer.
     """
-    plan_id, found = _identified(population, snapshot, ledger, now)
+    plan_id, found = _in_place(population, snapshot, ledger, now) if in_place else _identified(population, snapshot, ledger, now)
     ids = decision_ids(plan_id, population)
     made = planned(snapshot.catalog, snapshot.scorer, found, ids, progress)
     earlier = ledger.decision(ids[0]) if ids else None
     created_at = earlier.decided_at if earlier else now
     return PlannedPopulation(plan_id, created_at, population, snapshot, made, ids, found)
+
+
+def _in_place(population: Population, snapshot: Snapshot, ledger: Ledger, now: datetime) -> tuple[str, GatheredPopulation]:
+    found = gather_population(population, snapshot, ledger, now, excluding_plan=PLANS)
+    return f"{_base_id(population, snapshot)}-{_state(found)}", found
 
 
 def _identified(population: Population, snapshot: Snapshot, ledger: Ledger, now: datetime) -> tuple[str, GatheredPopulation]:

@@ -14,12 +14,12 @@ from serving.situations import to_datetime64
 from tests.serving.small_house import House
 
 
-def make(house: House, contacts: Sequence[str], moment: np.datetime64 | None = None) -> PlannedPopulation:
-    """A plan for `contacts` that nobody knows of yet, for `moment` or else for now."""
+def make(house: House, contacts: Sequence[str], moment: np.datetime64 | None = None, *, in_place: bool = False) -> PlannedPopulation:
+    """A plan for `contacts` that nobody knows of yet, for `moment` or else for now; `in_place` of every plan before, where it says so."""
     columns, _ = house.known.online(contacts)
     when = to_datetime64(house.clock.now) if moment is None else moment
     population = Population(np.array(contacts, dtype=object), columns, when, "the same data")
-    return make_plan(population, house.snapshots.current, house.ledger, house.clock.now)
+    return make_plan(population, house.snapshots.current, house.ledger, house.clock.now, in_place=in_place)
 
 
 def bind(house: House, planned: PlannedPopulation, *, prices_only: bool = False) -> PlannedPopulation:
