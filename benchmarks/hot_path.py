@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.http import bodies
 from benchmarks.http_world import prepare, service_of
 from benchmarks.results import Figure
-from serving import hot_requests
-from serving.hot_routes import encode
+from serving.http.hot_routes import encode
+from serving.schemas import hot_requests
 from serving.service import Service
 
 AT_ONCE, DECISIONS, REPEATS = 16, 800, 5

@@ -30,9 +30,9 @@ from features.online import Materialised
 from features.online_recent import Fact
 from ledger.store import Ledger
 from serving.app import create_app
-from serving.scorer import Models, Scorer
+from serving.realtime.scorer import Models, Scorer
+from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.service import Service
-from serving.snapshot import Snapshot, SnapshotHolder
 
 CONTACTS, ACTIONS, TOUCHES_EACH = 5_000, 20, 4
 FOLDER = "NUDGE_BENCHMARK"

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.results import Figure
 from benchmarks.scoring_world import NOW, contacts, scorer, situation
 from estimators.forest_candidates import CandidateForest
-from serving.scorer import Asked, Scorer, plain_answers
+from serving.realtime.scorer import Asked, Scorer, plain_answers
 
 FEATURES, CONTACTS, ROUNDS = 40, 200, 9
 THEIRS = (37, 38, 39)

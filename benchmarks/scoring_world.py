@@ -19,7 +19,7 @@ from estimators.encoding import FeatureEncoder
 from estimators.heads import ResponseHead
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, TreeScore
 from estimators.uplift_head import UpliftHead, UpliftMember
-from serving.scorer import Models, Scorer
+from serving.realtime.scorer import Models, Scorer
 
 ACTIONS, CHANNELS = [f"action_{k}" for k in range(20)], ("email", "phone", "app")
 NOW = np.datetime64("2026-11-22T10:00", "us")

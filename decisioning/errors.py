@@ -18,7 +18,7 @@
     └── Unavailable             a store or a model cannot answer now
         └── Overloaded          more is asked than can be answered in time
 
-The tree knows nothing of HTTP: `serving/http_errors.py` holds the one table of statuses.
+The tree knows nothing of HTTP: `serving/http/http_errors.py` holds the one table of statuses.
 """
 
 from __future__ import annotations

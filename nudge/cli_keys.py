@@ -12,7 +12,7 @@ from decisioning.errors import NotFound
 from ledger.keys import ApiKey
 from nudge.cli_options import JsonOption, QuietOption, WorkspaceOption, open_workspace
 from nudge.terminal import Terminal
-from serving.answers import iso
+from serving.realtime.answers import iso
 
 
 def create(
@@ -26,7 +26,7 @@ def create(
     quiet: QuietOption = False,
 ) -> None:
     """Make a key. It is shown once and kept nowhere: only its digest is."""
-    from serving.api_keys import new_key
+    from serving.http.api_keys import new_key
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     text, key = new_key(name, scope, datetime.now(UTC), days)

@@ -102,7 +102,7 @@ def reconcile(
     quiet: QuietOption = False,
 ) -> None:
     """Decided, delivered, seen and responded by channel and day, with what is missing named."""
-    from serving.reconciling import reconcile as reconciled
+    from serving.feedback.reconciling import reconcile as reconciled
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     span = (moment(since, "--since"), moment(until, "--until"))
@@ -150,8 +150,8 @@ def export_decisions(
     quiet: QuietOption = False,
 ) -> None:
     """The decision log for analysts: a row a candidate, in pdstools' column names."""
-    from serving.decision_export import export_decisions as export
-    from serving.decision_export import export_partitioned
+    from serving.feedback.decision_export import export_decisions as export
+    from serving.feedback.decision_export import export_partitioned
 
     if (file is None) == (partitioned is None):
         raise RequestError("one place to write to", field="FILE", allowed="either FILE or --partitioned DIR")

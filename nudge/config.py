@@ -90,7 +90,10 @@ class OwnModels(_Frozen):
 
 
 class Adaptive(_Frozen):
-    """Whether and how the level of responses follows outcomes between trainings; `serving.levels.Adapting` says what each key means."""
+    """Whether and how the level of responses follows outcomes between trainings.
+
+    `serving.realtime.levels.Adapting` says what each key means.
+    """
 
     on: bool = False
     half_life_days: Annotated[float, Field(gt=0.0, le=3650.0, allow_inf_nan=False)] = 14.0

@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WorkspaceConsole:
-    """`serving.console.desk.ConsoleDesk` of one workspace, beside the service that decides for it."""
+    """`serving.ports.console.ConsoleDesk` of one workspace, beside the service that decides for it."""
 
     def __init__(self, workspace: Workspace, service: Service) -> None:
         self._workspace = workspace

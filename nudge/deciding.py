@@ -10,7 +10,7 @@ from decisioning.errors import RequestError
 from decisioning.schema_errors import explain_validation_error
 from nudge.features_ready import Say, ensure_online
 from nudge.workspace import Workspace
-from serving.schemas import DecisionRequest
+from serving.schemas.decisions import DecisionRequest
 
 
 def decide_once(workspace: Workspace, request: dict[str, Any], say: Say) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from decisioning.vocabulary import BoolArray, FloatArray
 from nudge.planning import read_population
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
-from serving.planner import PLANS
-from serving.population import gather_population
+from serving.plans.planner import PLANS
+from serving.plans.population import gather_population
 from simulation.replay import true_profit
 from simulation.truth import Truth, load_truth
 

@@ -11,7 +11,7 @@ from nudge.workspace import Workspace
 
 
 class WorkspaceLeads:
-    """`serving.leads_desk.LeadsDesk` of one workspace."""
+    """`serving.ports.leads.LeadsDesk` of one workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -22,8 +22,8 @@ from nudge.evidence import Versions
 from nudge.snapshot_source import load_versions
 from nudge.terminal import Telling
 from nudge.workspace import Workspace
-from serving.would_have import Choice, LeftOut, Remade, Remaking, Rival
-from serving.would_have_planned import remade_of_plan
+from serving.replaying.would_have import Choice, LeftOut, Remade, Remaking, Rival
+from serving.replaying.would_have_planned import remade_of_plan
 from training.comparison import BY_CHANCE, CHAMPION, NO_ACTION, NOTHING, PROPENSITY_GREEDY, RANDOM, Doing, Evidence
 
 SOURCE = "ledger"

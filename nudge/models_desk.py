@@ -12,7 +12,7 @@ from training.tracking import CHALLENGER, CHAMPION
 
 
 class WorkspaceModels:
-    """`serving.models_desk.ModelDesk` of one workspace."""
+    """`serving.ports.models.ModelDesk` of one workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -17,8 +17,8 @@ from decisioning.catalog import Catalog
 from decisioning.errors import DataError, RequestError, nearest
 from decisioning.schema_errors import explain_validation_error
 from nudge.workspace import Workspace
-from serving.outcome_intake import intake, refusals
-from serving.schemas import MAX_ITEMS, OutcomeIn
+from serving.feedback.outcome_intake import intake, refusals
+from serving.schemas.decisions import MAX_ITEMS, OutcomeIn
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "event_id": ("event_id", "id", "message_id"),

@@ -43,7 +43,7 @@ def export_contact(workspace: Workspace, contact_id: str) -> dict[str, Any]:
         Nothing is.
     """
     from features import forgetting
-    from serving.forgetting import held_in_exports
+    from serving.people.forgetting import held_in_exports
 
     with workspace.open_ledger() as ledger:
         kept = ledger.held(contact_id)
@@ -78,7 +78,7 @@ def join_identity(workspace: Workspace, anonymous_id: str, contact_id: str, *, n
 
 
 class PeopleStores:
-    """`serving.people.Stores` of a workspace."""
+    """`serving.people.people.Stores` of a workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -122,7 +122,7 @@ def keep_apart(workspace: Workspace, ledger: Ledger) -> int:
 def _in_files(workspace: Workspace, done: Erased) -> dict[str, Any]:
     """Erase from the tables, the built features, the online store, the archive of plans and the exports."""
     from features import forgetting
-    from serving.forgetting import forget_in_archive, forget_in_exports
+    from serving.people.forgetting import forget_in_archive, forget_in_exports
 
     names = dict.fromkeys(done.ids, done.tombstone)
     before = _fingerprint(workspace)

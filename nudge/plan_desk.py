@@ -10,9 +10,9 @@ from nudge.plan_jobs import JOBS, PlanJobs
 from nudge.plan_process import PlanProcesses
 from nudge.what_if import LimitChange, with_limits
 from nudge.workspace import Workspace
-from serving.plan_desk import AudienceFile
-from serving.plan_files import audience_of, channels_of, manifest_of, newest_manifests
-from serving.schemas_plans import LimitIn, PlanIn
+from serving.plans.files import audience_of, channels_of, manifest_of, newest_manifests
+from serving.ports.plans import AudienceFile
+from serving.schemas.plans import LimitIn, PlanIn
 
 SHOWN = 20
 """Jobs and plans in a list."""
@@ -21,7 +21,7 @@ _LISTED = ("plan_id", "created_at", "contacts", "selected", "expected_profit")
 
 
 class WorkspacePlans:
-    """`serving.plan_desk.PlanDesk` of one workspace."""
+    """`serving.ports.plans.PlanDesk` of one workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -22,8 +22,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from decisioning.errors import NotFound, Overloaded, Unavailable
-from serving.answers import iso
-from serving.decision_ids import new_decision_id
+from serving.realtime.answers import iso
+from serving.realtime.decision_ids import new_decision_id
 
 LOG = logging.getLogger(__name__)
 JOBS = "job-"

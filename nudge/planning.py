@@ -21,11 +21,11 @@ from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.terminal import Telling
 from nudge.what_if import LimitChange, of_everyone, with_limits
 from nudge.workspace import Workspace, require_data
-from serving.audiences import summary, write_plan
-from serving.plan_publication import publish, publish_prices
-from serving.planner import make_plan
-from serving.population import Population
-from serving.snapshot import Snapshot
+from serving.plans.audiences import summary, write_plan
+from serving.plans.planner import make_plan
+from serving.plans.population import Population
+from serving.plans.publication import publish, publish_prices
+from serving.realtime.snapshot import Snapshot
 
 _SAMPLE = "the order in which contacts are sampled"
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from decisioning.errors import RequestError
 from decisioning.schema_errors import explain_validation_error
 from nudge.workspace import Workspace
-from serving.schemas import SuppressionIn
+from serving.schemas.decisions import SuppressionIn
 
 
 def replay_decision(workspace: Workspace, decision_id: str) -> dict[str, Any]:

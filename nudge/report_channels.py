@@ -18,9 +18,9 @@ from nudge.facts import Facts, Span
 from nudge.report_roi import lift_document, number, period_of, rows_of
 from nudge.tallies import STAGES, prepare, tally
 from nudge.worth import Logged, compare, read_logged
-from serving.planner import PLANS, PlannedPopulation, planned
-from serving.population import Population, gather_population
-from serving.snapshot import Snapshot
+from serving.plans.planner import PLANS, PlannedPopulation, planned
+from serving.plans.population import Population, gather_population
+from serving.realtime.snapshot import Snapshot
 
 Say = Callable[[str], None]
 

@@ -8,11 +8,11 @@ from typing import Any
 from decisioning.errors import Unavailable
 from nudge.reporting import ReportOptions, report_workspace
 from nudge.workspace import Workspace
-from serving.report_desk import ReportName
+from serving.ports.reports import ReportName
 
 
 class WorkspaceReports:
-    """`serving.report_desk.ReportDesk` of one workspace: it reads the catalogue and the data as they are now."""
+    """`serving.ports.reports.ReportDesk` of one workspace: it reads the catalogue and the data as they are now."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -163,5 +163,5 @@ def _at_their_time(workspace: Workspace, catalog: CompiledCatalog, contact_ids: 
 
 
 def shown_offers(found: Mapping[str, Any]) -> dict[str, Any]:
-    """`serving.offers.offered_by_segment` for the report: everybody, and every segment by its name."""
+    """`serving.plans.offers.offered_by_segment` for the report: everybody, and every segment by its name."""
     return {"everybody": found[""].to_json(), "segments": {name: one.to_json() for name, one in found.items() if name}}

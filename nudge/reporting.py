@@ -23,8 +23,8 @@ from nudge.report_roi import roi_report
 from nudge.report_segments import segments_report, shown_offers
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace, require_data
-from serving.offers import offered_by_segment, value_finder
-from serving.reports import funnel_report
+from serving.plans.funnel import funnel_report
+from serving.plans.offers import offered_by_segment, value_finder
 
 FUNNEL = "funnel"
 OFFERS = ("value-finder", "segments")

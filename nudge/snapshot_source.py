@@ -14,10 +14,10 @@ from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.errors import ConfigError, NotFound
 from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from nudge.workspace import Workspace
-from serving.levels import LEVELS, Adapting, Levels, levels_for, renew_levels
-from serving.price_books import from_json
-from serving.scorer import Models, Scorer
-from serving.snapshot import Snapshot
+from serving.realtime.levels import LEVELS, Adapting, Levels, levels_for, renew_levels
+from serving.realtime.price_books import from_json
+from serving.realtime.scorer import Models, Scorer
+from serving.realtime.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from features.store import FeatureDoor

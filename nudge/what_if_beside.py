@@ -10,10 +10,10 @@ from typing import Any
 from decisioning.quiet_hours import to_datetime
 from ledger.store import Ledger
 from nudge.what_if import LimitChange, of_everyone, with_limits
-from serving.audiences import summary
-from serving.planner import PLANS, PlannedPopulation, planned
-from serving.population import GatheredPopulation, Population, gather_population
-from serving.snapshot import Snapshot
+from serving.plans.audiences import summary
+from serving.plans.planner import PLANS, PlannedPopulation, planned
+from serving.plans.population import GatheredPopulation, Population, gather_population
+from serving.realtime.snapshot import Snapshot
 
 
 def beside(

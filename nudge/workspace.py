@@ -22,12 +22,12 @@ from nudge.yaml_files import read_yaml
 if TYPE_CHECKING:  # these import Feast, MLflow and SQLAlchemy: only the commands that need them pay for it
     from features.store import FeatureDoor
     from ledger.store import Ledger
-    from serving.levels import Adapting
-    from serving.plan_archive import PlanArchive
-    from serving.population import Population
+    from serving.feedback.webhooks import Secrets
+    from serving.plans.archive import PlanArchive
+    from serving.plans.population import Population
+    from serving.realtime.levels import Adapting
+    from serving.realtime.snapshot import Snapshot
     from serving.service import Service
-    from serving.snapshot import Snapshot
-    from serving.webhooks import Secrets
     from training.own_models import OwnEstimator
     from training.tracking import Tracker
 
@@ -141,7 +141,7 @@ class Workspace:
     @property
     def adapting(self) -> Adapting | None:
         """How the level of responses follows outcomes between trainings, None where it does not."""
-        from serving.levels import Adapting
+        from serving.realtime.levels import Adapting
 
         told = self.config.adaptive
         return Adapting(**told.model_dump(exclude={"on"})) if told.on else None
@@ -149,7 +149,7 @@ class Workspace:
     @property
     def plan_archive(self) -> PlanArchive:
         """What plans were made from."""
-        from serving.plan_archive import PlanArchive
+        from serving.plans.archive import PlanArchive
 
         return PlanArchive(self._state() / "plans")
 
@@ -164,8 +164,8 @@ class Workspace:
         """Serving, ready to decide; with `watch`, as a server: new catalogues, models and prices are swapped in, errands are run."""
         from nudge.people import PeopleStores
         from nudge.snapshot_source import WorkspaceSnapshots
+        from serving.realtime.snapshot import SnapshotHolder
         from serving.service import Service
-        from serving.snapshot import SnapshotHolder
 
         ledger = self.open_ledger()
         try:
@@ -188,7 +188,7 @@ class Workspace:
         ConfigError
             It says something that is no secret.
         """
-        from serving.webhooks import read_secrets
+        from serving.feedback.webhooks import read_secrets
 
         text = self.environment.get(WEBHOOK_SECRET)
         return None if text is None else read_secrets(text)

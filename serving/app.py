@@ -9,30 +9,30 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from serving import http_errors
-from serving.access import Table
-from serving.api_keys import KeyRing
-from serving.body_limit import BodyLimit
 from serving.console.console import Console
 from serving.console.routes import router as console_router
 from serving.console.routes_changes import router as console_changes
-from serving.counting import Counting
-from serving.desk import Desk, Patience
-from serving.gate import Gate
-from serving.hot_routes import HotRoutes
-from serving.metrics import Metrics
-from serving.openapi import with_problems
-from serving.ports import Service
-from serving.routes import router
-from serving.routes_events import router as events_router
-from serving.routes_leads import router as leads_router
-from serving.routes_login import router as login_router
-from serving.routes_metrics import router as metrics_router
-from serving.routes_models import router as models_router
-from serving.routes_ofrep import router as ofrep_router
-from serving.routes_people import router as people_router
-from serving.routes_plans import router as plans_router
-from serving.routes_reports import router as reports_router
+from serving.http import http_errors
+from serving.http.access import Table
+from serving.http.api_keys import KeyRing
+from serving.http.body_limit import BodyLimit
+from serving.http.counting import Counting
+from serving.http.desk import Desk, Patience
+from serving.http.gate import Gate
+from serving.http.hot_routes import HotRoutes
+from serving.http.openapi import with_problems
+from serving.ports.verbs import Service
+from serving.routes.decisions import router
+from serving.routes.events import router as events_router
+from serving.routes.leads import router as leads_router
+from serving.routes.login import router as login_router
+from serving.routes.metrics import router as metrics_router
+from serving.routes.models import router as models_router
+from serving.routes.ofrep import router as ofrep_router
+from serving.routes.people import router as people_router
+from serving.routes.plans import router as plans_router
+from serving.routes.reports import router as reports_router
+from serving.watching.metrics import Metrics
 
 SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
 """Options for `uvicorn.run(app, ...)`: no Server header, no line per request beside our own, seconds to finish what is under way."""

@@ -12,35 +12,35 @@ from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
-from serving import answers
-from serving.api_keys import KeyRing
-from serving.console.desk import ConsoleDesk, NoConsole
-from serving.contact_view import contact_view
-from serving.deciding import Deciding
-from serving.errands import Errands
-from serving.event_intake import Events
-from serving.event_settling import Settling
-from serving.hot_requests import AnyDecision, AnyOutcome
-from serving.leads_desk import LeadsDesk, NoLeads
-from serving.models_desk import ModelDesk, NoModels
-from serving.outcome_intake import intake
-from serving.people import People, Stores
-from serving.plan_archive import PlanArchive
-from serving.plan_desk import NoPlans, PlanDesk
-from serving.population import Population
-from serving.price_books import prices_view
-from serving.reconciling import reconcile, unanswered
-from serving.replay import replay, replay_plan
-from serving.report_desk import NoReports, ReportDesk
-from serving.reports import Sample, funnel_report
-from serving.schemas import SuppressionIn
-from serving.scorer import Models
-from serving.segment_map import segment_document
-from serving.situations import to_datetime64
-from serving.snapshot import Snapshot, SnapshotHolder
-from serving.tally import Tally
-from serving.vitals import Vitals, vitals_of
-from serving.webhooks import Secrets, Sender
+from serving.feedback.errands import Errands
+from serving.feedback.event_intake import Events
+from serving.feedback.event_settling import Settling
+from serving.feedback.outcome_intake import intake
+from serving.feedback.reconciling import reconcile, unanswered
+from serving.feedback.webhooks import Secrets, Sender
+from serving.http.api_keys import KeyRing
+from serving.people.contact_view import contact_view
+from serving.people.people import People, Stores
+from serving.plans.archive import PlanArchive
+from serving.plans.funnel import Sample, funnel_report
+from serving.plans.population import Population
+from serving.plans.segment_map import segment_document
+from serving.ports.console import ConsoleDesk, NoConsole
+from serving.ports.leads import LeadsDesk, NoLeads
+from serving.ports.models import ModelDesk, NoModels
+from serving.ports.plans import NoPlans, PlanDesk
+from serving.ports.reports import NoReports, ReportDesk
+from serving.realtime import answers
+from serving.realtime.deciding import Deciding
+from serving.realtime.price_books import prices_view
+from serving.realtime.scorer import Models
+from serving.realtime.situations import to_datetime64
+from serving.realtime.snapshot import Snapshot, SnapshotHolder
+from serving.replaying.replay import replay, replay_plan
+from serving.schemas.decisions import SuppressionIn
+from serving.schemas.hot_requests import AnyDecision, AnyOutcome
+from serving.watching.tally import Tally
+from serving.watching.vitals import Vitals, vitals_of
 
 Reporting: TypeAlias = Callable[[Population, Snapshot, Ledger, datetime], dict[str, Any]]
 """Makes a report of a population."""

@@ -2,7 +2,7 @@
 
 Pages rendered here from what the service and its desks answer. Nothing on them is loaded from elsewhere, and they work without a script.
 
-- `desk.py`: what the console needs to know beyond the verbs of the service; `console.py`: all of it in one hand
+- `console.py`: the service, its ports and the figures in one hand
 - `figures.py`: figures that take longer than a page may, made in the background and shown with their age
 - `words.py`: numbers, names and times as people read them; `charts.py`: the geometry of the few drawings
 - `pages.py`: templates to pages, with the headers that let nothing in from outside; `forms.py`: what a form sends, and whether it is ours

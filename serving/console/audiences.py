@@ -13,7 +13,7 @@ from serving.console.console import SAMPLE, Console
 from serving.console.contact import SEGMENTS
 from serving.console.forms import amount
 from serving.console.population import customer_segments, value_finder
-from serving.schemas_plans import PlanIn
+from serving.schemas.plans import PlanIn
 
 _LIMIT = "limit:"
 _FORMS = ("csv", "parquet", "ndjson")

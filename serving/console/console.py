@@ -7,10 +7,10 @@ from typing import Any
 
 from decisioning.catalog import Catalog
 from decisioning.errors import NudgeError
-from serving.console.desk import ConsoleDesk
 from serving.console.figures import LONG, QUESTIONS, Figure, Figures
-from serving.ports import Service
-from serving.report_desk import ReportName
+from serving.ports.console import ConsoleDesk
+from serving.ports.reports import ReportName
+from serving.ports.verbs import Service
 
 HOUR = 3_600.0
 

@@ -10,8 +10,8 @@ from decisioning.errors import NotFound, NudgeError
 from serving.console import words
 from serving.console.console import Console
 from serving.console.decision import decision_in_words
-from serving.schemas import DecisionRequest
-from serving.validation import read
+from serving.schemas.decisions import DecisionRequest
+from serving.schemas.validation import read
 
 FOUND = 20
 """Contacts that a search lists."""

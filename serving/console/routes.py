@@ -11,8 +11,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from decisioning.errors import NotFound, NudgeError
-from serving.access import ADMIN, EXPORT
-from serving.api_keys import KeyRing
 from serving.console import pages
 from serving.console.actions import actions
 from serving.console.audiences import audiences
@@ -24,8 +22,10 @@ from serving.console.health import health
 from serving.console.leads import leads
 from serving.console.models import models
 from serving.console.overview import overview
-from serving.gate import COOKIE, may
-from serving.http_errors import failure, problem_of
+from serving.http.access import ADMIN, EXPORT
+from serving.http.api_keys import KeyRing
+from serving.http.gate import COOKIE, may
+from serving.http.http_errors import failure, problem_of
 
 LOG = logging.getLogger(__name__)
 

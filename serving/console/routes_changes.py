@@ -16,11 +16,11 @@ from serving.console.audiences import make
 from serving.console.console import EVALUATION, REGISTRY
 from serving.console.forms import amount, read_form
 from serving.console.routes import Consoled, say
-from serving.http_errors import problem_of
-from serving.schemas import SuppressionIn
-from serving.schemas_leads import LeadStatusIn
-from serving.schemas_people import ConsentIn
-from serving.validation import read
+from serving.http.http_errors import problem_of
+from serving.schemas.decisions import SuppressionIn
+from serving.schemas.leads import LeadStatusIn
+from serving.schemas.people import ConsentIn
+from serving.schemas.validation import read
 
 router = APIRouter(include_in_schema=False)
 

@@ -16,8 +16,8 @@ from nudge.planning import PlanOptions, plan_workspace
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
 from serving.app import create_app
+from serving.realtime.snapshot import SnapshotHolder
 from serving.service import Service
-from serving.snapshot import SnapshotHolder
 from tests.acceptance.conftest import Bank
 
 SEEDS = (1, 2)

@@ -21,7 +21,7 @@ from nudge.planning import PlanOptions, plan_workspace
 from nudge.report_desk import WorkspaceReports
 from nudge.workspace import Workspace
 from serving.app import create_app
-from serving.schemas_plans import PlanIn
+from serving.schemas.plans import PlanIn
 from tests.nudge.shops import CATALOG, CONSENTS, CONTACTS
 
 LEAD = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.api_keys import KeyRing, new_key
 from serving.app import create_app
 from serving.console.forms import TOKEN_COOKIE
+from serving.http.api_keys import KeyRing, new_key
 from tests.console.pages import PAGES, Page, seen, send
 from tests.serving.small_house import House, small_house
 

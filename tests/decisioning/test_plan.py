@@ -17,7 +17,7 @@ from decisioning.history import History, firms_of
 from decisioning.plan import Plan, plan
 from decisioning.plan_offers import Profiles
 from decisioning.stages import House, appraise_candidates
-from serving.http_errors import status_of
+from serving.http.http_errors import status_of
 from tests.decisioning.strategies import (
     DAY,
     NOW,

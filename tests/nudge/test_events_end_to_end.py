@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from nudge.workspace import Workspace
-from serving.schemas_events import EventIn
+from serving.schemas.events import EventIn
 from serving.service import Service
 from tests.nudge.shops import CONSENTS, CONTACTS, Shop
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from decisioning.errors import Conflict
 from nudge.server import build_app, who_may_call
 from nudge.workspace import Workspace
-from serving.api_keys import KeyRing
+from serving.http.api_keys import KeyRing
 from tests.nudge.shops import Shop
 
 

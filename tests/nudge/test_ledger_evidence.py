@@ -20,11 +20,11 @@ from estimators.uplift_head import UpliftHead
 from ledger.outcomes import OutcomeRecord
 from ledger.store import Ledger
 from nudge.ledger_evidence import Shadow, ledger_evidence, outcomes_of
-from serving.schemas import DecisionRequest
-from serving.scorer import Models, Scorer
+from serving.realtime.scorer import Models, Scorer
+from serving.realtime.snapshot import Snapshot, SnapshotHolder
+from serving.replaying.would_have import LeftOut, Remaking, Rival
+from serving.schemas.decisions import DecisionRequest
 from serving.service import Service
-from serving.snapshot import Snapshot, SnapshotHolder
-from serving.would_have import LeftOut, Remaking, Rival
 from tests.serving.small_house import DTYPES, NOW, Fixed, House
 from training.comparison import CHALLENGER, CHAMPION, NO_ACTION, PROPENSITY_GREEDY, RANDOM, Evidence, compared
 from training.gate_verdict import judged

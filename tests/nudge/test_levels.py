@@ -17,10 +17,10 @@ from nudge.features_ready import ensure_online
 from nudge.ingesting import ingest_workspace
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
-from serving.levels import LEVELS, Adapting, levels_for, renew_levels
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.realtime.levels import LEVELS, Adapting, levels_for, renew_levels
+from serving.realtime.snapshot import SnapshotHolder
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
 from serving.service import Service
-from serving.snapshot import SnapshotHolder
 from tests.nudge.test_own_log import CATALOG
 
 DAY = timedelta(days=1)

@@ -19,10 +19,10 @@ from nudge.ingesting import ingest_workspace
 from nudge.snapshot_source import WorkspaceSnapshots, load_models, load_versions
 from nudge.training_command import train_workspace
 from nudge.workspace import Workspace
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.realtime.snapshot import SnapshotHolder
+from serving.replaying.would_have import LeftOut, Remaking, Rival
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
 from serving.service import Service
-from serving.snapshot import SnapshotHolder
-from serving.would_have import LeftOut, Remaking, Rival
 from training.own_log import OwnLog, read_own_log
 from training.served_chance import selection_chances
 

@@ -10,9 +10,9 @@ import pytest
 
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
-from serving.plan_archive import PlanArchive
-from serving.would_have import LeftOut, Remade, Remaking, Rival
-from serving.would_have_planned import remade_of_plan
+from serving.plans.archive import PlanArchive
+from serving.replaying.would_have import LeftOut, Remade, Remaking, Rival
+from serving.replaying.would_have_planned import remade_of_plan
 from tests.nudge.test_ledger_evidence import BELIEFS, CATALOG, ServedHouse
 from tests.serving.planning import bind, make
 from training.comparison import CHALLENGER, CHAMPION

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from decisioning.errors import NotFound, NudgeError, RequestError
-from serving.hot_requests import AnyDecision, AnyOutcome
-from serving.plan_desk import AudienceFile
-from serving.plan_files import MEDIA_TYPES
-from serving.schemas import SuppressionIn
-from serving.schemas_events import EventIn
-from serving.schemas_people import ConsentIn, IdentityIn
-from serving.schemas_plans import PlanIn
-from serving.tally import Tally
-from serving.vitals import Vitals
+from serving.plans.files import MEDIA_TYPES
+from serving.ports.plans import AudienceFile
+from serving.schemas.decisions import SuppressionIn
+from serving.schemas.events import EventIn
+from serving.schemas.hot_requests import AnyDecision, AnyOutcome
+from serving.schemas.people import ConsentIn, IdentityIn
+from serving.schemas.plans import PlanIn
+from serving.watching.tally import Tally
+from serving.watching.vitals import Vitals
 
 CHANNELS = ("web", "email")
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.plan_publication import publish, publish_prices
-from serving.planner import PlannedPopulation, make_plan
-from serving.population import Population
-from serving.price_books import from_json
-from serving.situations import to_datetime64
+from serving.plans.planner import PlannedPopulation, make_plan
+from serving.plans.population import Population
+from serving.plans.publication import publish, publish_prices
+from serving.realtime.price_books import from_json
+from serving.realtime.situations import to_datetime64
 from tests.serving.small_house import House
 
 

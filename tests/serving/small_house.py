@@ -18,9 +18,9 @@ from decisioning.vocabulary import BoolArray, Columns, null_column
 from features.online import Materialised
 from features.online_recent import Fact
 from ledger.store import Ledger
-from serving.scorer import Models, Scorer
+from serving.realtime.scorer import Models, Scorer
+from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.service import Service
-from serving.snapshot import Snapshot, SnapshotHolder
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DTYPES = {"age": "int", "city": "string", "time_zone": "string", "account_id": "string", "market": "string"}

@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 
 from decisioning.errors import RequestError, Unavailable
 from ledger.keys import ApiKey
-from serving.access import ADMIN, DECIDE, EXPORT, LOGIN, OPEN, READ, RECORD, ROUTES, SCOPES, Table, is_console
-from serving.api_keys import KeyRing, new_key
 from serving.app import ROUTERS, create_app
-from serving.gate import COOKIE, may, names_this_machine
+from serving.http.access import ADMIN, DECIDE, EXPORT, LOGIN, OPEN, READ, RECORD, ROUTES, SCOPES, Table, is_console
+from serving.http.api_keys import KeyRing, new_key
+from serving.http.gate import COOKIE, may, names_this_machine
 from tests.serving.fake_service import FakeService
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

@@ -12,11 +12,11 @@ import pytest
 
 from decisioning.catalog import parse_catalog
 from decisioning.errors import ConfigError, Conflict, Infeasible, NudgeError, RequestError
-from serving import plan_archive
-from serving.plan_archive import PlanArchive
-from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.plans import archive as plan_archive
+from serving.plans.archive import PlanArchive
+from serving.realtime.situations import read_feature, to_datetime64
+from serving.schemas.decisions import DecisionRequest, OutcomeIn, SuppressionIn
 from serving.service import Service
-from serving.situations import read_feature, to_datetime64
 from tests.serving.planning import bind, make, treatments
 from tests.serving.small_house import CATALOG, House, small_house
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from decisioning.errors import Conflict, NotFound, RequestError, Unavailable
-from serving.schemas import DecisionRequest, DecisionResponse, DecisionTrace, OutcomeIn
+from serving.schemas.decisions import DecisionRequest, DecisionResponse, DecisionTrace, OutcomeIn
 from tests.serving.small_house import CATALOG, House, small_house
 
 
@@ -120,7 +120,7 @@ def test_features_that_were_read_before_stand_in_for_a_store_that_does_not_answe
 
 
 def test_a_decision_that_fails_shows_the_fallback_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.deciding.decide", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("serving.realtime.deciding.decide", lambda *_, **__: 1 / 0)
     answer = ask(house, "adult", channel="web", placements=["home_hero"])
     assert (answer["degraded"], chosen(answer), answer["actions"][0]["traffic"]) == ("scores_unavailable", ["brand_banner"], "fallback")
     assert house.service.decision(answer["decision_id"])["decision_id"] == answer["decision_id"]

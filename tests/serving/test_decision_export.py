@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from decisioning.errors import RequestError
-from serving.decision_export import export_decisions, export_partitioned
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.feedback.decision_export import export_decisions, export_partitioned
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
 from tests.ledger.conftest import decision, email
 from tests.serving.small_house import NOW, House, small_house
 

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 
 from decisioning.errors import NudgeError, Overloaded, Unavailable
 from serving.app import create_app
-from serving.desk import MOST_AT_ONCE, Desk, Patience
-from serving.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
+from serving.http.desk import MOST_AT_ONCE, Desk, Patience
+from serving.schemas.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
 from tests.serving.fake_service import FakeService
 from tests.serving.small_house import small_house
 

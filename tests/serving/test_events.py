@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.app import create_app
-from serving.schemas_events import EventIn
+from serving.schemas.events import EventIn
 from tests.serving.small_house import CATALOG, NOW, House, small_house
 from tests.serving.test_http_fuzz import ANY_JSON
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving import answers
-from serving.schemas import DecisionRequest, DecisionResponse
+from serving.realtime import answers
+from serving.schemas.decisions import DecisionRequest, DecisionResponse
 from tests.serving.small_house import House, small_house
 
 

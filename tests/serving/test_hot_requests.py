@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from serving.hot_requests import HotDecision, HotOutcome, as_json, many_decisions, one_decision, outcomes
-from serving.schemas import DecisionRequest, OutcomeIn
-from serving.validation import InvalidFields, read
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
+from serving.schemas.hot_requests import HotDecision, HotOutcome, as_json, many_decisions, one_decision, outcomes
+from serving.schemas.validation import InvalidFields, read
 from tests.serving.test_http_fuzz import ANY_JSON, NEARLY_REQUESTS
 
 TEXTS = st.sampled_from(

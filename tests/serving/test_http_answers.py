@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
-from serving.hot_requests import HotDecision, as_json
+from serving.schemas.hot_requests import HotDecision, as_json
 from tests.serving.fake_service import FakeService
 
 CONTRACT_REQUEST = {

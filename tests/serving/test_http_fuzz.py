@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.app import create_app
-from serving.schemas import DecisionRequest, OutcomeIn
-from serving.schemas_events import EventIn
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
+from serving.schemas.events import EventIn
 from tests.serving.fake_service import FakeService
 
 PATHS = ("/v1/decisions", "/v1/decisions:batch", "/v1/outcomes", "/v1/events")

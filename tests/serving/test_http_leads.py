@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
-from serving.leads_desk import NoLeads
+from serving.ports.leads import NoLeads
 from tests.serving.fake_service import FakeService
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
-from serving.models_desk import NoModels
+from serving.ports.models import NoModels
 from tests.serving.fake_service import FakeService
 
 

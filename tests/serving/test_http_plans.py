@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
-from serving.plan_desk import NoPlans
+from serving.ports.plans import NoPlans
 from tests.serving.fake_service import FakeService
 
 

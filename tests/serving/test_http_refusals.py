@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from decisioning.errors import ConfigError, Conflict, ContractMismatch, DataError, NotFound, NudgeError, TooLarge, Unavailable
-from serving.http_errors import status_of
+from serving.http.http_errors import status_of
 from tests.serving.fake_service import FakeService
 
 JSON = {"Content-Type": "application/json"}

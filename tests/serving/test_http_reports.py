@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
-from serving.report_desk import NoReports
+from serving.ports.reports import NoReports
 from tests.serving.fake_service import FakeService
 
 

@@ -14,13 +14,13 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving import tally as tallies
 from serving.app import create_app
-from serving.desk import Patience
-from serving.metric_sums import BUCKETS, SharedSums, Sums
-from serving.metrics import Metrics
-from serving.tally import Tally
-from serving.vitals import Vitals
+from serving.http.desk import Patience
+from serving.watching import tally as tallies
+from serving.watching.metric_sums import BUCKETS, SharedSums, Sums
+from serving.watching.metrics import Metrics
+from serving.watching.tally import Tally
+from serving.watching.vitals import Vitals
 from tests.serving.fake_service import FakeService
 from tests.serving.small_house import House, small_house
 
@@ -133,7 +133,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_outcomes_are_told_apart(house: House) -> None:
-    from serving.schemas import OutcomeIn
+    from serving.schemas.decisions import OutcomeIn
 
     decision = house.service.decide(_request())
     said: dict[str, Any] = {"outcome": "sale", "contact_id": "adult"}
@@ -156,7 +156,7 @@ def test_outcomes_are_told_apart(house: House) -> None:
 
 
 def _request() -> Any:
-    from serving.schemas import DecisionRequest
+    from serving.schemas.decisions import DecisionRequest
 
     return DecisionRequest(contact_id="adult", channel="web")
 
@@ -164,9 +164,9 @@ def _request() -> Any:
 WORKER = """
 import sys
 from pathlib import Path
-from serving.metrics import Metrics
-from serving.tally import Call, Tally
-from serving.vitals import Vitals
+from serving.watching.metrics import Metrics
+from serving.watching.tally import Call, Tally
+from serving.watching.vitals import Vitals
 tally = Tally()
 metrics = Metrics(tally, lambda: 5, lambda: Vitals({}), folder=Path(sys.argv[1]))
 for _ in range(3):

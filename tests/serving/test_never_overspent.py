@@ -31,10 +31,10 @@ from decisioning.catalog import parse_catalog
 from decisioning.decide import decide
 from decisioning.stages import House as Stages
 from ledger.store import Ledger
-from serving import deciding
-from serving.decision_ids import derived_decision_id
-from serving.decision_inputs import inputs_from_json
-from serving.schemas import DecisionRequest, OutcomeIn, SuppressionIn
+from serving.realtime import deciding
+from serving.realtime.decision_ids import derived_decision_id
+from serving.realtime.decision_inputs import inputs_from_json
+from serving.schemas.decisions import DecisionRequest, OutcomeIn, SuppressionIn
 from tests.serving.planning import bind, make
 from tests.serving.small_house import CATALOG, DTYPES, NOW, House
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from decisioning.errors import Unavailable
 from serving.app import create_app
-from serving.desk import Desk
+from serving.http.desk import Desk
 from tests.serving.fake_service import FakeService
 from tests.serving.small_house import CATALOG, House, small_house
 

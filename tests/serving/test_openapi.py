@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from decisioning.errors import NudgeError, RequestError, Unavailable
-from serving.hot_requests import HotDecision, HotOutcome
-from serving.people import People
-from serving.schemas import DecisionRequest, OutcomeIn
-from serving.schemas_people import ConsentIn, ConsentOut, IdentityIn
+from serving.people.people import People
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
+from serving.schemas.hot_requests import HotDecision, HotOutcome
+from serving.schemas.people import ConsentIn, ConsentOut, IdentityIn
 from tests.serving.small_house import NOW, House, small_house
 
 

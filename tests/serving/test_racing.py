@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ledger.store import Ledger
-from serving.schemas import DecisionRequest
+from serving.schemas.decisions import DecisionRequest
 from tests.conftest import ROOT
 from tests.serving.small_house import CATALOG, House, small_house
 
@@ -79,7 +79,7 @@ def test_a_batch_counts_its_own_decisions(tmp_path: Path) -> None:
 
 RACER = """
 import json, sys
-from serving.schemas import DecisionRequest
+from serving.schemas.decisions import DecisionRequest
 from tests.serving.small_house import House
 from ledger.store import Ledger
 

@@ -12,8 +12,8 @@ import pytest
 from decisioning.catalog import parse_catalog
 from ledger.records import DecisionRecord, Selection
 from ledger.store import Ledger
-from serving.reconciling import reconcile, unanswered
-from serving.schemas import DecisionRequest, OutcomeIn
+from serving.feedback.reconciling import reconcile, unanswered
+from serving.schemas.decisions import DecisionRequest, OutcomeIn
 from tests.ledger.conftest import DAY, NOW, banner, decision, email, outcome
 from tests.serving.small_house import CATALOG, small_house
 from tests.serving.small_house import NOW as NOON

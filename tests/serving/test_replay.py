@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decisioning.errors import NotFound
-from serving.schemas import DecisionRequest
+from serving.schemas.decisions import DecisionRequest
 from tests.serving.small_house import CATALOG, House, small_house
 
 EXPLORING: dict[str, Any] = {

@@ -11,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from decisioning.errors import Unavailable
-from serving.planner import Population
+from serving.plans.planner import Population
+from serving.realtime.snapshot import Snapshot
 from serving.service import Service
-from serving.snapshot import Snapshot
 from tests.serving.fake_service import FakeService
 from tests.serving.small_house import House, small_house
 

@@ -13,7 +13,7 @@ from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import compile_catalog
 from estimators.joint import Answers
 from estimators.scores import TreeScore
-from serving.scorer import Asked, Models, Scorer, plain_answers
+from serving.realtime.scorer import Asked, Models, Scorer, plain_answers
 from tests.estimators.joint_worlds import NOW, N, clv, columns, propensity, uplift
 from tests.estimators.worlds import DTYPES
 from tests.serving.small_house import CATALOG

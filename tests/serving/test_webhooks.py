@@ -17,8 +17,8 @@ import pytest
 from decisioning.errors import ConfigError
 from ledger.outbox import Message
 from ledger.store import Ledger
-from serving.errands import Errands
-from serving.webhooks import MOST_ATTEMPTS, Sender, read_secrets, signature
+from serving.feedback.errands import Errands
+from serving.feedback.webhooks import MOST_ATTEMPTS, Sender, read_secrets, signature
 from tests.serving.small_house import NOW, Clock
 
 KEY = bytes(range(32))

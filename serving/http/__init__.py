@@ -1,0 +1,15 @@
+"""Who may ask what, and how is it refused?
+
+======================== ============================================================================
+`hot_routes.py`          decisions and outcomes that fit, answered before the framework's routing
+`desk.py`                where requests wait for their turn, and are worked on a batch at a time
+`gate.py`                whoever calls without a key that opens it is refused, before everything else
+`access.py`              who may call what: the one table from route to scope
+`api_keys.py`            how a key is made and read, and the ring of those that hold
+`body_limit.py`          requests too large are refused before they are read
+`counting.py`            every call is noted
+`http_errors.py`         the one table from refusal to status; problem documents
+`openapi.py`             the OpenAPI document with its problem documents
+`ofrep.py`               placements as flags of OpenFeature's remote protocol
+======================== ============================================================================
+"""

@@ -1,0 +1,208 @@
+"""Where requests wait for their turn: what has arrived while the last batch was worked on is worked on as one batch.
+
+One thread decides: deciding is Python, of which a process runs one thread at a time anyway, and a batch reads the past once and waits for
+the disk once. The event loop only reads and writes. So requests are batched exactly as much as they crowd: alone, one goes straight
+through.
+
+The queue is bounded, in requests and in time: what could not be answered in time is refused at once, while it still costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Any
+
+from decisioning.errors import NudgeError, Overloaded
+from serving.ports.verbs import Service
+from serving.schemas.hot_requests import AnyDecision, AnyOutcome
+
+LOG = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 32
+"""Requests in one batch: what a full batch takes is what the last in line waits longer than it would alone."""
+
+_SMOOTHING = 0.2  # of the newest batch in the running mean of what a request takes
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How much may wait.
+
+    Attributes
+    ----------
+    most_waiting : int
+        Requests and outcomes that may wait in all; a call of a thousand is let in where nothing waits.
+    seconds : float
+        How long a request may have to wait that names no deadline of its own; one that is let in is decided, however long that takes.
+    """
+
+    most_waiting: int = 2_000
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call in the queue: its items, what works on items of its kind, and where the answer goes."""
+
+    work: Callable[[list[_Call]], list[Any]]
+    items: Sequence[Any]
+    came: float
+    answer: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass
+class Desk:
+    """Decides and records for the event loop, a batch at a time, in a thread of its own.
+
+    Parameters
+    ----------
+    service : Service
+    patience : Patience
+    """
+
+    service: Service
+    patience: Patience = field(default_factory=Patience)
+    _queue: SimpleQueue[_Call | None] = field(init=False, default_factory=SimpleQueue)
+    _thread: threading.Thread | None = field(init=False, default=None)
+    _waiting: int = field(init=False, default=0)
+    _seconds_each: float = field(init=False, default=0.0)
+
+    async def decide(self, requests: Sequence[AnyDecision]) -> list[dict[str, Any] | NudgeError]:
+        """One answer a request, in order.
+
+        More than a batch of requests take their turns with what others ask meanwhile. What then cannot be decided has the refusal in its
+        place: the others are kept already.
+
+        Raises
+        ------
+        Overloaded
+            The answer would come too late.
+        NudgeError
+            No decision can be made or kept now.
+        """
+        shortest = min((one.deadline_ms for one in requests if one.deadline_ms is not None), default=None)
+        self._admit(len(requests), self.patience.seconds if shortest is None else shortest / 1e3)
+        came = perf_counter()
+        if len(requests) <= MOST_AT_ONCE:
+            first: list[dict[str, Any] | NudgeError] = await self._ask(self._decided, requests, came)
+            return first
+        answers: list[dict[str, Any] | NudgeError] = []
+        for start in range(0, len(requests), MOST_AT_ONCE):
+            some = requests[start : start + MOST_AT_ONCE]
+            try:
+                answers += await self._ask(self._decided, some, came)
+            except NudgeError as error:
+                answers += [error] * len(some)
+        return answers
+
+    async def record(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
+        """Keep outcomes, each once (`schemas.OutcomeReceipt`); raises as `decide`."""
+        self._admit(len(outcomes), self.patience.seconds)
+        receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, perf_counter())
+        return receipt
+
+    def close(self) -> None:
+        """Finish what waits, then stop."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests and outcomes have no answer yet."""
+        return self._waiting
+
+    def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], came: float) -> asyncio.Future[Any]:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="nudge-desk", daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        call = _Call(work, items, came, loop.create_future(), loop)
+        self._waiting += len(items)
+        self._queue.put(call)
+        return call.answer
+
+    def _admit(self, count: int, seconds: float) -> None:
+        """Refuse what would not be answered in time; whoever comes when nothing waits is let in."""
+        ahead = self._waiting
+        if not ahead:
+            return
+        if ahead + count > self.patience.most_waiting:
+            raise Overloaded("too many requests are waiting", got=ahead, hint="try again in a moment")
+        if ahead * self._seconds_each > seconds:
+            raise Overloaded(
+                "the answer would come too late",
+                got=f"{ahead * self._seconds_each:.3f} s",
+                allowed=f"{seconds:g} s",
+                hint="try again in a moment",
+            )
+
+    # the thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            calls, last = self._next_batch()
+            begun = perf_counter()
+            answers = [pair for work in dict.fromkeys(call.work for call in calls) for pair in _worked(work, calls)]
+            done = sum(len(call.items) for call in calls)
+            if done:
+                each = (perf_counter() - begun) / done
+                self._seconds_each += _SMOOTHING * (each - self._seconds_each)
+            if calls:
+                calls[0].loop.call_soon_threadsafe(self._deliver, answers, done)
+
+    def _next_batch(self) -> tuple[list[_Call], bool]:
+        """The calls that wait, up to a batch; and whether these are the last."""
+        calls: list[_Call] = []
+        size = 0
+        try:
+            while size < MOST_AT_ONCE:
+                call = self._queue.get(block=not calls)
+                if call is None:
+                    return calls, True
+                calls.append(call)
+                size += len(call.items)
+        except Empty:
+            pass
+        return calls, False
+
+    def _decided(self, calls: list[_Call]) -> list[Any]:
+        requests = [one for call in calls for one in call.items]
+        due = [math.inf if one.deadline_ms is None else call.came + one.deadline_ms / 1e3 for call in calls for one in call.items]
+        answers = iter(self.service.decide_many(requests, due=due))
+        return [[next(answers) for _ in call.items] for call in calls]
+
+    def _recorded(self, calls: list[_Call]) -> list[Any]:
+        return self.service.record_calls([call.items for call in calls])
+
+    def _deliver(self, answers: list[tuple[_Call, Any]], done: int) -> None:
+        self._waiting -= done
+        for call, answer in answers:
+            if call.answer.done():  # its caller has gone
+                continue
+            if isinstance(answer, BaseException):
+                call.answer.set_exception(answer)
+            else:
+                call.answer.set_result(answer)
+
+
+def _worked(work: Callable[[list[_Call]], list[Any]], calls: list[_Call]) -> list[tuple[_Call, Any]]:
+    """Each call of this kind of work with its answer, or with what went wrong."""
+    mine = [call for call in calls if call.work == work]
+    try:
+        return list(zip(mine, work(mine), strict=True))
+    except NudgeError as error:
+        return [(call, error) for call in mine]
+    except Exception as error:  # nobody foresaw it: what one call has brought about must not become the others' failure
+        LOG.debug("a batch of %d calls failed; each is tried alone", len(mine), exc_info=error)
+        return [(mine[0], error)] if len(mine) == 1 else [pair for call in mine for pair in _worked(work, [call])]

@@ -1,0 +1,108 @@
+"""ASGI middleware: the hot routes answered before the framework's routing, which costs more than a decision.
+
+It takes what it is sure of: a POST of JSON that fits. Everything else goes on to the application unread or read back, whose ordinary
+routes say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from decisioning.errors import NudgeError
+from ledger.codec import plain
+from serving.http.body_limit import ASGIApp, Receive, Scope, Send, replayed
+from serving.http.desk import Desk
+from serving.http.http_errors import ProblemResponse, is_json, problem_of
+from serving.schemas import hot_requests
+
+LOG = logging.getLogger(__name__)
+
+_JSON = b"application/json"
+_ENCODER = msgspec.json.Encoder(enc_hook=plain)
+_Answered = tuple[int, Any]
+
+
+class HotRoutes:
+    """The decisions, the batches of them and the outcomes that fit; the rest goes on to `app`."""
+
+    def __init__(self, app: ASGIApp, *, desk: Desk, max_body_bytes: int) -> None:
+        self.app = app
+        self._desk = desk
+        self._max_body_bytes = max_body_bytes
+        self._routes: dict[str, tuple[Callable[[bytes], Sequence[Any] | None], Callable[[Any], Awaitable[_Answered]]]] = {
+            "/v1/decisions": (hot_requests.one_decision, self._decide),
+            "/v1/decisions:batch": (hot_requests.many_decisions, self._decide_many),
+            "/v1/outcomes": (hot_requests.outcomes, self._record),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if route is None or not _is_json(scope):
+            await self.app(scope, receive, send)
+            return
+        body, more = await self._body(receive)
+        if body is None:  # the caller has gone: there is nobody to answer
+            return
+        asked = None if more else route[0](body)
+        if asked is None:
+            await self.app(scope, replayed(body, receive, more=more), send)
+            return
+        try:
+            status, answer = await route[1](asked)
+        except NudgeError as error:
+            await ProblemResponse(problem_of(error))(scope, receive, send)
+            return
+        await _send(send, status, encode(answer))
+
+    async def _body(self, receive: Receive) -> tuple[bytes | None, bool]:
+        """What was read of the body, None where the caller hung up; and whether there is more of it, because it is too large."""
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body", False) and len(body) <= self._max_body_bytes:
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            return None, False
+        return body, len(body) > self._max_body_bytes
+
+    async def _decide(self, asked: Sequence[hot_requests.HotDecision]) -> _Answered:
+        (answer,) = await self._desk.decide(asked)
+        if isinstance(answer, NudgeError):
+            raise answer
+        return 200, _logged(answer)
+
+    async def _decide_many(self, asked: Sequence[hot_requests.HotDecision]) -> _Answered:
+        answers = await self._desk.decide(asked)
+        return 200, [problem_of(answer) if isinstance(answer, NudgeError) else _logged(answer) for answer in answers]
+
+    async def _record(self, given: Sequence[hot_requests.HotOutcome]) -> _Answered:
+        return 202, await self._desk.record(given)
+
+
+def encode(answer: Any) -> bytes:
+    """An answer as the bytes that leave."""
+    return _ENCODER.encode(answer)
+
+
+def _is_json(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return value == _JSON or is_json(value.decode("latin-1").split(";")[0].strip().lower())
+    return False
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", _JSON), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _logged(answer: dict[str, Any]) -> dict[str, Any]:
+    if LOG.isEnabledFor(logging.INFO):
+        LOG.info("decision %s: %d actions in %s ms", answer["decision_id"], len(answer["actions"]), answer["took_ms"].get("total"))
+    return answer

@@ -1,0 +1,12 @@
+"""Who gets which action, within the budgets?
+
+======================== ============================================================================
+`population.py`          a whole population and what is known of it, a chunk at a time
+`planner.py`             it is planned in the same stages as one contact
+`publication.py`         a plan becomes binding: decisions kept, prices handed to real time
+`archive.py`             what a plan was made from, to make its decisions again
+`audiences.py`           plan files and audiences per channel; `files.py`: read back
+`funnel.py`              the population's funnel as one document; `segment_map.py`: its four segments
+`offers.py`              for whom nothing good is on offer; the four segments of uplift
+======================== ============================================================================
+"""
