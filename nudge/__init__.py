@@ -10,7 +10,7 @@
 - `evaluating.py` (evaluate, promote, rollback) over `evidence.py` and `ledger_evidence.py`: what challengers are compared on;
   `watching.py`: drift, kept promises, starved learning; `show_evaluation.py`: their answers
 - `ledger_events.py`: events of the ledger beside the ingested ones
-- `outcome_files.py` (ingest-outcomes): what orchestration tools report by file
+- `outcome_files.py` (ingest-outcomes): what orchestration tools report by file; `reported_files.py` reads such files
 - `cli_webhooks.py` (webhooks): what goes out because of triggers
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
 - `leads.py` (leads): scored, handed over, followed; `lead_files.py`: their files; `cli_leads.py` and `show_leads.py`: the commands;

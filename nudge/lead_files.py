@@ -11,10 +11,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from decisioning.errors import DataError, NotFound, RequestError
 from ledger.leads import LeadStep
+from nudge.reported_files import read_reported
 
 EVENT_TYPE = "com.nudge.lead.qualified.v1"
 COLUMNS = ("lead_id", "contact_id", "handed_over_at", "grade", "fit", "score", "probability", "owner", "accept_by", "contact_by")
@@ -24,12 +23,6 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "at": ("at", "occurred_at", "changed_at", "timestamp", "time"),
     "revenue": ("revenue", "value", "amount"),
     "reason": ("reason", "comment"),
-}
-_READERS = {
-    ".csv": "read_csv(?, all_varchar = true)",
-    ".parquet": "read_parquet(?)",
-    ".ndjson": "read_json(?, format = 'newline_delimited')",
-    ".jsonl": "read_json(?, format = 'newline_delimited')",
 }
 
 
@@ -115,24 +108,14 @@ def read_steps(path: Path, now: datetime) -> list[LeadStep]:
     DataError
         A row that cannot be read, by its number.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise RequestError("cannot be read in this format", field="FILE", got=path.name, allowed=", ".join(_READERS))
-    if not path.is_file():
-        raise RequestError("is not there", field="FILE", got=str(path))
-    try:
-        with duckdb.connect() as db:
-            db.execute("SET TimeZone = 'UTC'")
-            found = db.sql(f"SELECT * FROM {reader}", params=[str(path)])
-            names, rows = [name.lower() for name in found.columns], found.fetchall()
-    except duckdb.Error as error:
-        raise RequestError("cannot be read", field="FILE", got=str(error).splitlines()[0][:200]) from None
+    found = read_reported(path)
+    names, columns = [name.lower() for name in found.column_names], [column.to_pylist() for column in found.columns]
     place = {key: next((names.index(one) for one in known if one in names), None) for key, known in _NAMES.items()}
     if place["lead_id"] is None or place["status"] is None:
         raise RequestError("lacks the columns of statuses", field="FILE", got=", ".join(names), allowed="lead_id, status")
     return [
         _step({key: None if at is None else row[at] for key, at in place.items()}, f"row {number}", now)
-        for number, row in enumerate(rows, 1)
+        for number, row in enumerate(zip(*columns, strict=True), 1)
     ]
 
 

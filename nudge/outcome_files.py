@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from decisioning.catalog import Catalog
 from decisioning.errors import DataError, RequestError, nearest
 from decisioning.schema_errors import explain_validation_error
+from nudge.reported_files import read_reported
 from nudge.workspace import Workspace
 from serving.feedback.outcome_intake import intake, refusals
 from serving.schemas.decisions import MAX_ITEMS, OutcomeIn
@@ -32,12 +32,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """The columns that are read, each under the first of these names that the file has; any other is ignored."""
 
 _WORDS = {"sent": "delivery", "delivered": "delivery", "opened": "impression", "open": "impression", "seen": "impression"}
-_READERS = {
-    ".csv": "read_csv(?, all_varchar = true)",
-    ".parquet": "read_parquet(?)",
-    ".ndjson": "read_json(?, format = 'newline_delimited')",
-    ".jsonl": "read_json(?, format = 'newline_delimited')",
-}
 _SHOWN = 3
 Bad = list[tuple[int, str]]
 Say = Callable[[str], None]
@@ -62,7 +56,7 @@ def ingest_outcomes(workspace: Workspace, file: Path, words: Mapping[str, str], 
     """
     catalog, now = workspace.catalog, datetime.now(UTC)
     meanings = _meanings(catalog, words)
-    table = _read(file)
+    table = read_reported(file)
     rows = _rows(table)
     with workspace.open_ledger() as ledger:
         good, bad, ignored = _parsed(rows, meanings)
@@ -104,20 +98,6 @@ def _meanings(catalog: Catalog, words: Mapping[str, str]) -> Callable[[str], str
         return word if word in catalog.outcomes else only.get(_WORDS.get(word.lower(), ""), word)
 
     return meaning
-
-
-def _read(file: Path) -> pa.Table:
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise RequestError("cannot be read in this format", field="FILE", got=file.name, allowed=", ".join(_READERS))
-    if not file.is_file():
-        raise RequestError("is not there", field="FILE", got=str(file))
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection.sql(f"SELECT * FROM {reader}", params=[str(file)]).to_arrow_table()
-    except duckdb.Error as error:
-        raise RequestError("cannot be read", field="FILE", got=str(error).splitlines()[0][:200]) from None
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
