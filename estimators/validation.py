@@ -51,7 +51,7 @@ def checked_training(model: BaseEstimator, X: Any, y: Any, sample_weight: Any = 
     numeric : bool
         Whether y must be numbers.
     fewest : int
-        Rows, at least.
+        Rows, at least; 0 allows none, nor any of a weight above 0.
 
     Raises
     ------
@@ -71,6 +71,8 @@ def checked_training(model: BaseEstimator, X: Any, y: Any, sample_weight: Any = 
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError(f"sample_weight must be finite and not negative; got {weight.min()} to {weight.max()}")
     kept = np.flatnonzero(weight > 0)
+    if not len(kept) and not fewest:
+        return Training(rows[kept], labels[kept], weight[kept], kept)
     if not len(kept):
         raise ValueError("every sample weight is zero, so no row is left; allowed: at least one above 0")
     everything = len(kept) == len(weight)

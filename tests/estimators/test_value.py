@@ -39,6 +39,8 @@ def test_one_enormous_order_does_not_carry_the_mean() -> None:
 
 def test_no_money_at_all_falls_back_on_the_prior_or_is_refused() -> None:
     assert ValueModel(prior_mean=30.0).fit(np.empty((0, 2)), np.array([])).head_.mean == 30.0
+    assert ValueModel(prior_mean=30.0).fit(np.empty((0, 2)), np.array([]), np.array([])).head_.mean == 30.0
+    assert ValueModel(prior_mean=30.0).fit(np.zeros((2, 2)), np.full(2, 9.0), np.zeros(2)).head_.mean == 30.0
     with pytest.raises(ValueError, match="no response brought money"):
         ValueModel().fit(np.zeros((3, 2)), np.full(3, np.nan))
 
