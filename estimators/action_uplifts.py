@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray, rows_where
 from estimators.effect_rows import LoggedActions
 from estimators.effects import EffectModel, fit_effects_in_blocks
 from estimators.encoding import Rows
@@ -95,11 +95,11 @@ class ActionUplift:
 
     head: UpliftHead
     stack: Stack
-    pair: IntArray
-    pseudo_outcome: FloatArray
-    weight: FloatArray
+    pair: AnyInts
+    pseudo_outcome: AnyFloats
+    weight: AnyFloats
     tau: FloatArray
-    exposed_mean: FloatArray
+    exposed_mean: AnyFloats
     modelled_effect: float
     by_channel: Mapping[int, float]
 
@@ -115,7 +115,7 @@ class ActionUplifts:
     """Of every action that was asked for, and the expectation without contact, shape (n, G), out of fold."""
 
     by_action: Mapping[int, ActionUplift]
-    unexposed_mean: FloatArray
+    unexposed_mean: AnyFloats
     effects: EffectModel
 
     @property
@@ -128,7 +128,7 @@ def fit_action_uplifts(
     rows: Rows,
     logged: LoggedActions,
     assignment_weight: FloatArray,
-    folds: IntArray,
+    folds: AnyInts,
     settings: UpliftSettings,
     judged: BoolArray | None = None,
 ) -> ActionUplifts:
@@ -155,7 +155,7 @@ def fit_action_uplifts(
     judged : array of bool, shape (n,), optional
         Rows on which all actions will be compared; default all.
     """
-    pairs = _pairs(logged, assignment_weight)
+    pairs = _pairs(logged, assignment_weight, settings.most_rows)
     many = any(len(pair.at) > settings.most_rows for pair in pairs.values())
     effects = fit_effects_in_blocks(rows, logged, folds, most_rows=settings.most_rows // 2, workers=settings.workers, start=settings.start)
     expected = Expectations.of(effects, rows, logged, folds, pairs)
@@ -164,7 +164,7 @@ def fit_action_uplifts(
         rows.trees, categorical=settings.categorical, n_jobs=settings.n_jobs, random_state=settings.random_state, max_bin=bins
     )
     work = _Work(rows, logged, pairs, folds, settings, effects, expected, binned, judged)
-    goals: dict[int, Callable[[], FloatArray]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
+    goals: dict[int, Callable[[], AnyFloats]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
     of_goals = list(fit_each(goals, workers=settings.workers).values())
     unexposed = of_goals[0][:, None] if len(of_goals) == 1 else np.stack(of_goals, axis=1)
     wanted = sorted(pairs, key=lambda k: -int(logged.contacted(k).sum()))  # the largest first: the others fit beside it
@@ -173,15 +173,21 @@ def fit_action_uplifts(
     return ActionUplifts(_pooled({k: found[k] for k in sorted(found)}), unexposed, effects)
 
 
-def _pairs(logged: LoggedActions, assignment_weight: FloatArray) -> dict[int, WeightedRows]:
+def _pairs(logged: LoggedActions, assignment_weight: FloatArray, most_rows: int) -> dict[int, WeightedRows]:
     """Of every action with rows of both arms."""
     found = {}
     for k in range(len(logged.places)):
         contacted, controls = logged.contacted(k), logged.controls(k)
         if contacted.any() and controls.any():
-            at = np.flatnonzero(contacted | controls)
-            found[k] = WeightedRows(at, balanced_weights(contacted[at], assignment_weight[at], MAX_WEIGHT_RATIO))
+            at = rows_where(contacted | controls)
+            weight = balanced_weights(contacted[at], assignment_weight[at], MAX_WEIGHT_RATIO)
+            found[k] = WeightedRows(at, _narrow(weight, most_rows))
     return found
+
+
+def _narrow(values: FloatArray, most_rows: int) -> AnyFloats:
+    """With single precision where rows are many: LightGBM reads no more of them, and all of them are kept until the end."""
+    return values.astype(np.float32) if len(values) > most_rows else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,14 +195,14 @@ class _Work:
     rows: Rows
     logged: LoggedActions
     pairs: Mapping[int, WeightedRows]
-    folds: IntArray
+    folds: AnyInts
     settings: UpliftSettings
     effects: EffectModel
     expected: Expectations
     binned: BinnedRows
     judged: BoolArray | None
 
-    def unexposed(self, goal: int) -> FloatArray:
+    def unexposed(self, goal: int) -> AnyFloats:
         """The expectation without contact of every row, out of fold: the mean of the effect model's baseline and LightGBM."""
         logged, modelled = self.logged, self.expected.unexposed[:, goal]
         actions = np.flatnonzero(logged.goal_of == goal)
@@ -204,7 +210,7 @@ class _Work:
         needed = self._needed(np.any([logged.contacted(k) for k in actions.tolist()], axis=0) | arm)
         return self._with_trees(modelled, arm, logged.labels[:, goal], needed)
 
-    def action(self, action: int, unexposed: FloatArray) -> ActionUplift:
+    def action(self, action: int, unexposed: AnyFloats) -> ActionUplift:
         """Nuisances, pseudo-outcomes, members, stack and head of one action."""
         logged, goal = self.logged, int(self.logged.goal_of[action])
         contacted, at, weight = logged.contacted(action), self.pairs[action].at, self.pairs[action].weight
@@ -213,7 +219,7 @@ class _Work:
         of_pair[at] = True
         needed = self._needed(of_pair)
         exposed_mean = self._with_trees(modelled, contacted, y, needed)
-        psi = pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at])
+        psi = _narrow(pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at]), self.settings.most_rows)
         pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
         few = _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS
         known = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1) if few else None
@@ -246,13 +252,13 @@ class _Work:
         """Rows whose expectation is asked for."""
         return np.ones(len(own), dtype=np.bool_) if self.judged is None else own | self.judged
 
-    def _held(self, at: IntArray) -> BoolArray:
+    def _held(self, at: AnyInts) -> BoolArray:
         """Rows to weigh the members on: those that are judged, else, or where these are too few, a fold."""
         few = self.judged is None or self.judged[at].all() or self.judged[at].sum() < HELD_SHARE * self.settings.most_rows
         return self.folds == 0 if few or self.judged is None else self.judged
 
-    def _with_trees(self, modelled: FloatArray, arm: BoolArray, y: FloatArray, needed: BoolArray) -> FloatArray:
-        rows = np.flatnonzero(arm)
+    def _with_trees(self, modelled: AnyFloats, arm: BoolArray, y: FloatArray, needed: BoolArray) -> AnyFloats:
+        rows = rows_where(arm)
         if len(rows) > self.settings.most_rows // 2:
             return modelled  # so many rows average the noise away that trees would take from it
         return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled), self.folds, needed)
@@ -276,7 +282,7 @@ class _Work:
         )
 
 
-def _few(y: FloatArray, exposed: BoolArray, weight: FloatArray, *, alone: bool) -> Stack:
+def _few(y: FloatArray, exposed: BoolArray, weight: AnyFloats, *, alone: bool) -> Stack:
     """The average where events are few: half a response and half a silence more in each arm, else its standard error could be 0."""
     means, variance = {}, 0.0
     for arm in (True, False):

@@ -15,6 +15,9 @@ import numpy.typing as npt
 Columns: TypeAlias = Mapping[str, npt.NDArray[Any]]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+AnyFloats: TypeAlias = npt.NDArray[np.floating[Any]]
+AnyInts: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+"""Of any width: what is kept for each of many rows is kept narrow, see `rows_where`."""
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 NUMBER_DTYPES = ("bool", "int", "float")
@@ -22,6 +25,17 @@ TIME_DTYPES = ("date", "timestamp")
 DTYPES = (*NUMBER_DTYPES, "string", *TIME_DTYPES)
 
 _MICROSECONDS_A_DAY = 86_400_000_000.0
+
+
+def rows_where(mask: BoolArray) -> AnyInts:
+    """The places of what holds, in order, in half the memory of `np.flatnonzero`: they are kept beside each other for a million rows.
+
+    Examples
+    --------
+    >>> rows_where(np.array([True, False, True]))
+    array([0, 2], dtype=int32)
+    """
+    return np.flatnonzero(mask).astype(np.int32)
 
 
 def row_count(columns: Columns, as_of: Any) -> int:

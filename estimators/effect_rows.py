@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.arrays import AnyInts, BoolArray, FloatArray, IntArray, rows_where
 from estimators.effect_levels import Place
 
 NOTHING = -1
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     goal: int
     action: int
     channel: int
-    rows: IntArray
+    rows: AnyInts
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class LoggedActions:
     places: tuple[Place, ...]
     channels: tuple[str, ...]
     goal_of: IntArray
-    action: IntArray
-    channel: IntArray
+    action: AnyInts
+    channel: AnyInts
     labels: FloatArray
     open: BoolArray
     weight: FloatArray
@@ -92,8 +92,8 @@ class LoggedActions:
         for goal in range(self.labels.shape[1]):
             actions = np.flatnonzero(self.goal_of == goal)
             of_goal = self.open[:, actions].any(axis=1) & ~np.isnan(self.labels[:, goal])
-            yield Cell(goal, NOTHING, NOTHING, np.flatnonzero(of_goal & (self.action == NOTHING)))
+            yield Cell(goal, NOTHING, NOTHING, rows_where(of_goal & (self.action == NOTHING)))
             for action in actions.tolist():
                 contacted = self.contacted(action)
                 for channel in np.unique(self.channel[contacted]).tolist():
-                    yield Cell(goal, action, channel, np.flatnonzero(contacted & (self.channel == channel)))
+                    yield Cell(goal, action, channel, rows_where(contacted & (self.channel == channel)))

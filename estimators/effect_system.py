@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.special import expit
 
-from estimators.arrays import FloatArray, IntArray
+from estimators.arrays import AnyInts, FloatArray, IntArray
 from estimators.curves import Curves
 from estimators.effect_levels import ALL
 
@@ -67,7 +67,7 @@ class CellMoments(NamedTuple):
     moments: Moments
 
 
-def moments_of(design: SingleArray, rows: IntArray, y: FloatArray, weight: FloatArray, coef: FloatArray) -> Moments:
+def moments_of(design: SingleArray, rows: AnyInts, y: FloatArray, weight: FloatArray, coef: FloatArray) -> Moments:
     """The moments of some rows at the coefficients of their log odds.
 
     Parameters

@@ -26,7 +26,7 @@ from functools import partial
 import numpy as np
 from scipy.special import logit
 
-from estimators.arrays import FloatArray, IntArray
+from estimators.arrays import AnyInts, FloatArray, IntArray
 from estimators.curves import Curves
 from estimators.effect_levels import EffectLevels
 from estimators.effect_rows import NOTHING, Cell, LoggedActions
@@ -140,7 +140,7 @@ class EffectModel:
 
 
 def fit_effects(
-    linear: FloatArray, logged: LoggedActions, folds: IntArray | None = None, *, workers: int = 1, start: EffectModel | None = None
+    linear: FloatArray, logged: LoggedActions, folds: AnyInts | None = None, *, workers: int = 1, start: EffectModel | None = None
 ) -> EffectModel:
     """Fit the model; with folds (0, 1, ... for each row) also the coefficients without each.
 
@@ -172,7 +172,7 @@ def fit_effects(
 
 
 def fit_effects_in_blocks(
-    rows: Rows, logged: LoggedActions, folds: IntArray, *, most_rows: int, workers: int = 1, start: EffectModel | None = None
+    rows: Rows, logged: LoggedActions, folds: AnyInts, *, most_rows: int, workers: int = 1, start: EffectModel | None = None
 ) -> EffectModel:
     """The model of more rows than fit into one design: variances from a sample, then Newton's method on everything, block by block.
 
@@ -283,7 +283,7 @@ class _Work:
         """The same with some of the rows of each cell."""
         return replace(self, cells=tuple(cell._replace(rows=cell.rows[::every]) for cell in self.cells))
 
-    def of_fold(self, folds: IntArray, fold: int) -> _Work:
+    def of_fold(self, folds: AnyInts, fold: int) -> _Work:
         """The same with the rows of one fold."""
         return replace(self, cells=tuple(cell._replace(rows=cell.rows[folds[cell.rows] == fold]) for cell in self.cells))
 
@@ -292,7 +292,7 @@ class _Work:
         found = fit_each({k: partial(self._of, cell, at) for k, cell in enumerate(self.cells)}, workers=self.workers)
         return [CellMoments(cell.goal, self._blocks(cell, at), found[k]) for k, cell in enumerate(self.cells)]
 
-    def moments_by_fold(self, rows: Rows, folds: IntArray, at: Coefficients) -> list[list[CellMoments]]:
+    def moments_by_fold(self, rows: Rows, folds: AnyInts, at: Coefficients) -> list[list[CellMoments]]:
         """The moments of every cell in each fold, from one pass over the rows."""
         coef = [self._log_odds(cell, at) for cell in self.cells]
         found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
@@ -338,7 +338,7 @@ class _Work:
         return moments_of(self.design, cell.rows, labels, self.logged.weight, self._log_odds(cell, at))
 
 
-def _blocks_of_arms(cells: Sequence[Cell]) -> Iterator[tuple[list[int], IntArray]]:
+def _blocks_of_arms(cells: Sequence[Cell]) -> Iterator[tuple[list[int], AnyInts]]:
     """Some of the rows of an action on a channel, in order, with the cells (by their places) that read them: one for each goal."""
     arms: dict[tuple[int, int], list[int]] = {}
     for k, cell in enumerate(cells):
@@ -349,7 +349,7 @@ def _blocks_of_arms(cells: Sequence[Cell]) -> Iterator[tuple[list[int], IntArray
             yield of_arm, rows[start : start + ROWS_TOGETHER]
 
 
-def _by_fold(rows: IntArray, together: IntArray, folds: IntArray) -> Iterator[tuple[int, IntArray]]:
+def _by_fold(rows: AnyInts, together: AnyInts, folds: AnyInts) -> Iterator[tuple[int, IntArray]]:
     """Where those of the rows (in order) that are read together stand among these, apart for each fold."""
     low, high = np.searchsorted(rows, (together[0], together[-1] + 1))
     inside = rows[low:high]
@@ -376,7 +376,7 @@ def _start(logged: LoggedActions, work: _Work) -> Coefficients:
     return Coefficients(theta, np.zeros((len(work.levels.kinds), work.projection.shape[1])), np.ones(len(logged.channels)))
 
 
-def _without_each(work: _Work, at: Coefficients, priors: Priors, folds: IntArray) -> list[Coefficients]:
+def _without_each(work: _Work, at: Coefficients, priors: Priors, folds: AnyInts) -> list[Coefficients]:
     """One Newton step from the optimum with the fold's moments taken away."""
     parts = [work.of_fold(folds, fold).moments(at) for fold in range(int(folds.max()) + 1)]
     everything = _added_up(parts)

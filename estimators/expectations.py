@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from estimators.arrays import FloatArray, IntArray
+from estimators.arrays import AnyFloats, AnyInts, FloatArray
 from estimators.effect_rows import LoggedActions
 from estimators.effect_system import SingleArray
 from estimators.effects import Coefficients, EffectModel
@@ -21,8 +21,8 @@ FEW_COLUMNS = 32
 class WeightedRows:
     """The rows of a pair {action, no_action}, in order, and how much each counts."""
 
-    at: IntArray
-    weight: FloatArray
+    at: AnyInts
+    weight: AnyFloats
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,12 @@ class Expectations:
         What each action changes on each of its channels, on average over its pair.
     """
 
-    unexposed: FloatArray
-    exposed: Mapping[int, FloatArray]
+    unexposed: AnyFloats
+    exposed: Mapping[int, AnyFloats]
     by_channel: Mapping[int, Mapping[int, float]]
 
     @classmethod
-    def of(
-        cls, effects: EffectModel, rows: Rows, logged: LoggedActions, folds: IntArray, pairs: Mapping[int, WeightedRows]
-    ) -> Expectations:
+    def of(cls, effects: EffectModel, rows: Rows, logged: LoggedActions, folds: AnyInts, pairs: Mapping[int, WeightedRows]) -> Expectations:
         """Read the rows block by block.
 
         Parameters
@@ -63,7 +61,9 @@ class Expectations:
         goals = logged.labels.shape[1]
         whole = _columns(effects, goals, shares, None)
         unseen = [_columns(effects, goals, shares, at) for at in effects.without_fold]
-        unexposed, exposed = np.empty((len(rows), goals)), {k: np.empty(len(rows)) for k in pairs}
+        # The design has single precision: more digits of what follows from it would only take memory.
+        unexposed = np.empty((len(rows), goals), dtype=np.float32)
+        exposed = {k: np.empty(len(rows), dtype=np.float32) for k in pairs}
         sums = {k: np.zeros(1 + len(shares[k])) for k in pairs}
         starts = dict(zip(pairs, np.cumsum([goals, *(len(shares[k]) for k in pairs)]).tolist(), strict=False))
         for block in blocks_of(len(rows)):
@@ -89,7 +89,7 @@ def _columns(effects: EffectModel, goals: int, shares: Mapping[int, Mapping[int,
     return np.column_stack([*unexposed, *exposed])
 
 
-def _out_of_fold(design: SingleArray, folds: IntArray, unseen: Sequence[FloatArray]) -> FloatArray:
+def _out_of_fold(design: SingleArray, folds: AnyInts, unseen: Sequence[FloatArray]) -> FloatArray:
     """What is expected of each row by the coefficients of its own fold, shape (rows, columns)."""
     if len(unseen) * unseen[0].shape[1] <= FEW_COLUMNS:  # all of them cost less than taking the rows of each fold
         every = design @ np.hstack(unseen).astype(np.float32)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray
 from estimators.calibration import log_losses
 from estimators.trees import BinnedRows, TreeSettings, nuisance_settings
 
@@ -17,12 +17,12 @@ FEWEST_EVENTS = 20
 class Arm(NamedTuple):
     """One arm: its rows whose y is known, y of all rows, and a model's out-of-fold expectation of all rows."""
 
-    rows: IntArray
+    rows: AnyInts
     y: FloatArray
-    modelled: FloatArray
+    modelled: AnyFloats
 
 
-def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: IntArray, needed: BoolArray) -> FloatArray:
+def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: AnyInts, needed: BoolArray) -> AnyFloats:
     """P(y = 1) in one arm, shape (n,): the mean of a model's out-of-fold expectation and LightGBM's on the rows that are needed.
 
     The model alone where the arm has too few events, or where the mean proves no better on the first fold.
@@ -38,6 +38,7 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: IntA
         The arm's own rows among them.
     """
     rows, y, modelled = arm
+    modelled = modelled.astype(np.float64)
     out = modelled.copy()
     for fold in range(int(folds.max()) + 1):
         train, test = rows[folds[rows] != fold], np.flatnonzero((folds == fold) & needed)
@@ -54,7 +55,7 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: IntA
     return out
 
 
-def pseudo_outcomes(y: FloatArray, exposed: BoolArray, mu1: FloatArray, mu0: FloatArray) -> FloatArray:
+def pseudo_outcomes(y: FloatArray, exposed: BoolArray, mu1: AnyFloats, mu0: AnyFloats) -> FloatArray:
     """psi = mu_1 - mu_0 + (w - 1/2) / (1/4) * (y - mu_w), whose weighted mean given x is the uplift if either mu or the weights are right.
 
     The weights balance the arms, so the assignment probability of the weighted pair is 1/2.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray, rows_where
 from estimators.encoding import Rows, blocks_of
 from estimators.linear import fit_ridge
 from estimators.scores import Score
@@ -42,22 +42,29 @@ class Pair:
     settings : TreeSettings
     """
 
-    at: IntArray
-    psi: FloatArray
-    weight: FloatArray
+    at: AnyInts
+    psi: AnyFloats
+    weight: AnyFloats
     rows: Rows
     binned: BinnedRows
     settings: TreeSettings
 
-    def fit(self, name: str, train: IntArray) -> Score:
+    def fit(self, name: str, train: AnyInts) -> Score:
         """A member by its name, of some of the p rows."""
         if name == RIDGE:
             some = train if len(train) <= MANY_EFFECTS else train[:: -(-len(train) // MOST_RIDGE_ROWS)]
-            return fit_ridge(self.rows.take(self.at[some]).linear, self.psi[some], sample_weight=self.weight[some])
-        target, heft = np.zeros(len(self.rows), dtype=np.float32), np.zeros(len(self.rows), dtype=np.float32)
-        target[self.at], heft[self.at] = self.psi, self.weight
+            psi, weight = self.psi[some].astype(np.float64), self.weight[some].astype(np.float64)
+            return fit_ridge(self.rows.take(self.at[some]).linear, psi, sample_weight=weight)
         settings = effect_settings(self.settings, len(train))
-        return tree_score(self.binned.fit(settings, "regression", self.at[train], target, heft))
+        return tree_score(self.binned.fit(settings, "regression", self.at[train], self._of_all(self.psi), self._of_all(self.weight)))
+
+    def _of_all(self, values: AnyFloats) -> AnyFloats:
+        """Values of the p rows as LightGBM reads them, shape (n,): 0 elsewhere."""
+        if len(values) == len(self.rows):
+            return values.astype(np.float32, copy=False)
+        spread = np.zeros(len(self.rows), dtype=np.float32)
+        spread[self.at] = values
+        return spread
 
     def fitted(self, name: str) -> tuple[Score, float]:
         """A member of all p rows, and its mean over them."""
@@ -87,7 +94,7 @@ class Weighed:
     fitted: Mapping[str, tuple[Score, float]] = field(default_factory=dict)
 
 
-def cross_fitted(pair: Pair, modelled: FloatArray, folds: IntArray, needed: BoolArray, known: Stack | None) -> Weighed:
+def cross_fitted(pair: Pair, modelled: AnyFloats, folds: AnyInts, needed: BoolArray, known: Stack | None) -> Weighed:
     """Members out of fold on the rows that are needed, and the stack of them.
 
     Parameters
@@ -116,7 +123,7 @@ def cross_fitted(pair: Pair, modelled: FloatArray, folds: IntArray, needed: Bool
     return Weighed(stack, tau, _deviation(tau[pair.at], pair.weight))
 
 
-def held_out(pair: Pair, modelled: FloatArray, held: BoolArray) -> Weighed:
+def held_out(pair: Pair, modelled: AnyFloats, held: BoolArray) -> Weighed:
     """Members of the rows that are not held out, weighed on those that are; the average effect is that of all rows.
 
     Parameters
@@ -128,7 +135,7 @@ def held_out(pair: Pair, modelled: FloatArray, held: BoolArray) -> Weighed:
         Some of the pair's rows among them; all rows of a contact, or none.
     """
     shown, inside = np.flatnonzero(held), held[pair.at]
-    train, weight = np.flatnonzero(~inside), pair.weight[inside]
+    train, weight = rows_where(~inside), pair.weight[inside]
     own = np.searchsorted(shown, pair.at[inside])
     scores = {name: pair.fit(name, train) for name in (RIDGE, TREES)}
     members = np.column_stack([modelled, *(_of(score, pair.rows, shown) for score in scores.values())])
@@ -141,10 +148,10 @@ def held_out(pair: Pair, modelled: FloatArray, held: BoolArray) -> Weighed:
     return Weighed(stack, tau, _deviation(tau[pair.at[inside]], weight), fitted)
 
 
-def _of(score: Score, rows: Rows, at: IntArray) -> FloatArray:
+def _of(score: Score, rows: Rows, at: AnyInts) -> FloatArray:
     return np.concatenate([score.of(rows.take(at[block])) for block in blocks_of(len(at))])
 
 
-def _deviation(values: FloatArray, weight: FloatArray) -> float:
+def _deviation(values: FloatArray, weight: AnyFloats) -> float:
     share = weight / weight.sum()
     return float(np.sqrt(share @ (values - share @ values) ** 2))

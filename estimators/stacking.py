@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
-from estimators.arrays import FloatArray
+from estimators.arrays import AnyFloats, FloatArray
 
 LEAST_WEIGHT = 0.01
 """Smaller weights are dropped."""
@@ -52,14 +52,14 @@ class Stack:
         return replace(self, average=average, standard_error=standard_error)
 
 
-def weighted_average(pseudo_outcome: FloatArray, sample_weight: FloatArray) -> tuple[float, float]:
+def weighted_average(pseudo_outcome: AnyFloats, sample_weight: AnyFloats) -> tuple[float, float]:
     """The weighted mean of the pseudo-outcomes and its standard error."""
-    share = sample_weight / sample_weight.sum()
+    share = _share(sample_weight)
     average = float(share @ pseudo_outcome)
     return average, float(np.sqrt((share**2) @ (pseudo_outcome - average) ** 2))
 
 
-def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: FloatArray) -> Stack:
+def fit_stack(pseudo_outcome: AnyFloats, members: FloatArray, sample_weight: AnyFloats) -> Stack:
     """Weights between what is believed beforehand, all on the first member, and those that fit the pseudo-outcomes best.
 
     The doubly robust loss is noisy: free weights chase the noise, and a library of many learners does worse than one good learner. So the
@@ -80,9 +80,9 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     Lan and Syrgkanis, "Causal Q-Aggregation for CATE Model Selection", 2023 (the loss). Efron and Morris, "Data Analysis Using Stein's
     Estimator and its Generalizations", 1975 (the step).
     """
-    share = sample_weight / sample_weight.sum()
+    share = _share(sample_weight)
     average, standard_error = weighted_average(pseudo_outcome, sample_weight)
-    residual = pseudo_outcome - average
+    residual = np.asarray(pseudo_outcome - average, dtype=np.float64)
     centred = members - share @ members
     trusted = np.eye(members.shape[1])[0]
     free = _simplex_least_squares(centred, residual, share)
@@ -92,6 +92,11 @@ def fit_stack(pseudo_outcome: FloatArray, members: FloatArray, sample_weight: Fl
     weights = trusted + step * (free - trusted)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
     return Stack(average, standard_error, weights, _t_statistic(centred @ weights, residual, share))
+
+
+def _share(sample_weight: AnyFloats) -> FloatArray:
+    """Of each row in the sum, in double precision, as everything is that is multiplied with it."""
+    return np.asarray(sample_weight / sample_weight.sum(dtype=np.float64), dtype=np.float64)
 
 
 def _loss(combined: FloatArray, residual: FloatArray, share: FloatArray) -> float:

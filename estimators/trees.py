@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 
-from estimators.arrays import FloatArray, IntArray
+from estimators.arrays import AnyFloats, AnyInts, FloatArray, IntArray
 from estimators.scores import MANY_ROWS, TreeScore
-
-AnyFloats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ class BinnedRows:
         return data.construct()
 
     def fit(
-        self, settings: TreeSettings, objective: str, rows: IntArray, y: AnyFloats, sample_weight: AnyFloats | None = None
+        self, settings: TreeSettings, objective: str, rows: AnyInts, y: AnyFloats, sample_weight: AnyFloats | None = None
     ) -> lightgbm.Booster:
         """A model of y[rows]; y and sample_weight are given for all n rows."""
         parameters = {**self._parameters, **settings.parameters(), "objective": objective}
@@ -149,7 +146,7 @@ class BinnedRows:
         return lightgbm.train(parameters, part, num_boost_round=rounds)
 
     def _fit_nearly_all(
-        self, parameters: dict[str, Any], rounds: int, rows: IntArray, y: AnyFloats, sample_weight: AnyFloats | None
+        self, parameters: dict[str, Any], rounds: int, rows: AnyInts, y: AnyFloats, sample_weight: AnyFloats | None
     ) -> lightgbm.Booster:
         """The same without a copy of the bins: the other rows weigh nothing."""
         weight = np.zeros(len(self.matrix), dtype=np.float32)
@@ -162,7 +159,7 @@ class BinnedRows:
             finally:
                 self._data.set_weight(None)
 
-    def predict(self, booster: lightgbm.Booster, rows: IntArray, num_iteration: int | None = None) -> FloatArray:
+    def predict(self, booster: lightgbm.Booster, rows: AnyInts, num_iteration: int | None = None) -> FloatArray:
         """The model's predictions (after its link) of some rows, from its first `num_iteration` trees."""
         threads = 1 if len(rows) <= MANY_ROWS else int(self._parameters["num_threads"])
         parts = np.array_split(rows, max(1, -(-len(rows) // ROWS_AT_ONCE)))  # so that the rows are never copied all at once

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from estimators.action_uplifts import ActionUplift, UpliftSettings, fit_action_uplifts
-from estimators.arrays import BoolArray, FloatArray, IntArray
+from estimators.arrays import AnyInts, BoolArray, FloatArray
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.encoding import Encoded, EncodedLater, Rows, blocks_of
@@ -185,18 +185,18 @@ def _one_action(y: FloatArray, exposed: BoolArray) -> LoggedActions:
         places=(Place("action"),),
         channels=(),
         goal_of=np.zeros(1, dtype=np.int64),
-        action=np.where(exposed, 0, NOTHING),
-        channel=np.broadcast_to(NOTHING, len(y)),
+        action=np.where(exposed, np.int8(0), np.int8(NOTHING)),
+        channel=np.broadcast_to(np.int8(NOTHING), len(y)),
         labels=y[:, None],
         open=np.broadcast_to(np.True_, (len(y), 1)),
         weight=np.broadcast_to(1.0, len(y)),
     )
 
 
-def _stratified_folds(strata: FloatArray, cv: int, random_state: int) -> IntArray:
+def _stratified_folds(strata: FloatArray, cv: int, random_state: int) -> AnyInts:
     """The fold of each row: every stratum is spread evenly over 0 .. cv - 1."""
     rng = np.random.default_rng(random_state)
-    folds = np.zeros(len(strata), dtype=np.int64)
+    folds = np.zeros(len(strata), dtype=np.int16)
     for stratum in np.unique(strata):
         rows = rng.permutation(np.flatnonzero(strata == stratum))
         folds[rows] = (np.arange(len(rows)) + rng.integers(cv)) % cv
