@@ -30,7 +30,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `held.py`               everything that is held about a contact
 `identities.py`         a visitor becomes a contact
 `leads.py`              contacts handed over to sales, and what became of them
-`measured.py`           whole tables as columns, for measurement
+`measured.py`           rows as columns, by where they stand in the chain: for analysts and reports
 `keys.py`               who may call the API: keys as digests, with their scopes
 `schema.py`             the tables, their version and its check
 `schema_events.py`      the tables of events and of what goes out because of them

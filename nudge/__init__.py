@@ -13,6 +13,7 @@
 - `outcome_files.py` (ingest-outcomes): what orchestration tools report by file; `reported_files.py` reads such files
 - `cli_webhooks.py` (webhooks): what goes out because of triggers
 - `people.py`: one person in every store: erased, exported, joined; `cli_ledger.py` and `show_ledger.py`: the commands about the ledger
+- `ledger_export.py` (export-ledger) over `ledger_parts.py`: the ledger as Parquet by table and day, for analysts and reports
 - `leads.py` (leads): scored, handed over, followed; `lead_files.py`: their files; `cli_leads.py` and `show_leads.py`: the commands;
   `leads_desk.py`: over HTTP
 - `facts.py`, `tallies.py` with `distinct.py`, `worth.py`, `crediting.py`: what was done and what came of it, summed, compared and credited;

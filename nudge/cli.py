@@ -34,7 +34,7 @@ features_app = typer.Typer(help="Features: build offline, materialise for servin
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(learning.init, learning.simulate, learning.ingest, learning.train),
     *(learning.evaluate, learning.promote, learning.rollback),
-    *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact, ledgers.export_decisions),
+    *(ledgers.verify_ledger, ledgers.erase, ledgers.export_contact, ledgers.export_decisions, ledgers.export_ledger),
     *(ledgers.ingest_outcomes, ledgers.reconcile, ledgers.retain),
     *(deciding.decide, deciding.plan, deciding.replay, deciding.suppress, deciding.report, deciding.serve, deciding.demo),
 )

@@ -121,6 +121,8 @@ def retain(
     quiet: QuietOption = False,
 ) -> None:
     """Remove decisions, outcomes and events older than so many days; the hash chains stay whole."""
+    from nudge.ledger_export import forget_in_ledger_export
+
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     needed = _longest(found.catalog)
     if days < needed:
@@ -129,6 +131,7 @@ def retain(
     now = datetime.now(UTC)
     with terminal.working("removing what is old"), found.open_ledger() as ledger:
         document = ledger.remove_before(now - timedelta(days=days), now)
+        forget_in_ledger_export(found)
     if not terminal.result(document):
         gone = f"{document['decisions']:,} decisions, {document['outcomes']:,} outcomes and {document['events']:,} events"
         terminal.print(f"{gone} of more than {days} days ago are gone")
@@ -165,6 +168,22 @@ def export_decisions(
     document = {**counts, "file": str(partitioned or file)}
     if not terminal.result(document):
         terminal.print(f"{counts['rows']:,} rows of {counts['decisions']:,} decisions written to {document['file']}")
+
+
+def export_ledger(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: exports/ledger/ of the workspace.")] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """The ledger's tables as Parquet by day, for analysts; only what is new since the last time is read."""
+    from nudge.ledger_export import export_ledger as export
+
+    terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
+    with terminal.working("exporting the ledger") as say:
+        document = export(found, folder, say)
+    if not terminal.result(document):
+        show_ledger.exported(terminal, document)
 
 
 def _heads(path: Path) -> dict[str, Any]:

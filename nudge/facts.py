@@ -28,12 +28,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from decisioning.catalog import Action, Catalog
 from decisioning.vocabulary import NO_ACTION
-from ledger.measured import TABLES, LedgerReader, Stretch
-from nudge.config import absolute_url
+from ledger.measured import TABLES
+from nudge.ledger_export import current_files
 from nudge.workspace import Workspace
 
 _MICROSECONDS_A_DAY = 86_400_000_000
@@ -69,10 +68,16 @@ _INGESTED: dict[str, dict[str, str]] = {
     },
 }
 _WITH_TIME = ("touches", "controls", "happened", "events", "decided")
-_NUMBERS = {
-    **dict.fromkeys(("occurred_at", "handed_over_at", "accepted_at", "rejected_at", "won_at"), pa.int64()),
-    **dict.fromkeys(("value", "cost", "revenue"), pa.float64()),
+_KEPT: dict[str, tuple[str, ...]] = {
+    "decisions": ("contact_id", "decided_at", "control_group", "decision_id", "triggered"),
+    "selections": (
+        *("decision_id", "rank", "contact_id", "decided_at", "action_id", "treatment_id", "channel", "direction", "cost", "redeems"),
+    ),
+    "outcomes": (*("event_id", "decision_id", "contact_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at"),),
+    "leads": ("contact_id", "handed_over_at", "accepted_at", "rejected_at", "won_at", "revenue"),
 }
+_NUMBER = "seq * 64 + CAST(string_split(stream, '/')[2] AS BIGINT) AS number"
+"""Streams of a kind are fewer than 64."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,9 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         for table, columns in _INGESTED.items():
             _view(db, data / f"{table}.parquet", f"ingested_{table}", columns)
         db.execute(_EVENTS)
-        workspace.open_ledger().close()  # an older ledger is brought up to date, an absent one made
         with ThreadPoolExecutor(1) as beside:  # while one core reads the ledger, the other counts visits
             visits = beside.submit(lambda: db.cursor().execute(_VISITS))
-            _read_ledger(db, absolute_url(workspace.config.stores.ledger, workspace.folder))
+            _read_ledger(workspace, db)
             visits.result()
         _describe(db, catalog)
         db.execute(_UNIFIED)
@@ -135,10 +139,18 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         yield Facts(db, catalog, max((row[0] for row in times if row[0] is not None), default=None))
 
 
-def _read_ledger(db: duckdb.DuckDBPyConnection, url: str) -> None:
-    with LedgerReader(url) as reader, reader.reading() as conn:
-        for table, names in TABLES.items():
-            _load(db, table, names, reader.stretches(conn, table))
+def _read_ledger(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
+    """The ledger's rows as its export has them, with times as DuckDB has them and a number for each row that grows along a stream."""
+    with current_files(workspace) as files:
+        for table, columns in _KEPT.items():
+            chosen = ", ".join(_naive(one) if one.endswith("_at") else one for one in columns)
+            numbered = f"{_NUMBER}, " if TABLES[table].kind else ""
+            db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {numbered}{chosen} FROM {files[table]}")
+
+
+def _naive(column: str) -> str:
+    name = "occurred_at" if column == "decided_at" else column
+    return f"make_timestamp(epoch_us({column})) AS {name}"
 
 
 def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[str, str]) -> None:
@@ -153,24 +165,6 @@ def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[st
         f"{column}::{kind} AS {column}" if column in have else f"NULL::{kind} AS {column}" for column, kind in columns.items()
     )
     db.execute(f"CREATE VIEW {name} AS SELECT {chosen} FROM read_parquet('{escaped}')")
-
-
-def _load(db: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], stretches: Iterator[Stretch]) -> None:
-    schema = pa.schema([(name, _NUMBERS.get(name, pa.large_string())) for name in names])
-    batches = (pa.record_batch([_values(one, k, field.type) for k, field in enumerate(schema)], schema=schema) for one in stretches)
-    reader = pa.RecordBatchReader.from_batches(schema, batches)
-    db.register("arriving", reader)
-    columns = "* REPLACE (make_timestamp(occurred_at) AS occurred_at)" if "occurred_at" in names else "*"
-    db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {columns} FROM arriving")
-    db.unregister("arriving")
-
-
-def _values(stretch: Stretch, column: int, kind: pa.DataType) -> pa.Array:
-    """One column of a stretch, an empty value as NULL."""
-    texts = pc.split_pattern(pa.array([stretch.texts[column]], pa.large_string()), stretch.separator).values
-    empty = pc.equal(texts, "")
-    known = pc.if_else(empty, pa.scalar(None, pa.large_string()), texts) if pc.any(empty).as_py() else texts
-    return known.cast(kind)
 
 
 def _describe(db: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
@@ -220,15 +214,17 @@ CREATE TEMP TABLE people AS
 CREATE TEMP TABLE logged_rows AS
   SELECT 2 * row_number() OVER () AS touch_id, * FROM ingested_interactions;
 CREATE TEMP TABLE touched_here AS
-  SELECT 2 * row_number() OVER () + 1 AS touch_id, * FROM kept_selections s
-  ANTI JOIN kept_redeemed r ON r.redeems = s.decision_id AND r.treatment_id = s.treatment_id;
+  SELECT 2 * (number * 65536 + rank) + 1 AS touch_id, * FROM kept_selections s
+  ANTI JOIN (SELECT redeems, treatment_id FROM kept_selections WHERE redeems IS NOT NULL) r
+    ON r.redeems = s.decision_id AND r.treatment_id = s.treatment_id;
 CREATE TEMP TABLE touches AS
   SELECT touch_id, contact_id, action_id, treatment_id, i.channel, c.direction, occurred_at,
          coalesce(i.cost, c.cost, 0.0) AS cost, 'history' AS source, FALSE AS triggered
   FROM logged_rows i LEFT JOIN channels c USING (channel) WHERE action_id <> '{NO_ACTION}'
   UNION ALL BY NAME
   SELECT touch_id, contact_id, action_id, treatment_id, channel, direction, occurred_at,
-         coalesce(cost, 0.0) AS cost, 'ledger' AS source, decision_id IN (SELECT decision_id FROM kept_triggered) AS triggered
+         coalesce(cost, 0.0) AS cost, 'ledger' AS source,
+         decision_id IN (SELECT decision_id FROM kept_decisions WHERE triggered) AS triggered
   FROM touched_here;
 CREATE TEMP VIEW controls AS
   SELECT touch_id AS row_id, contact_id, occurred_at, selection_prob FROM logged_rows WHERE action_id = '{NO_ACTION}';
@@ -264,7 +260,7 @@ def _lead_steps() -> str:
     here = {"found": "handed_over_at", **{step: f"{step.removeprefix('leads_')}_at" for step in LEAD_EVENTS}}
     here["leads_qualified"] = "handed_over_at"
     parts = [
-        f"SELECT contact_id, '{step}' AS step, make_timestamp({column}) AS occurred_at, coalesce(revenue, 0.0) AS revenue FROM kept_leads"
+        f"SELECT contact_id, '{step}' AS step, {column} AS occurred_at, coalesce(revenue, 0.0) AS revenue FROM kept_leads"
         f" WHERE {column} IS NOT NULL"
         for step, column in here.items()
     ]

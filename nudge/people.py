@@ -120,8 +120,9 @@ def keep_apart(workspace: Workspace, ledger: Ledger) -> int:
 
 
 def _in_files(workspace: Workspace, done: Erased) -> dict[str, Any]:
-    """Erase from the tables, the built features, the online store, the archive of plans and the exports."""
+    """Erase from the tables, the built features, the online store, the archive of plans, the exports and the ledger's export."""
     from features import forgetting
+    from nudge.ledger_export import forget_in_ledger_export
     from serving.people.forgetting import forget_in_archive, forget_in_exports
 
     names = dict.fromkeys(done.ids, done.tombstone)
@@ -133,6 +134,7 @@ def _in_files(workspace: Workspace, done: Erased) -> dict[str, Any]:
         "online_features": workspace.open_door().forget(done.ids),
         "plan_archive": forget_in_archive(workspace.plan_archive.folder, names),
         "exports": forget_in_exports(workspace.folder / "exports", names),
+        "ledger_export": forget_in_ledger_export(workspace),
     }
 
 

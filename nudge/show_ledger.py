@@ -27,6 +27,14 @@ def reconciled(terminal: Terminal, document: Document) -> None:
     terminal.table("Days (UTC)", by_day, [[one[name] for name in by_day] for one in document["days"]])
 
 
+def exported(terminal: Terminal, document: Document) -> None:
+    """What the export holds, and what of it is new."""
+    rows = [[name, one["rows"], one["files"]] for name, one in document["tables"].items()]
+    terminal.table(f"{document['folder']}/TABLE/day=YYYY-MM-DD/*.parquet", ["table", "rows", "files"], rows)
+    mended = f", {document['rewritten']:,} files brought up to date" if document["rewritten"] else ""
+    terminal.print(f"{document['new']:,} new rows{mended}")
+
+
 def erased(terminal: Terminal, document: Document) -> None:
     """What became nobody's or was removed, store by store."""
     rows: list[list[object]] = []

@@ -37,6 +37,7 @@ def lived(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     planned = shop.run("plan")
     assert planned.code == 0, planned.err
     assert shop.run("decide", PERSON, "--channel", "web").document["contact_known"]
+    assert shop.run("export-ledger").document["tables"]["decisions"]["rows"] > 0
     _LIVED.append(tmp_path_factory.mktemp("lived") / "shop")
     shutil.copytree(shop.folder, _LIVED[0])
     return shop
@@ -62,7 +63,7 @@ def test_an_erased_contact_is_in_no_file_of_the_workspace_but_the_sources(lived:
     assert len(files_that_name(lived.folder, PERSON)) > 8
     done = lived.run("erase", PERSON)
     assert done.code == 0, done.err
-    assert set(done.document["erased"]) == {"ledger", "data", "online_features", "plan_archive", "exports"}
+    assert set(done.document["erased"]) == {"ledger", "data", "online_features", "plan_archive", "exports", "ledger_export"}
     assert files_that_name(lived.folder, PERSON) == ["nudge.yaml"]
     assert sums(lived) == before
     assert lived.run("verify-ledger").document["intact"]
