@@ -8,6 +8,7 @@ from benchmarks import (
     allocation,
     bank,
     big_catalog,
+    closed_loop,
     clv,
     demo_banks,
     endurance,
@@ -56,5 +57,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "report_truth": report_truth.measure,
 }
 
-OPTIONAL: dict[str, Benchmark] = {"peers": peers.measure, "endurance": endurance.measure, "million": million.measure}
+OPTIONAL: dict[str, Benchmark] = {
+    "peers": peers.measure,
+    "endurance": endurance.measure,
+    "million": million.measure,
+    "closed_loop": closed_loop.measure,
+}
 """Run by name only: they take long, or need what `make setup` does not install."""

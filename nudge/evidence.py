@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 
 from decisioning.errors import NotFound
 from nudge.workspace import Workspace
+from training.champion_said import CHAMPION_FILE
 from training.comparison import CHAMPION, Evidence
 from training.held_out import HELD_OUT_FILE, HeldOut
 from training.held_out_evidence import System, held_out_evidence
@@ -57,27 +59,46 @@ def held_out_of(workspace: Workspace, systems: Mapping[str, Versions]) -> Eviden
     NotFound
         A version kept none, or they have none in common.
     """
-    kept: dict[tuple[str, int], HeldOut] = {}
-
-    def part(name: str, model: str, version: int) -> HeldOut:
-        if (model, version) not in kept:
-            written = workspace.tracker.table(model, version, HELD_OUT_FILE)
-            if written is None:
-                raise NotFound(
-                    f"version {version} of {model} ({name}) kept no held-out predictions",
-                    hint="no interaction of its test part had a known outcome; train it again (nudge train --refit) when there are some",
-                )
-            kept[model, version] = HeldOut.from_bytes(written)
-        return kept[model, version]
-
+    kept = _Kept(workspace, [each for versions in systems.values() for each in versions.items()])
     found = {}
     for name, versions in systems.items():
-        uplift = part(name, "uplift", versions["uplift"]) if "uplift" in versions else None
-        learned = part(name, "propensity", versions["propensity"]) if "propensity" in versions else uplift
+        uplift = kept.of(name, "uplift", versions["uplift"]) if "uplift" in versions else None
+        learned = kept.of(name, "propensity", versions["propensity"]) if "propensity" in versions else uplift
         if learned is None:
             raise NotFound("neither propensity nor uplift is trained: nothing says what a policy would earn", hint="run nudge train")
         found[name] = System(learned, uplift)
     return held_out_evidence(found)
+
+
+@dataclass
+class _Kept:
+    """Held-out predictions as they lie beside versions: each version's own, and of a champion also those beside its challengers."""
+
+    workspace: Workspace
+    versions: Sequence[tuple[str, int]]
+    _read: dict[tuple[str, int, str], HeldOut | None] = field(default_factory=dict)
+    _parts: dict[tuple[str, int], HeldOut] = field(default_factory=dict)
+
+    def of(self, name: str, model: str, version: int) -> HeldOut:
+        """Everything that a version said of rows that it had not seen."""
+        if (model, version) not in self._parts:
+            own = self._file(model, version, HELD_OUT_FILE)
+            beside = [self._file(*other, CHAMPION_FILE) for other in dict.fromkeys(self.versions)]
+            found = [own, *(one for one in beside if one is not None and one.said_by.get(model) == version)]
+            there = [one for one in found if one is not None]
+            if not there:
+                raise NotFound(
+                    f"version {version} of {model} ({name}) kept no held-out predictions",
+                    hint="no interaction of its test part had a known outcome; train it again (nudge train --refit) when there are some",
+                )
+            self._parts[model, version] = reduce(HeldOut.with_rows_of, there)
+        return self._parts[model, version]
+
+    def _file(self, model: str, version: int, file: str) -> HeldOut | None:
+        if (model, version, file) not in self._read:
+            written = self.workspace.tracker.table(model, version, file) if model != "clv" else None
+            self._read[model, version, file] = None if written is None else HeldOut.from_bytes(written)
+        return self._read[model, version, file]
 
 
 def champion_first(systems: Mapping[str, Versions], champions: Versions) -> dict[str, Versions]:

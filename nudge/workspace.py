@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -160,8 +160,11 @@ class Workspace:
         self._state()
         return Ledger.open(absolute_url(self.config.stores.ledger, self.folder))
 
-    def open_service(self, *, watch: bool = False) -> Service:
-        """Serving, ready to decide; with `watch`, as a server: new catalogues, models and prices are swapped in, errands are run."""
+    def open_service(self, *, watch: bool = False, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Service:
+        """Serving, ready to decide; with `watch`, as a server: new catalogues, models and prices are swapped in, errands are run.
+
+        `clock` says what time it is, for whoever rehearses other days than today.
+        """
         from nudge.people import PeopleStores
         from nudge.snapshot_source import WorkspaceSnapshots
         from serving.realtime.snapshot import SnapshotHolder
@@ -175,7 +178,7 @@ class Workspace:
             raise
         if watch:
             holder.watch()
-        service = Service(holder, ledger, sample=self._sample, plans=self.plan_archive, stores=PeopleStores(self))
+        service = Service(holder, ledger, clock=clock, sample=self._sample, plans=self.plan_archive, stores=PeopleStores(self))
         if watch:
             service.run_errands(self.webhook_secrets())
         return service

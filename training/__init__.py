@@ -57,6 +57,7 @@ tracking.py         the only door to MLflow: runs, registered models, aliases
 promote.py          the rules by which a version becomes champion
 
 held_out.py         what a tested fit said of its test rows, kept beside the model
+champion_said.py    what the champions say of test rows that they have never seen, kept beside a challenger
 held_out_evidence.py what would follow from two versions' held-out predictions
 comparison.py       policies side by side on logged decisions: doubly robust values, gains over the champion
 gate_verdict.py     does the challenger surely earn more?

@@ -1,7 +1,7 @@
 """What a model said of rows it had not seen, kept beside it: what two versions are compared on before there are decisions to learn from.
 
-The tested fit of a training run, not the one that is served, made these predictions. Ids are salted hashes: two versions of one workspace
-find their common rows, and nobody's id leaves the workspace.
+The tested fit of a training run, not the one that is served, made these predictions; `champion_said.py` adds those of the champions. Ids
+are salted hashes: two versions of one workspace find their common rows, and nobody's id leaves the workspace.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,8 @@ class HeldOut:
         Money of a response (NaN where it is not known) and of a contact.
     propensity, uplift : float arrays, shape (n, K)
         NaN where there is no model.
+    said_by : mapping of model to version
+        Whose predictions these are, where they are not those of the version that they are kept beside.
     """
 
     row: npt.NDArray[np.str_]
@@ -67,6 +71,7 @@ class HeldOut:
     cost: FloatArray
     propensity: FloatArray
     uplift: FloatArray
+    said_by: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -81,10 +86,20 @@ class HeldOut:
             nothing = np.full(len(rows), unknown).astype(matrix.dtype)
             return np.column_stack([nothing if k is None else of_rows[:, k] for k in known])
 
-        numbers = {name: columns(getattr(self, name), np.nan) for name in ("happened", *_PREDICTED)}
+        numbers: dict[str, Any] = {name: columns(getattr(self, name), np.nan) for name in ("happened", *_PREDICTED)}
         goals = tuple("" if k is None else self.goals[k] for k in known)
         of_rows: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("row", "contact", "action", "selection_prob")}
         return replace(self, **of_rows, **numbers, actions=actions, goals=goals, open=columns(self.open, 0.0))
+
+    def with_rows_of(self, other: HeldOut) -> HeldOut:
+        """These rows, and those of `other` that are not among them, of the actions of both."""
+        more = np.flatnonzero(~np.isin(other.row, self.row))
+        actions = tuple(dict.fromkeys((*self.actions, *other.actions)))
+        one, two = self.take(np.arange(len(self)), actions), other.take(more, actions)
+        of_rows = ("row", "contact", "action", "selection_prob", "happened", "open", *_PREDICTED)
+        joined: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(two, name)]) for name in of_rows}
+        goals = tuple(mine or theirs for mine, theirs in zip(one.goals, two.goals, strict=True))
+        return replace(one, **joined, goals=goals)
 
     def to_bytes(self) -> bytes:
         """As Parquet."""
@@ -92,7 +107,7 @@ class HeldOut:
         for k, name in enumerate(self.actions):
             columns |= {f"happened {name}": pa.array(self.happened[:, k].astype(np.int8)), f"open {name}": pa.array(self.open[:, k])}
             columns |= {f"{kind} {name}": pa.array(getattr(self, kind)[:, k].astype(np.float32)) for kind in _PREDICTED}
-        about = json.dumps({"actions": self.actions, "goals": self.goals})
+        about = json.dumps({"actions": self.actions, "goals": self.goals, "said_by": dict(self.said_by)})
         table, file = pa.table(columns).replace_schema_metadata({"nudge": about}), io.BytesIO()
         pq.write_table(table, file, compression="zstd")
         return file.getvalue()
@@ -118,22 +133,32 @@ class HeldOut:
             read: dict[str, Any] = {name: table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("row", "contact", "action")}
             read |= {kind: matrix(kind) for kind in ("happened", *_PREDICTED)}
             read |= {"open": matrix("open") > 0, "selection_prob": table["selection_prob"].to_numpy().astype(np.float64)}
-            return cls(**read, actions=actions, goals=goals)
+            return cls(**read, actions=actions, goals=goals, said_by=about.get("said_by", {}))
         except (KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
             raise DataError("these are no held-out rows", got=str(error)) from None
 
 
-def held_out(propensity: PropensityBundle, uplift: UpliftBundle | None, test: Prepared, catalog: Catalog, *, salt: str) -> HeldOut | None:
-    """What tested models say of their test rows; None where no row's outcomes are all known, or no action has a model.
+def held_out(
+    propensity: PropensityBundle,
+    uplift: UpliftBundle | None,
+    test: Prepared,
+    catalog: Catalog,
+    *,
+    salt: str,
+    said_by: Mapping[str, int] = MappingProxyType({}),
+) -> HeldOut | None:
+    """What models say of rows that they have not seen; None where no row's outcomes are all known, or no action has a model.
 
     Parameters
     ----------
     propensity, uplift : bundles
-        Fitted on the train rows alone.
+        Fitted without these rows.
     test : Prepared
     catalog : Catalog
     salt : str
         Tells this workspace's hashes from any other's.
+    said_by : mapping of model to version
+        The versions of these bundles, where they are served ones.
     """
     heads = set(propensity.heads) | set(uplift.heads if uplift is not None else ())
     actions = tuple(action for action in catalog.actions if action.goal is not None and action.id in heads)
@@ -141,6 +166,7 @@ def held_out(propensity: PropensityBundle, uplift: UpliftBundle | None, test: Pr
     if not actions or not len(rows):
         return None
     arms = [(action.id, None) for action in actions]
+    read = _as_read_by(propensity, rows)
     return HeldOut(
         row=_hashed(rows.data.rows.interaction_id, salt),
         contact=_hashed(rows.data.rows.contact_id, salt),
@@ -150,11 +176,21 @@ def held_out(propensity: PropensityBundle, uplift: UpliftBundle | None, test: Pr
         goals=tuple(str(action.goal) for action in actions),
         happened=np.column_stack([rows.data.labels.happened[str(action.goal)] for action in actions]),
         open=np.column_stack([rows.open_to(action) for action in actions]),
-        value=np.column_stack([value_of(action, propensity, rows) for action in actions]),
+        value=np.column_stack([value_of(action, propensity, read) for action in actions]),
         cost=np.column_stack([cost_of(action, rows, catalog) for action in actions]),
-        propensity=propensity.propensity({}, 0, arms, encoded=rows.encoded),
-        uplift=np.full((len(rows), len(actions)), np.nan) if uplift is None else uplift.uplift({}, 0, arms, encoded=rows.encoded),
+        propensity=propensity.propensity({}, 0, arms, encoded=read.encoded),
+        uplift=np.full((len(rows), len(actions)), np.nan)
+        if uplift is None
+        else uplift.uplift({}, 0, arms, encoded=_as_read_by(uplift, rows).encoded),
+        said_by=dict(said_by),
     )
+
+
+def _as_read_by(bundle: PropensityBundle | UpliftBundle, rows: Prepared) -> Prepared:
+    """The rows encoded as the bundle was fitted: one of another training run has an encoder of its own."""
+    if bundle.encoder is rows.encoder:
+        return rows
+    return replace(rows, encoder=bundle.encoder, encoded=bundle.encode(rows.data.features, rows.data.rows.features_at))
 
 
 def _kept(test: Prepared, goals: tuple[str, ...]) -> BoolArray:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from decisioning.errors import ConfigError, Conflict, NotFound, nearest
 from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.parallel import run_stages
+from training.champion_said import CHAMPION_FILE, champion_said
 from training.context import DECIDING, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
@@ -224,9 +225,10 @@ class _Training:
         return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups, tables=tables)]
 
     def _held_out(self, propensity: PropensityBundle, uplift: UpliftBundle | None, part: Interactions) -> dict[str, bytes]:
-        """What the tested fit says of the test rows, for the promotion gate."""
+        """What the tested fit and the champions say of the test rows, for the promotion gate."""
         kept = held_out(propensity, uplift, part.test, self.context.catalog, salt=self.context.workspace_id)
-        return {} if kept is None else {HELD_OUT_FILE: kept.to_bytes()}
+        files = {HELD_OUT_FILE: kept, CHAMPION_FILE: champion_said(self.context, part.test)}
+        return {name: said.to_bytes() for name, said in files.items() if said is not None}
 
     def _uplift(self, part: Interactions, propensity: PropensityBundle) -> list[Judged]:
         if not part.all.controls.any():

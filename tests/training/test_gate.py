@@ -171,6 +171,19 @@ def test_held_out_rows_are_read_as_they_were_written() -> None:
         HeldOut.from_bytes(b"PAR1")
 
 
+def test_rows_of_two_files_are_each_there_once_with_the_actions_of_both() -> None:
+    first, second = a_log(7, n=40).take(np.arange(40), ("push",)), a_log(8, n=40, first=30)
+
+    both = first.with_rows_of(second)
+
+    assert both.row.tolist() == [f"r{i}" for i in range(70)]
+    assert (both.actions, both.goals) == (("push", "ask"), ("sale", "card"))
+    assert np.array_equal(both.uplift[:40, 0], first.uplift[:, 0])
+    assert np.array_equal(both.uplift[40:], second.uplift[10:])
+    assert np.isnan(both.uplift[:40, 1]).all()
+    assert not both.open[:40, 1].any()
+
+
 def test_clv_is_held_to_its_error_as_a_share_of_the_money_that_came() -> None:
     worse = judged_by_error({"rmse.served": 30.0, "mean_money": 10.0}, {"rmse.served": 20.0, "mean_money": 10.0})
     richer = judged_by_error({"rmse.served": 30.0, "mean_money": 20.0}, {"rmse.served": 20.0, "mean_money": 10.0})

@@ -14,10 +14,12 @@ from decisioning.errors import ConfigError, Conflict
 from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, loan_uplift, write_business
+from training.champion_said import champion_said
 from training.comparison import CHAMPION, NO_ACTION, RANDOM, compared
 from training.context import TrainingContext, TrainingReport, TrainingSettings
 from training.held_out import HELD_OUT_FILE, HeldOut
 from training.held_out_evidence import System, held_out_evidence
+from training.interactions import Interactions
 from training.run import train
 from training.tracking import Tracker
 
@@ -248,3 +250,32 @@ def test_what_the_tested_fit_said_is_kept_beside_the_model_with_nobodys_id(conte
     lines = {line.name: line for line in compared(held_out_evidence({CHAMPION: System(propensity, uplift)}))}
     assert lines[NO_ACTION].gain.high < 0
     assert lines[RANDOM].gain.high < 0
+
+
+def test_what_the_champion_says_of_rows_later_than_its_data_is_what_it_would_serve(
+    context: TrainingContext, report: TrainingReport, request: pytest.FixtureRequest
+) -> None:
+    part, trained_at = Interactions.read(context, END), END - np.timedelta64(20, "D")
+    nothing_later = champion_said(context, part.test)
+    for model in ("propensity", "uplift"):
+        context.tracker.tag_version(model, 1, {"nudge.as_of": str(trained_at)})
+        request.addfinalizer(lambda model=model: context.tracker.tag_version(model, 1, {"nudge.as_of": str(END)}))
+    found = champion_said(context, part.test)
+
+    assert nothing_later is None
+    assert found is not None
+    later = part.test.take(part.test.data.rows.occurred_at >= trained_at)
+    assert 0 < len(found) <= len(later) < len(part.test)
+    assert found.said_by == HeldOut.from_bytes(found.to_bytes()).said_by == {"propensity": 1, "uplift": 1}
+    propensity, uplift = champion(context, "propensity"), champion(context, "uplift")
+    assert isinstance(propensity, PropensityBundle)
+    assert isinstance(uplift, UpliftBundle)
+    asked = later.data.features, later.data.rows.features_at, [(name, None) for name in found.actions]
+    for said, served in ((found.propensity, propensity.propensity(*asked)), (found.uplift, uplift.uplift(*asked))):
+        assert set(said[:, 0].round(9)) <= set(served[:, 0].round(9))
+
+
+def test_a_champion_that_another_workspace_trained_says_nothing(context: TrainingContext, report: TrainingReport) -> None:
+    test = Interactions.read(context, END).test
+
+    assert champion_said(replace(context, workspace_id="elsewhere"), test) is None
