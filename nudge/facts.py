@@ -9,6 +9,7 @@
 `people`     contact_id, account_id, market
 `visits`     contact_id, occurred_at: distinct sessions, or events without money where sessions are not known
 `events`     contact_id, event_type, occurred_at, value, channel, session_id, content_id
+`plans`      path, as_of: the plan files of the workspace's `exports/`, that say what each contact was worth then
 `catalog`    action_id, issue, action_group, goal, value, window_us, kind
 ===========  ======================================================================================================================
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,10 +31,12 @@ import duckdb
 import pyarrow as pa
 
 from decisioning.catalog import Action, Catalog
+from decisioning.errors import Unavailable
 from decisioning.vocabulary import NO_ACTION
 from ledger.measured import TABLES
 from nudge.ledger_export import current_files
 from nudge.workspace import Workspace
+from serving.plans.files import manifest_of
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 
@@ -128,6 +131,7 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         for table, columns in _INGESTED.items():
             _view(db, data / f"{table}.parquet", f"ingested_{table}", columns)
         db.execute(_EVENTS)
+        _read_plans(db, workspace.folder / "exports")
         with ThreadPoolExecutor(1) as beside:  # while one core reads the ledger, the other counts visits
             visits = beside.submit(lambda: db.cursor().execute(_VISITS))
             _read_ledger(workspace, db)
@@ -151,6 +155,15 @@ def _read_ledger(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
 def _naive(column: str) -> str:
     name = "occurred_at" if column == "decided_at" else column
     return f"make_timestamp(epoch_us({column})) AS {name}"
+
+
+def _read_plans(db: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    db.execute("CREATE TEMP TABLE plans (path VARCHAR, as_of TIMESTAMP, created_at VARCHAR)")
+    for path in folder.glob("*/plan.parquet"):
+        with suppress(Unavailable, KeyError):  # a damaged folder says nothing, and is no reason to say nothing else
+            one = manifest_of(folder, path.parent.name) or {}
+            row = [str(path), as_naive(datetime.fromisoformat(one["as_of"])), one["created_at"]]
+            db.execute("INSERT INTO plans VALUES (?, ?, ?)", row)
 
 
 def _view(db: duckdb.DuckDBPyConnection, path: Path, name: str, columns: dict[str, str]) -> None:

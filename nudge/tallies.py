@@ -94,6 +94,9 @@ def _count_everybody(facts: Facts, span: Span) -> None:
         asked |= {name: ("lead_steps", f"sum({column})", "step = 'leads_won'") for name, column in _OF_WON.items()}
     if not facts.number("SELECT count(*) FROM events"):
         asked.pop("visits")
+    if _compare_lifetime_values(facts, span):
+        sums = {"clv_before": "sum(clv_before)", "clv_after": "sum(clv_after)", "clv_contacts": "count(*)"}
+        asked |= {name: ("lifetime_values", expression, "TRUE") for name, expression in sums.items()}
     parts = [
         f"SELECT '{name}' AS figure, coalesce(p.market, 'unknown') AS market, year(x.occurred_at) * 100 + month(x.occurred_at) AS period, "
         f"{expression} AS value FROM {table} x LEFT JOIN people p USING (contact_id) "
@@ -107,6 +110,23 @@ def _count_everybody(facts: Facts, span: Span) -> None:
     )
 
 
+def _compare_lifetime_values(facts: Facts, span: Span) -> bool:
+    """The table `lifetime_values`: what a contact was worth by the first and by the last plan of the span; False where there is but one."""
+    holds = span.holds("as_of")
+    ends = facts.db.execute(f"SELECT path, as_of FROM plans WHERE {holds} ORDER BY as_of, created_at DESC").fetchall()
+    last = [path for path, as_of in ends if as_of == ends[-1][1]][:1]
+    if len({as_of for _, as_of in ends}) < 2:
+        return False
+    worth = "SELECT contact_id, any_value(clv) AS clv FROM read_parquet($path) WHERE contact_id IS NOT NULL AND isfinite(clv) GROUP BY 1"
+    for name, path in (("clv_first", ends[0][0]), ("clv_last", last[0])):
+        facts.db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {worth}", {"path": path})
+    facts.db.execute(
+        """CREATE OR REPLACE TEMP TABLE lifetime_values AS SELECT contact_id, NULL::TIMESTAMP AS occurred_at,
+        f.clv AS clv_before, l.clv AS clv_after FROM clv_first f JOIN clv_last l USING (contact_id)"""
+    )
+    return facts.number("SELECT count(*) FROM lifetime_values") > 0
+
+
 def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], market: str | None) -> dict[str, npt.NDArray[np.float64]]:
     by = {"all": "'all'", "market": "market"}.get(dimension, "period")
     here = "TRUE" if market is None else "market = $market"
@@ -114,6 +134,8 @@ def _of_everybody(facts: Facts, dimension: str, names: Sequence[str], market: st
     found: dict[str, dict[Any, float]] = {row[0]: {} for row in facts.db.execute("SELECT figure FROM figures").fetchall()}
     for figure, group, value in facts.db.execute(asked, {} if market is None else {"market": market}).fetchall():
         found[figure][_month(group) if dimension == "period" else group] = value
+    if dimension == "period":  # the change is over the whole span, and of no month
+        found = {figure: rows for figure, rows in found.items() if not figure.startswith("clv_")}
     return {figure: np.array([float(rows.get(one) or 0.0) for one in names]) for figure, rows in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ import yaml
 from decisioning.errors import RequestError, Unavailable
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
-from nudge.facts import Facts, Span, open_facts
+from nudge.facts import Facts, Span, as_naive, open_facts
 from nudge.goals_file import parse_goals
 from nudge.ingesting import ingest_workspace
 from nudge.report_channels import measured_channels
@@ -97,6 +98,33 @@ def test_the_whole_counts_sales_that_nobody_was_touched_for(by_hand: Facts) -> N
     assert (whole["revenue"], whole["attributed_revenue"]) == (189.0, 130.0)
     assert (whole["contacts"], whole["touches"]) == (3.0, 4.0)
     assert whole["cycle_days"] / whole["cycles"] == pytest.approx((9 + 2) / 2)  # from the first touch: 1 to 10 January, 1 to 3 February
+
+
+def planned(folder: Path, plan_id: str, as_of: str, worth: dict[str | None, float | None]) -> None:
+    (folder / "exports" / plan_id).mkdir(parents=True)
+    manifest = {"plan_id": plan_id, "as_of": as_of, "created_at": as_of, "files": {}}
+    (folder / "exports" / plan_id / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    table = pa.table({"contact_id": pa.array(worth, pa.string()), "clv": pa.array(worth.values(), pa.float64())})
+    pq.write_table(table, folder / "exports" / plan_id / "plan.parquet")
+
+
+def test_lifetime_values_of_the_last_plan_are_compared_with_those_of_the_first(tmp_path: Path) -> None:
+    made = workspace(tmp_path / "shop", HAND)
+    planned(made.folder, "plan-b", "2026-02-10T00:00:00Z", {"c1": 999.0})
+    planned(made.folder, "plan-d", "2026-02-10T00:00:00Z", {"c1": 999.0})
+    with open_facts(made) as facts:  # one plan says nothing about a change
+        assert "clv_change" in roi_report(facts, Span())["unmeasured"]
+    planned(made.folder, "plan-a", "2026-01-01T00:00:00Z", {"c1": 100.0, "c2": 50.0, "c3": 10.0, None: 7.0, "c4": None})
+    planned(made.folder, "plan-c", "2026-03-01T00:00:00Z", {"c1": 130.0, "c3": 20.0, "c4": 5.0, None: 9.0})
+    (made.folder / "exports" / "plan-b" / "manifest.json").write_text("{", encoding="utf-8")  # a damaged plan is left out
+    with open_facts(made) as facts:
+        whole = sums(facts, "all", "all")
+        assert (whole["clv_before"], whole["clv_after"], whole["clv_contacts"]) == (110.0, 150.0, 2.0)
+        assert sums(facts, "market", "PL")["clv_after"] == 130.0
+        assert "clv_after" not in sums(facts, "period", "2026-01")
+        value = next(one for one in roi_report(facts, Span())["heads"]["value"] if one["kpi"] == "clv_change")["value"]
+        assert value == 20.0
+        assert sums(facts, "all", "all", Span(end=as_naive(datetime(2026, 2, 15, tzinfo=UTC))))["clv_after"] == 999.0
 
 
 def test_slices_by_action_issue_market_stage_and_month(by_hand: Facts) -> None:
