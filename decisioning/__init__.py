@@ -10,8 +10,9 @@ Read in this order:
 - `candidates.py`: one row per contact x treatment, as a struct of arrays; `history.py`: the past as arrays
 - the stages, put in order by `stages.py`: `eligibility.py`, `consent.py`, `contact_policy.py`, `arbitration.py`, `control.py` (groups kept
   for comparison), `limits.py` (what is used up); and `quiet_hours.py`: when a message may go out
-- composition one, `decide.py` (one contact, now), with `one_contact.py` and `one_catalog.py` (the same stages without an array a step:
-  those of `stages.py` are their law), `select.py` (the slate) and `exploration/` (deliberate randomness)
+- composition one, `decide.py` (one contact, now), with `one_contact.py`, `one_worth.py` and `one_catalog.py` (the same stages without an
+  array a step: those of `stages.py` are their law), `lines.py` (one candidate's numbers), `select.py` (the slate) and `exploration/`
+  (deliberate randomness)
 - composition two, `plan.py` (the population, under budgets), with `plan_offers.py`, `policy_room.py` (what caps leave), `allocation/` (who
   gets what), `plan_exploration.py` and `plan_economics.py`
 - `price_book.py`: what real time pays for what it uses, from a plan's prices

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from decisioning.rules import Rows
+from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, Stage, TextArray
 
 _ALIVE = -1
@@ -48,6 +50,8 @@ class Situation:
     channel, placements, actions : the request's, None and empty where any will do.
     seeds : array of str, shape (n_contacts,), optional
         What the random draws of each contact derive from: its decision id. Left out: its contact id.
+    row : Row, optional
+        The features of the one contact as plain values, where they are known already.
     """
 
     contact_ids: TextArray
@@ -59,6 +63,7 @@ class Situation:
     placements: tuple[str, ...] = ()
     seeds: TextArray | None = None
     actions: tuple[str, ...] = ()
+    row: Row | None = field(default=None, compare=False, repr=False)
 
     @property
     def seeds_or_ids(self) -> TextArray:
@@ -73,12 +78,16 @@ class Situation:
             columns={name: column[rows] for name, column in self.columns.items()},
             granted={purpose: yes[rows] for purpose, yes in self.granted.items()},
             seeds=self.seeds_or_ids[rows],
+            row=None,
         )
 
     @cached_property
     def rows(self) -> Rows:
         """The rows that rules are evaluated on."""
-        return Rows(self.columns, len(self.contact_ids), self.context)
+        known = self.row
+        if known is not None and (known.columns is not self.columns or known.context is not self.context):
+            known = None  # it belongs to the situation that this one was made of
+        return Rows(self.columns, len(self.contact_ids), self.context, known)
 
 
 class Candidates:
@@ -164,7 +173,35 @@ class Scores:
     evidence: FloatArray | None = None
     uplift_error: Callable[[int, int], float] | None = None
 
+    @cached_property
+    def of_one(self) -> OneScores:
+        """Those of the one contact, as plain numbers."""
+        p, tau, value, risk = (part[0].tolist() for part in (self.propensity, self.uplift, self.value, self.opt_out_risk))
+        rest = (self.base_rate, self.traffic, self.evidence, self.uplift_error)
+        return OneScores(p, tau, value, risk, float(self.clv[0]), *rest)
+
     @property
     def baseline(self) -> FloatArray:
         """P(response | not contacted) = propensity - uplift."""
         return np.clip(self.propensity - self.uplift, 0.0, 1.0)
+
+
+class OneScores(NamedTuple):
+    """The `Scores` of one contact's candidates, as lists of numbers."""
+
+    propensity: list[float]
+    uplift: list[float]
+    value: list[float]
+    opt_out_risk: list[float]
+    clv: float
+    base_rate: FloatArray
+    traffic: tuple[str, ...]
+    evidence: FloatArray | None = None
+    uplift_error: Callable[[int, int], float] | None = None
+
+    @property
+    def as_arrays(self) -> Scores:
+        """The same as the stages know it."""
+        p, tau, value, risk = (np.array([part]) for part in (self.propensity, self.uplift, self.value, self.opt_out_risk))
+        rest = (self.base_rate, self.traffic, self.evidence, self.uplift_error)
+        return Scores(p, tau, value, risk, np.array([self.clv]), *rest)

@@ -15,7 +15,7 @@ import numpy as np
 
 from decisioning.catalog import Action, Catalog, Constraint, Policy, Treatment
 from decisioning.lead_scoring import LeadRules, compile_lead
-from decisioning.one_catalog import Columns, OneCatalog, one_policies, one_rules, one_weightings
+from decisioning.one_catalog import Columns, OneCatalog, not_granted, one_policies, one_rules, one_weightings
 from decisioning.rules import Expression
 from decisioning.rules.findings import RuleFindings
 from decisioning.rules.shared import Conditions, StatedValues, Weighting, as_places, weightings
@@ -127,12 +127,17 @@ class CompiledCatalog:
             policies=one_policies(own.contact_policy, self.counted_together, self.actions_of),
             weightings=one_weightings(self.weightings),
             consents=tuple(
-                (Columns.of(self.on_channel[name]), channel.purpose)
+                (Columns.of(self.on_channel[name]).bits, channel.purpose, not_granted(channel.purpose))
                 for name, channel in own.channels.items()
                 if channel.purpose is not None
             ),
             on_channel={name: Columns.of(places) for name, places in self.on_channel.items()},
             in_placement={name: Columns.of(places) for name, places in self.in_placement.items()},
+            valid_on={days: Columns.of(places) for days, places in self.valid_on.items()},
+            cost=self.cost.tolist(),
+            lever=self.lever.tolist(),
+            mandatory=self.mandatory.tolist(),
+            uses={name: uses.tolist() for name, uses in self.use_per_contact.items()},
             of_accounts=any(policy.scope == "account" for policy in own.contact_policy),
         )
 

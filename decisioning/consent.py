@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from decisioning.candidates import Candidates, Removal, Situation
+from decisioning.candidates import Candidates, Situation
 from decisioning.compiled_catalog import CompiledCatalog
+from decisioning.one_catalog import not_granted
 
 
 def apply_consent(candidates: Candidates, catalog: CompiledCatalog, situation: Situation) -> None:
@@ -15,5 +16,4 @@ def apply_consent(candidates: Candidates, catalog: CompiledCatalog, situation: S
         if channel.purpose is not None:
             refused = ~situation.granted.get(channel.purpose, nobody)
             if refused.any():
-                removal = Removal("consent", channel.purpose, f"consent for {channel.purpose} is not granted")
-                candidates.remove(refused, catalog.on_channel[name], removal)
+                candidates.remove(refused, catalog.on_channel[name], not_granted(channel.purpose))

@@ -56,9 +56,7 @@ def hash_to_unit(contact_ids: Iterable[str], salt: str) -> FloatArray:
     True
     """
     prefix = salt.encode() + b"|"
-    digests = [hashlib.blake2b(prefix + str(one).encode(), digest_size=8).digest() for one in contact_ids]
-    whole = np.array([int.from_bytes(digest, "big") >> _DROPPED_BITS for digest in digests], dtype=np.float64)
-    return whole / 2.0**_KEPT_BITS
+    return np.array([_unit(prefix + str(one).encode()) for one in contact_ids], dtype=np.float64)
 
 
 def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -> IntArray:
@@ -79,6 +77,26 @@ def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -
             groups[left[drawn]] = layer
             left = left[~drawn]
     return groups
+
+
+def group_of(contact_id: str, controls: Controls) -> int:
+    """`control_groups` of one contact.
+
+    Examples
+    --------
+    >>> from decisioning.catalog import Controls
+    >>> GROUPS[group_of("c-2", Controls(holdout=0.5, random=0.5))]
+    'holdout'
+    """
+    for layer, threshold in enumerate(_thresholds(controls)):
+        if threshold > 0 and _unit(f"{controls.salt}|{GROUPS[layer]}|{contact_id}".encode()) < threshold:
+            return layer
+    return _TREATED
+
+
+def _unit(text: bytes) -> float:
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    return float(int.from_bytes(digest, "big") >> _DROPPED_BITS) / 2.0**_KEPT_BITS
 
 
 @lru_cache(maxsize=64)

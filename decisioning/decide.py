@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from decisioning.exploration.thompson import Belief
 from decisioning.history import History
 from decisioning.limits import uses_of_one
 from decisioning.one_contact import appraise_one
+from decisioning.one_worth import OneAppraisal
 from decisioning.select import Slate, by_best_slate, select
 from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
@@ -27,17 +28,29 @@ class Decision:
 
     Attributes
     ----------
+    seen : Appraisal or OneAppraisal
+        What it was chosen from.
     selection_probs : tuple of float
         The probability of each choice, given the choices before it; of no_action where nothing was chosen.
     expected_cost : float
         Money of expected profit that exploring gave up, before the draw.
     """
 
-    appraisal: Appraisal
+    seen: Appraisal | OneAppraisal
     chosen: tuple[int, ...]
     selection_probs: tuple[float, ...]
     no_action_prob: float = 1.0
     expected_cost: float = 0.0
+
+    @property
+    def group(self) -> str:
+        """The contact's control group."""
+        return TREATED if isinstance(self.seen, OneAppraisal) else GROUPS[int(self.seen.groups[0])]
+
+    @property
+    def appraisal(self) -> Appraisal:
+        """What was seen, as the stages know it."""
+        return self.seen.as_arrays if isinstance(self.seen, OneAppraisal) else self.seen
 
 
 def decide(house: House, situation: Situation, history: History, *, limit: int = 1) -> Decision:
@@ -46,7 +59,21 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
     A contact of the group `nudge` may be explored where the catalogue has an exploration budget and `house.allowance` leaves some of it;
     every draw derives from the situation's seed, so that the decision can be made again.
     """
-    appraisal = appraise_one(house, situation, history)
+    return choose(house, appraise_one(house, situation, history), limit=limit)
+
+
+def choose(house: House, seen: Appraisal | OneAppraisal, *, limit: int = 1) -> Decision:
+    """The choice of `decide` for one contact whose candidates are appraised already."""
+    if isinstance(seen, OneAppraisal):
+        if min(limit, len(seen.situation.placements) or limit) == 1 and not _explores(house):
+            chosen = tuple(seen.ranked[:1])
+            return Decision(seen, chosen, (1.0,) * len(chosen))
+        return replace(_choose(house, seen.as_arrays, limit), seen=seen)
+    return _choose(house, seen, limit)
+
+
+def _choose(house: House, appraisal: Appraisal, limit: int) -> Decision:
+    situation = appraisal.situation
     catalog, preferred = house.catalog, appraisal.preference[0]
     ranked = ranking(appraisal.candidates.alive[0], catalog.mandatory, preferred)
     slate = _slate(house, appraisal, limit)

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.vocabulary import Columns, IntArray, TextArray
+
+
+class ListedPast(Mapping[str, npt.NDArray[np.generic]]):
+    """Columns of what happened to one contact, out of rows that end with a time in microseconds; arrays are made when they are asked for.
+
+    Parameters
+    ----------
+    rows : sequence of tuples, oldest first
+    names : the columns' names, the last `at`
+    """
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> None:
+        self._rows = rows
+        self._names = names
+
+    @cached_property
+    def lists(self) -> dict[str, list[Any]]:
+        """The columns as lists."""
+        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(self._names)
+        return dict(zip(self._names, map(list, columns), strict=True))
+
+    @cached_property
+    def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        for name, values in self.lists.items():
+            if name == "at":
+                arrays[name] = np.array(values, dtype=np.int64).view("datetime64[us]")
+            else:
+                arrays[name] = column = np.empty(len(values), dtype=object)
+                column[:] = values
+        return arrays
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ from serving.ports.plans import NoPlans, PlanDesk
 from serving.ports.reports import NoReports, ReportDesk
 from serving.realtime import answers
 from serving.realtime.deciding import Deciding
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.price_books import prices_view
 from serving.realtime.scorer import Models
-from serving.realtime.situations import to_datetime64
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.replaying.replay import replay, replay_plan
 from serving.schemas.decisions import SuppressionIn

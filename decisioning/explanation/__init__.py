@@ -13,6 +13,7 @@ from decisioning.explanation.reasons import (
     explain_filtered,
     explain_no_action,
     explain_no_actions,
+    explain_nothing,
     segment_name,
     segments,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "explain_filtered",
     "explain_no_action",
     "explain_no_actions",
+    "explain_nothing",
     "segment_name",
     "segments",
 ]

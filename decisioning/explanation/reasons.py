@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.arbitration import SEGMENTS, ranking, segment_of
+from decisioning.arbitration import SEGMENTS, segment_of
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import HOLDOUT
+from decisioning.lines import Line
+from decisioning.one_catalog import places_of
+from decisioning.one_worth import OneAppraisal
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import IntArray, Stage
 
@@ -55,63 +59,66 @@ def segments(appraisal: Appraisal) -> IntArray:
     return segment_of(appraisal.scores, appraisal.economics)
 
 
-def explain_choice(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> list[str]:
+def explain_choice(line: Line, catalog: CompiledCatalog, column: int) -> list[str]:
     """Why this treatment: the arithmetic of its profit and priority, where it stands in for knowledge, and what comes next."""
-    scores, economics = appraisal.scores, appraisal.economics
-    reasons = [_profit(appraisal, catalog, row, column)]
-    weight, shadow_cost = economics.context_weight[row, column], economics.shadow_cost[row, column]
-    if catalog.lever[column] != 1 or weight != 1 or shadow_cost != 0:
-        factors = f"lever {catalog.lever[column]:g}, context weight {weight:g}, shadow cost {shadow_cost:.2f}"
-        reasons.append(f"priority {economics.priority[row, column]:.2f}: {factors}")
-    if catalog.mandatory[column]:
+    lever = catalog.for_one.lever[column]
+    reasons = [_profit(line, catalog)]
+    if lever != 1 or line.context_weight != 1 or line.shadow_cost != 0:
+        factors = f"lever {lever:g}, context weight {line.context_weight:g}, shadow cost {line.shadow_cost:.2f}"
+        reasons.append(f"priority {line.priority:.2f}: {factors}")
+    mandatory = catalog.for_one.mandatory
+    if mandatory[column]:
         reasons.append("mandatory: it is sent whatever its worth")
-    if scores.traffic[column] in _TRAFFIC:
-        reasons.append(_TRAFFIC[scores.traffic[column]])
-    doubt = _doubt(appraisal, row, column)
+    if line.traffic in _TRAFFIC:
+        reasons.append(_TRAFFIC[line.traffic])
+    doubt = _doubt(line)
     if doubt is not None:
         reasons.append(doubt)
-    second = _runner_up(appraisal, catalog, row, column)
-    if second is not None:
-        name = catalog.treatments[second][1].id
-        if catalog.mandatory[column] and not catalog.mandatory[second]:
+    if line.runner_up is not None:
+        second, priority = line.runner_up
+        name = catalog.treatment_ids[second]
+        if mandatory[column] and not mandatory[second]:
             reasons.append(f"ahead of {name}, which is not mandatory")
         else:
-            lead = economics.priority[row, column] - economics.priority[row, second]
-            reasons.append(f"ahead of {name} by {lead:.2f} {catalog.catalog.currency} of priority")
+            reasons.append(f"ahead of {name} by {line.priority - priority:.2f} {catalog.catalog.currency} of priority")
     return reasons
 
 
-def _profit(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> str:
-    scores, economics, money = appraisal.scores, appraisal.economics, catalog.catalog.currency
-    profit, cost = economics.profit[row, column], economics.cost[row, column]
-    effect, value = economics.effect[row, column], scores.value[row, column]
-    if np.isnan(effect * value):
+def _profit(line: Line, catalog: CompiledCatalog) -> str:
+    money, value, profit, cost = catalog.catalog.currency, line.value, line.profit, line.cost
+    gain = line.effect * value
+    if math.isnan(gain):
         return f"its gain is not known; cost {cost:.2f} {money}"
-    name = "propensity" if np.isnan(scores.uplift[row, column]) else "uplift"
-    risk = effect * value - cost - profit
-    return f"{name} {effect:.4f} x value {value:.2f} - opt-out risk x CLV {risk:.2f} - cost {cost:.2f} = {profit:.2f} {money} expected"
+    name = "propensity" if math.isnan(line.uplift) else "uplift"
+    risk = gain - cost - profit
+    return f"{name} {line.effect:.4f} x value {value:.2f} - opt-out risk x CLV {risk:.2f} - cost {cost:.2f} = {profit:.2f} {money} expected"
 
 
-def _doubt(appraisal: Appraisal, row: int, column: int) -> str | None:
+def _doubt(line: Line) -> str | None:
     """That the uplift is not sure to pay for the contact, where its 95 % interval reaches below what that takes."""
-    scores, economics = appraisal.scores, appraisal.economics
-    if scores.uplift_error is None:
+    error, uplift, value = line.uplift_error, line.uplift, line.value
+    if not math.isfinite(error) or not value > 0:
         return None
-    error, uplift, value = scores.uplift_error(row, column), scores.uplift[row, column], scores.value[row, column]
-    if not np.isfinite(error) or not value > 0:
-        return None
-    needed = uplift - economics.profit[row, column] / value
+    needed = uplift - line.profit / value
     low, high = uplift - NORMAL_95 * error, uplift + NORMAL_95 * error
     if low > needed:
         return None
     return f"not enough evidence to be sure: uplift {low:+.4f} to {high:+.4f} (95 %), and it pays above {needed:+.4f}"
 
 
-def _runner_up(appraisal: Appraisal, catalog: CompiledCatalog, row: int, column: int) -> int | None:
-    """The next of the living after `column`, None where it is the last."""
-    ranked = ranking(appraisal.candidates.alive[row], catalog.mandatory, appraisal.economics.priority[row]).tolist()
-    after = ranked[ranked.index(column) + 1 :] if column in ranked else []
-    return after[0] if after else None
+def explain_nothing(seen: OneAppraisal) -> NoAction:
+    """`explain_no_action` of one contact that nothing is left for."""
+    losers = [column for bits, removal in seen.taken if removal.stage == "arbitrate" for column in places_of(bits)]
+    if losers:
+        best = max(seen.priority[column] for column in losers)
+        free = max(seen.priority[column] + seen.shadow_cost[column] for column in losers)
+        return _loses(best, free, seen.catalog)
+    return _all_filtered([seen.taken[place][1].stage for place in seen.removed_by if place >= 0])
+
+
+def _loses(best: float, free: float, catalog: CompiledCatalog) -> NoAction:
+    reason, detail = LIMITED if free > 0 else _NOT_WORTH_IT
+    return NoAction(reason, f"{detail}; the best has priority {best:.2f} {catalog.catalog.currency}")
 
 
 def explain_no_action(appraisal: Appraisal, catalog: CompiledCatalog, row: int) -> NoAction:
@@ -126,15 +133,13 @@ def explain_no_actions(appraisal: Appraisal, catalog: CompiledCatalog, rows: Int
     priority, shadow_cost = appraisal.economics.priority[rows], appraisal.economics.shadow_cost[rows]
     best = np.where(losers, priority, -np.inf).max(axis=1, initial=-np.inf)
     free = np.where(losers, priority + shadow_cost, -np.inf).max(axis=1, initial=-np.inf)
-    money = catalog.catalog.currency
     counted: dict[bytes, NoAction] = {}
     answers = []
     for place, row in enumerate(rows.tolist()):
         if appraisal.held_out[row]:
             answers.append(_HELD_OUT)
         elif losers[place].any():
-            reason, detail = LIMITED if free[place] > 0 else _NOT_WORTH_IT
-            answers.append(NoAction(reason, f"{detail}; the best has priority {best[place]:.2f} {money}"))
+            answers.append(_loses(best[place], free[place], catalog))
         else:
             pattern = removed_by[place].tobytes()
             if pattern not in counted:

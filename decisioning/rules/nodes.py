@@ -47,11 +47,12 @@ class Rows:
     columns: Columns
     length: int
     context: Mapping[str, object] = field(default_factory=dict)
+    known: Row | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def only(self) -> Row:
         """The one row, where there is exactly one."""
-        return Row(self.columns, self.context)
+        return Row(self.columns, self.context) if self.known is None else self.known
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,16 @@ Everything here depends on the catalogue alone and is worked out when it loads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from decisioning.rules.expressions import Expression, Rows
+from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, Stage
 
 
@@ -87,6 +90,21 @@ class StatedValues:
             elif isinstance(value, float):
                 numbers[list(columns)] = value
         return cls(numbers, tuple((expression, as_places(columns)) for expression, columns in found.items()))
+
+    def on_row(self, row: Row, living: Sequence[bool]) -> list[float]:
+        """The same of one row, as a list; an expression that nothing living asks for is not computed: NaN."""
+        values = self._listed[0][:]
+        for expression, columns in self._listed[1]:
+            if any(living[column] for column in columns):
+                number = expression.on_row(row)
+                for column in columns:
+                    values[column] = math.nan if number is None else number
+        return values
+
+    @cached_property
+    def _listed(self) -> tuple[list[float], list[tuple[Expression, list[int]]]]:
+        numbers: list[float] = self.numbers.tolist()
+        return numbers, [(expression, columns.tolist()) for expression, columns in self.expressions]
 
     def on(self, rows: Rows, alive: BoolArray | None = None) -> FloatArray:
         """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed.

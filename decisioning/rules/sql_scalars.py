@@ -24,17 +24,17 @@ _NOT_A_TIME = np.iinfo(np.int64).min
 
 
 class Row(dict[str, Any]):
-    """The one row's values by column name, each read off its array when it is first asked for, and the request's context."""
+    """The one row's values by column name, and the request's context; what is not `known` is read off its array when it is asked for."""
 
-    __slots__ = ("_columns", "context")
+    __slots__ = ("columns", "context")
 
-    def __init__(self, columns: Columns, context: Mapping[str, object]) -> None:
-        super().__init__()
-        self._columns = columns
+    def __init__(self, columns: Columns, context: Mapping[str, object], known: Mapping[str, Scalar] | None = None) -> None:
+        super().__init__(known or ())
+        self.columns = columns
         self.context = context
 
     def __missing__(self, name: str) -> Scalar:
-        column = self._columns.get(name)
+        column = self.columns.get(name)
         value = None if column is None else scalar_of(column)
         self[name] = value
         return value

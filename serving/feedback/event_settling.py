@@ -23,7 +23,7 @@ from ledger.outbox import Message
 from ledger.store import Ledger
 from serving.feedback.cloud_events import decision_event
 from serving.feedback.trigger_state import Standing, event_rows, inside, matched
-from serving.realtime.situations import to_datetime64
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.schemas.hot_requests import HotDecision
 

@@ -15,7 +15,7 @@ from decisioning.rules import Rows
 from decisioning.triggers import CompiledTrigger
 from decisioning.vocabulary import Columns, null_column
 from ledger.events import EventRecord
-from serving.realtime.situations import to_datetime64
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.snapshot import Snapshot
 
 Standing: TypeAlias = Mapping[str, Any]

@@ -15,8 +15,9 @@ from decisioning.stages import House, appraise_candidates
 from ledger.history import Whose
 from ledger.store import Ledger
 from serving.realtime.answers import iso, number
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.running_period import running_period
-from serving.realtime.situations import granted, past_of, to_datetime64
+from serving.realtime.situations import granted, past_of
 from serving.realtime.snapshot import Snapshot
 
 _SHOWN = 50

@@ -15,10 +15,11 @@ from ledger.records import Claim, DecisionRecord, Selection
 from ledger.store import Ledger
 from serving.plans.planner import PlannedPopulation
 from serving.realtime.answers import number
-from serving.realtime.decision_records import selection_of
+from serving.realtime.decision_records import Chosen, selection_of
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.price_books import to_json
 from serving.realtime.running_period import EXPLORATION
-from serving.realtime.situations import account_ids_of, asks_for_accounts, to_datetime64
+from serving.realtime.situations import account_ids_of, asks_for_accounts
 
 ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
 DECISIONS_AT_ONCE = 20_000
@@ -152,15 +153,13 @@ def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
 
 def _selection(planned: PlannedPopulation, row: int, profit: float, account_id: object) -> Selection:
     made = planned.plan
-    chosen = selection_of(
-        planned.snapshot.catalog,
-        int(made.treatment[row]),
-        planned.created_at,
+    chosen = Chosen(
         rank=int(made.rank[row]),
         expected_profit=profit,
         selection_prob=float(made.selection_prob[row]),
+        account_id=None if account_id is None else str(account_id),
     )
-    return chosen if account_id is None else replace(chosen, account_id=str(account_id))
+    return selection_of(planned.snapshot.catalog, int(made.treatment[row]), planned.created_at, chosen)
 
 
 def _claim(planned: PlannedPopulation, contact_id: str, selections: Sequence[Selection]) -> Claim | None:

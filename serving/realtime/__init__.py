@@ -3,6 +3,8 @@
 ======================== ==================================================================================================
 `deciding.py`            decisions in real time: made with one snapshot, made again where another took what they counted on
 `snapshot.py`            one consistent set of models, catalog and prices; swapped whole
+`choosing.py`            the decisions of a batch chosen together, all their scores in one call
+`feature_rows.py`        the features of a batch: columns for models, plain values for rules and records
 `situations.py`          what is known about contacts now, gathered for a decision
 `scorer.py`              models -> scores, the same code for one row and a million
 `levels.py`              how far the level of responses has moved since training, measured on the newest choices

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
+from decisioning.candidates import Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
-from decisioning.explanation import explain_choice, explain_filtered, explain_no_action, segment_name, segments
+from decisioning.explanation import NoAction, explain_choice, explain_filtered, explain_no_action, explain_nothing, segment_name
 from decisioning.explanation.explain import explain_decision
+from decisioning.lines import line_of
+from decisioning.one_worth import OneAppraisal
 from decisioning.quiet_hours import next_allowed, to_datetime
-from decisioning.stages import Appraisal, House
+from decisioning.stages import House
 
 FALLBACK = "fallback"
 
@@ -22,7 +24,7 @@ FALLBACK = "fallback"
 def number(value: object) -> float | None:
     """A float for JSON: NULL for what is not finite."""
     plain = float(value)  # type: ignore[arg-type]
-    return plain if np.isfinite(plain) else None
+    return plain if math.isfinite(plain) else None
 
 
 def iso(moment: datetime) -> str:
@@ -33,14 +35,14 @@ def iso(moment: datetime) -> str:
 def chosen_actions(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, Any]]:
     """The actions of an answer, best first."""
     return [
-        {"rank": rank, **_action(decision.appraisal, catalog, column), "selection_prob": probability}
+        {"rank": rank, **_action(decision, catalog, column), "selection_prob": probability}
         for rank, (column, probability) in enumerate(zip(decision.chosen, decision.selection_probs, strict=True), start=1)
     ]
 
 
-def _action(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> dict[str, Any]:
+def _action(decision: Decision, catalog: CompiledCatalog, column: int) -> dict[str, Any]:
     action, treatment = catalog.treatments[column]
-    scores, economics = appraisal.scores, appraisal.economics
+    line = line_of(decision.seen, catalog, column)
     return {
         "action_id": action.id,
         "issue": action.issue,
@@ -49,44 +51,46 @@ def _action(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> dict
         "channel": treatment.channel,
         "placement": treatment.placement,
         "content_id": treatment.content,
-        "propensity": number(scores.propensity[0, column]),
-        "baseline": number(scores.baseline[0, column]),
-        "uplift": number(scores.uplift[0, column]),
-        "value": number(scores.value[0, column]),
-        "clv": number(scores.clv[0]),
-        "opt_out_risk": number(scores.opt_out_risk[0, column]),
-        "cost": number(economics.cost[0, column]),
-        "shadow_cost": number(economics.shadow_cost[0, column]),
-        "context_weight": number(economics.context_weight[0, column]),
+        "propensity": number(line.propensity),
+        "baseline": number(line.baseline),
+        "uplift": number(line.uplift),
+        "value": number(line.value),
+        "clv": number(line.clv),
+        "opt_out_risk": number(line.opt_out_risk),
+        "cost": number(line.cost),
+        "shadow_cost": number(line.shadow_cost),
+        "context_weight": number(line.context_weight),
         "lever": action.lever,
-        "expected_profit": number(economics.profit[0, column]),
-        "priority": number(economics.priority[0, column]),
-        "segment": segment_name(int(segments(appraisal)[0, column])),
-        "traffic": scores.traffic[column],
-        "send_at": send_at(appraisal, catalog, column),
-        "reasons": explain_choice(appraisal, catalog, 0, column),
+        "expected_profit": number(line.profit),
+        "priority": number(line.priority),
+        "segment": segment_name(line.segment),
+        "traffic": line.traffic,
+        "send_at": send_at(decision.seen.situation, catalog, column),
+        "reasons": explain_choice(line, catalog, column),
     }
 
 
-def send_at(appraisal: Appraisal, catalog: CompiledCatalog, column: int) -> str | None:
+def send_at(situation: Situation, catalog: CompiledCatalog, column: int) -> str | None:
     """When an outbound treatment may go out, outside the quiet hours of the contact's time zone; None for inbound."""
     if not catalog.outbound[column]:
         return None
     _, treatment = catalog.treatments[column]
-    zone = appraisal.situation.columns.get("time_zone")
+    zone = situation.columns.get("time_zone")
     own_zone = None if zone is None or zone[0] is None else str(zone[0])
     quiet = catalog.catalog.channels[treatment.channel].quiet_hours
-    return iso(next_allowed(to_datetime(appraisal.situation.now), quiet, own_zone, catalog.catalog.time_zone))
+    return iso(next_allowed(to_datetime(situation.now), quiet, own_zone, catalog.catalog.time_zone))
 
 
 def no_action(decision: Decision, catalog: CompiledCatalog) -> dict[str, Any] | None:
     """Why there is no action, and the probability with which none was chosen; None where there is one."""
     if decision.chosen:
         return None
-    why = asdict(explain_no_action(decision.appraisal, catalog, 0))
-    if decision.appraisal.candidates.alive[0].any():
-        why = {"reason": "explored", "detail": "doing nothing was drawn, to learn what happens without a touch"}
-    return {**why, "selection_prob": decision.no_action_prob}
+    seen = decision.seen
+    if seen.alive if isinstance(seen, OneAppraisal) else seen.candidates.alive[0].any():
+        why = NoAction("explored", "doing nothing was drawn, to learn what happens without a touch")
+    else:
+        why = explain_nothing(seen) if isinstance(seen, OneAppraisal) else explain_no_action(seen, catalog, 0)
+    return {"reason": why.reason, "detail": why.detail, "selection_prob": decision.no_action_prob}
 
 
 def filtered(decision: Decision, catalog: CompiledCatalog) -> list[dict[str, str]]:
@@ -149,13 +153,21 @@ def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str,
 
     A number that is not finite is left as it is: `ledger.codec.to_json` writes it as null.
     """
-    appraisal = decision.appraisal
-    scores, economics, removals = appraisal.scores, appraisal.economics, appraisal.candidates.removals
-    words: list[str | None] = [*(f"{one.stage}: {one.rule}" for one in removals), None]
+    seen, words = decision.seen, list[str | None]()
+    if isinstance(seen, OneAppraisal):
+        words = [f"{one.stage}: {one.rule}" for _, one in seen.taken] + [None]
+        lists = (seen.scores.propensity, seen.scores.uplift, seen.scores.value, seen.profit, seen.priority)
+        return {
+            "treatment_id": catalog.treatment_ids,
+            "removed_by": [words[place] for place in seen.removed_by],
+            **dict(zip(TRACED, lists, strict=True)),
+        }
+    scores, economics, removals = seen.scores, seen.economics, seen.candidates.removals
+    words = [*(f"{one.stage}: {one.rule}" for one in removals), None]
     numbers = (scores.propensity, scores.uplift, scores.value, economics.profit, economics.priority)
     return {
         "treatment_id": catalog.treatment_ids,
-        "removed_by": [words[place] for place in appraisal.candidates.removed_by[0].tolist()],  # -1, the last word, is none
+        "removed_by": [words[place] for place in seen.candidates.removed_by[0].tolist()],  # -1, the last word, is none
         **{name: column[0].tolist() for name, column in zip(TRACED, numbers, strict=True)},
     }
 

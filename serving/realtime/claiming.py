@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from decisioning.limits import uses_of_one
 from ledger.records import Claim, Draw, Selection
 from serving.realtime.decided import Decided
 from serving.realtime.running_period import EXPLORATION
@@ -31,14 +30,20 @@ def draws_of(decided: Decided, chosen: Selection) -> list[Draw]:
     """
     if chosen.redeems is not None or not decided.catalog.catalog.constraints:
         return []
-    uses = uses_of_one(decided.catalog, decided.gathered.situation)[decided.catalog.column_of[chosen.treatment_id]]
     once = (decided.request.contact_id, chosen.treatment_id) if chosen.direction == "inbound" else None
     lines, first = decided.snapshot.book.lines, decided.period.used_at_first
-    return [
-        Draw(one.id, float(units), lines[one.id].most, first[one.id], once)
-        for one, units in zip(decided.catalog.catalog.constraints, uses, strict=True)
-        if units > 0
-    ]
+    used = uses_of(decided, decided.catalog.column_of[chosen.treatment_id])
+    return [Draw(name, units, lines[name].most, first[name], once) for name, units in used]
+
+
+def uses_of(decided: Decided, column: int) -> list[tuple[str, float]]:
+    """The constraints that a treatment uses for this contact, and how much of each."""
+    uses, found = decided.catalog.for_one.uses, list[tuple[str, float]]()
+    for one in decided.catalog.catalog.constraints:
+        units = uses[one.id][column]
+        if units > 0 and (one.market is None or decided.gathered.situation.rows.only["market"] == one.market):
+            found.append((one.id, units))
+    return found
 
 
 def _exploring(decided: Decided) -> list[Draw]:

@@ -7,28 +7,27 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
-from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable, nearest
 from decisioning.stages import House
 from ledger.decisions import REQUEST_WINDOW
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
+from serving.realtime.choosing import Choice, Wanted, choose_all
 from serving.realtime.decided import Decided
 from serving.realtime.decision_ids import new_decision_id
-from serving.realtime.decision_records import SCORES_UNAVAILABLE, decision_record, response_body
+from serving.realtime.decision_records import decision_record, response_body
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.running_period import RunningPeriod, metered, period_of
-from serving.realtime.situations import Asked, Gathered, gather_many, to_datetime64
+from serving.realtime.situations import Asked, Gathered, gather_many
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.realtime.turns import Turns, shared_by
 from serving.schemas.hot_requests import AnyDecision
 
 LOG = logging.getLogger(__name__)
-TOO_LATE = "deadline"
-"""`degraded` of an answer whose time was over before work on it began: the catalogue's fallback."""
-
 _ATTEMPTS = 40
 """How often in a row the decisions of a call are made while others keep getting ahead of all of them."""
 
@@ -116,34 +115,17 @@ class Deciding:
         book = metered(snapshot.book, catalog, moment)
         batch = gather_many(list(asked.values()), now, snapshot.sources(self._ledger), book=book)
         shared = _Shared(snapshot, now, period_of(snapshot.book, catalog, batch.meters, moment), started, _ms_since(started))
-        for (place, one), gathered in zip(asked.items(), batch.gathered, strict=True):
-            made[place] = gathered if isinstance(gathered, NudgeError) else self._make(one.decision_id, wanted[place], gathered, shared)
+        to_choose: dict[int, Gathered] = {}
+        for place, gathered in zip(asked, batch.gathered, strict=True):
+            if isinstance(gathered, NudgeError):
+                made[place] = gathered
+            else:
+                to_choose[place] = gathered
+        options = [Wanted(gathered, _limit(wanted[place][0]), wanted[place][1]) for place, gathered in to_choose.items()]
+        choices = choose_all(shared.house, snapshot.scorer, batch.features, options)
+        for (place, gathered), choice in zip(to_choose.items(), choices, strict=True):
+            made[place] = choice.refusal or _written(asked[place].decision_id, wanted[place][0], gathered, choice, shared)
         return made
-
-    def _make(self, decision_id: str, wanted: tuple[AnyDecision, float], gathered: Gathered, shared: _Shared) -> _Made:
-        begun = perf_counter()
-        request, due = wanted
-        snapshot, period = shared.snapshot, shared.period
-        timer = _ScoreTimer(snapshot)
-        house = House(snapshot.catalog, timer, period.prices, period.room, period.allowance)
-        decision, degraded = self._choose(house, gathered, request) if begun <= due else (None, TOO_LATE)
-        decided = Decided(decision_id, request, shared.now, snapshot, gathered, period, decision, degraded)
-        body = response_body(decided)
-        body["took_ms"] = {
-            "features": shared.read_ms,
-            "score": timer.spent_ms,
-            "decide": round((perf_counter() - begun) * 1e3 - timer.spent_ms, 3),
-        }
-        return _Made(body, decision_record(decided, body), shared.started)
-
-    def _choose(self, house: House, gathered: Gathered, request: AnyDecision) -> tuple[Decision | None, str | None]:
-        try:
-            return decide(house, gathered.situation, gathered.history, limit=_limit(request)), gathered.degraded
-        except NudgeError:
-            raise
-        except Exception:  # a model that fails on one contact must not take the page down: the catalogue's fallback answers
-            LOG.exception("deciding for a contact failed; the fallback answers")
-            return None, SCORES_UNAVAILABLE
 
     def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any] | NudgeError | None]:
         """Write the decisions in one transaction; the answers leave only afterwards. None: not granted, decide again."""
@@ -169,19 +151,23 @@ class _Shared:
     started: float
     read_ms: float
 
+    @cached_property
+    def house(self) -> House:
+        """The house in which they are made."""
+        period = self.period
+        return House(self.snapshot.catalog, self.snapshot.scorer, period.prices, period.room, period.allowance)
 
-class _ScoreTimer:
-    """The snapshot's scorer, with the time it took."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._scorer = snapshot.scorer
-        self.spent_ms = 0.0
-
-    def __call__(self, situation: Any, alive: Any) -> Any:
-        started = perf_counter()
-        scores = self._scorer(situation, alive)
-        self.spent_ms = _ms_since(started)
-        return scores
+def _written(decision_id: str, request: AnyDecision, gathered: Gathered, choice: Choice, shared: _Shared) -> _Made:
+    begun = perf_counter()
+    decided = Decided(decision_id, request, shared.now, shared.snapshot, gathered, shared.period, choice.decision, choice.degraded)
+    body = response_body(decided)
+    body["took_ms"] = {
+        "features": shared.read_ms,
+        "score": choice.score_ms,
+        "decide": round(choice.decide_ms + (perf_counter() - begun) * 1e3, 3),
+    }
+    return _Made(body, decision_record(decided, body), shared.started)
 
 
 def _asked(request: AnyDecision, snapshot: Snapshot, decision_id: str) -> Asked:

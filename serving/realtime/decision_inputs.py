@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 
 from decisioning.candidates import Situation
-from decisioning.history import Firms, History, Past, Planned, Suppression
+from decisioning.history import Firms, History, ListedPast, Past, Planned, Suppression
 from decisioning.vocabulary import Columns, Dtype, null_column
 
 _TIMES = ("at",)
 
 
 def inputs_to_json(situation: Situation, history: History) -> dict[str, Any]:
-    """The situation of one contact and its past."""
+    """The situation of one contact and its past, but for the features."""
     return {
         "contact_id": str(situation.contact_ids[0]),
         "now": _time(situation.now),
         "seed": str(situation.seeds_or_ids[0]),
-        "features": {name: column.item() if column.dtype.kind in "fO" else plain(column[0]) for name, column in situation.columns.items()},
         "granted": sorted(purpose for purpose, yes in situation.granted.items() if yes[0]),
         "context": dict(situation.context),
         "channel": situation.channel,
@@ -40,7 +39,7 @@ def inputs_to_json(situation: Situation, history: History) -> dict[str, Any]:
 
 
 def inputs_from_json(kept: Mapping[str, Any], dtypes: Mapping[str, Dtype]) -> tuple[Situation, History]:
-    """The situation and the past that `inputs_to_json` wrote; `dtypes` is the feature contract of that time."""
+    """The situation and the past that `inputs_to_json` wrote, with the `features` beside; `dtypes` is the feature contract of that time."""
     features = {name: _column(value, dtypes.get(name, _dtype_of(value))) for name, value in kept["features"].items()}
     situation = Situation(
         contact_ids=np.array([kept["contact_id"]], dtype=object),
@@ -81,6 +80,8 @@ def _firm(firms: Firms) -> dict[str, Any]:
 
 def _rows(columns: Columns) -> dict[str, list[Any]]:
     """Columns of one contact, or of one account, as lists."""
+    if isinstance(columns, ListedPast):
+        return columns.lists
     return {
         name: column.astype("datetime64[us]").astype(np.int64).tolist() if name in _TIMES else column.tolist()
         for name, column in columns.items()

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import GROUPS, TREATED
+from decisioning.control import TREATED
 from decisioning.stages import House
 from ledger.records import DecisionRecord, Selection
 from serving.realtime import answers
-from serving.realtime.claiming import claim_of, draws_of
+from serving.realtime.choosing import SCORES_UNAVAILABLE
+from serving.realtime.claiming import claim_of, uses_of
 from serving.realtime.decided import Decided
 from serving.realtime.decision_inputs import inputs_to_json
 from serving.schemas.hot_requests import as_json
 
 LOG = logging.getLogger(__name__)
-SCORES_UNAVAILABLE = "scores_unavailable"
 
 
 def response_body(decided: Decided) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def response_body(decided: Decided) -> dict[str, Any]:
         "contact_known": decided.gathered.known,
         "decided_at": answers.iso(decided.now),
         "took_ms": {},
-        "control_group": TREATED if decision is None else GROUPS[int(decision.appraisal.groups[0])],
+        "control_group": TREATED if decision is None else decision.group,
         "degraded": decided.degraded,
         "versions": decided.snapshot.versions,
         "actions": actions,
@@ -63,12 +62,11 @@ def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
     """What the ledger keeps: the answer, and all that it can be audited and made again from; and what it claims."""
     selections = [_selection(one, decided) for one in body["actions"] if one["treatment_id"] in decided.catalog.column_of]
     gathered, period = decided.gathered, decided.period
-    inputs = inputs_to_json(gathered.situation, gathered.history)
     trace = {
         "request": as_json(decided.request),
-        "features": inputs.pop("features"),
+        "features": gathered.features,
         "versions": decided.snapshot.versions,
-        "inputs": inputs,
+        "inputs": inputs_to_json(gathered.situation, gathered.history),
         "prices": dict(period.prices),
         "room": {name: left for name, left in period.room.items() if math.isfinite(left)},
         "allowance": period.allowance,
@@ -90,41 +88,48 @@ def decision_record(decided: Decided, body: dict[str, Any]) -> DecisionRecord:
 
 
 def _selection(action: dict[str, Any], decided: Decided) -> Selection:
-    chosen = selection_of(
-        decided.catalog,
-        decided.catalog.column_of[action["treatment_id"]],
-        decided.now,
+    planned, account_id = decided.gathered.history.planned, decided.gathered.account_id
+    redeems = next((one.decision_id for one in planned if one.treatment_id == action["treatment_id"]), None) if planned else None
+    column = decided.catalog.column_of[action["treatment_id"]]
+    chosen = Chosen(
         rank=action["rank"],
         expected_profit=action["expected_profit"] or 0.0,
         selection_prob=action["selection_prob"],
+        account_id=account_id,
+        redeems=redeems,
+        book=decided.period.key if redeems is None and uses_of(decided, column) else None,
     )
-    redeemed = next((one.decision_id for one in decided.gathered.history.planned if one.treatment_id == action["treatment_id"]), None)
-    known = replace(chosen, account_id=decided.gathered.account_id, redeems=redeemed)
-    return replace(known, book=decided.period.key if draws_of(decided, known) else None)
+    return selection_of(decided.catalog, column, decided.now, chosen)
 
 
-def selection_of(
-    catalog: CompiledCatalog,
-    column: int,
-    now: datetime,
-    *,
-    rank: int,
-    expected_profit: float,
-    selection_prob: float,
-) -> Selection:
+class Chosen(NamedTuple):
+    """What a `Selection` says of a choice beside the treatment."""
+
+    rank: int
+    expected_profit: float
+    selection_prob: float
+    account_id: str | None = None
+    redeems: str | None = None
+    book: str | None = None
+
+
+def selection_of(catalog: CompiledCatalog, column: int, now: datetime, chosen: Chosen) -> Selection:
     """The choice of a treatment; an outbound one reserves its place under the contact policy for the window of its goal."""
     action, treatment = catalog.treatments[column]
     window_days = catalog.catalog.outcomes[action.goal].window_days if action.goal else 1.0
     outbound = bool(catalog.outbound[column])
     return Selection(
-        rank=rank,
+        rank=chosen.rank,
         action_id=action.id,
         treatment_id=treatment.id,
         channel=treatment.channel,
         direction="outbound" if outbound else "inbound",
         placement=treatment.placement,
-        selection_prob=selection_prob,
-        expected_profit=expected_profit,
-        cost=float(catalog.cost[column]),
+        selection_prob=chosen.selection_prob,
+        expected_profit=chosen.expected_profit,
+        cost=catalog.for_one.cost[column],
         reserved_until=now + timedelta(days=window_days) if outbound else None,
+        account_id=chosen.account_id,
+        redeems=chosen.redeems,
+        book=chosen.book,
     )

@@ -5,16 +5,18 @@ A `Scorer` is immutable: a new model means a new scorer, swapped in whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from decisioning.candidates import Scores, Situation
+from decisioning.candidates import OneScores, Scores, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
+from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
 from estimators.adaptive import by_arm, shifted_level
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
@@ -91,6 +93,49 @@ class Scorer:
             few = self.answers({name: column[rows] for name, column in situation.columns.items()}, as_of, len(rows))
             parts = (few.propensity, few.opt_out_risk, few.uplift, few.value, few.clv)
             said = Answers(*(_spread(part, rows, len(alive)) for part in parts))
+        propensity, uplift, risk = self._of_alive(said, alive)
+        known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
+        return Scores(*known, self._uplift_error(situation.columns, as_of))
+
+    def of_each(self, columns: Columns, now: np.datetime64, rows: Sequence[Row], alive: BoolArray) -> list[OneScores]:
+        """The same of several contacts, each of a request of its own, computed together.
+
+        Parameters
+        ----------
+        columns : Columns of n rows
+        now : numpy.datetime64
+        rows : sequence of n Row
+            What the values of the catalogue are read from, with each request's context.
+        alive : array of bool, shape (n, n_treatments)
+        """
+        as_of = now if self.feature_as_of is None else self.feature_as_of
+        said = self.answers(columns, as_of, len(rows))
+        propensity, uplift, risk = (part.tolist() for part in self._of_alive(said, alive))
+        observed = said.value.tolist()
+        error = self._uplift_error(columns, as_of)
+        rest = (self._base_rate, self._traffic, self._evidence)
+        return [
+            OneScores(
+                propensity[place],
+                uplift[place],
+                self._value_of_one(row, observed[place], living),
+                risk[place],
+                clv,
+                *rest,
+                None if error is None else partial(_error_in, error, place),
+            )
+            for place, (row, clv, living) in enumerate(zip(rows, said.clv.tolist(), alive.tolist(), strict=True))
+        ]
+
+    def of_nobody(self, row: Row) -> OneScores:
+        """The scores of a contact of whom nothing is alive: what the catalogue says a response is worth, and nothing else."""
+        k = len(self.catalog.treatments)
+        unknown = [math.nan] * k
+        value = self._value_of_one(row, [math.nan] * len(self._valued), [False] * k)
+        return OneScores(unknown, unknown, value, unknown, math.nan, self._base_rate, self._traffic, self._evidence)
+
+    def _of_alive(self, said: Answers, alive: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Propensity, uplift and opt-out risk of what is alive, with the priors of what nothing is learned of."""
         learned, prior, prior_propensity, prior_uplift = self._priors
         propensity = np.where(alive & learned, said.propensity, np.nan)
         uplift, risk = np.where(alive, said.uplift, np.nan), np.where(alive, said.opt_out_risk, np.nan)
@@ -100,8 +145,7 @@ class Scorer:
             np.copyto(uplift, prior_uplift, where=stands_in)
         if self._shift is not None:
             propensity, uplift = shifted_level(propensity, uplift, self._shift)
-        known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
-        return Scores(*known, self._uplift_error(situation, as_of))
+        return propensity, uplift, risk
 
     def clv(self, situation: Situation) -> FloatArray:
         """Everybody's lifetime value, also of those who have no candidate left; NaN where nobody learned it, shape (n_contacts,)."""
@@ -162,24 +206,25 @@ class Scorer:
         """The actions whose responses bring what was observed."""
         return [compiled.action.id for compiled in self.catalog.actions if compiled.value == OBSERVED]
 
-    def _uplift_error(self, situation: Situation, as_of: np.datetime64) -> Callable[[int, int], float] | None:
+    def _uplift_error(self, columns: Columns, as_of: np.datetime64) -> Callable[[int, int], float] | None:
         """The standard error of one candidate's uplift, computed when it is asked for."""
         models = self.models.uplift
         if models is None:
             return None
 
-        read: dict[int, Encoded] = {}  # a contact's several choices are explained from one reading
+        read: list[Encoded] = []  # all that is explained is explained from one reading
 
         def error(row: int, column: int) -> float:
             action_id = self.catalog.treatments[column][0].id
-            if row not in read:
-                read[row] = self._encoded({name: values[row : row + 1] for name, values in situation.columns.items()}, as_of, models)
-            return float(models.standard_errors({}, as_of, [action_id], encoded=read[row])[0, 0])
+            if not read:
+                read.append(self._encoded(columns, as_of, models))
+            return float(models.standard_errors({}, as_of, [action_id], encoded=read[0].take(slice(row, row + 1)))[0, 0])
 
         return error
 
     def _encoded(self, columns: Columns, as_of: np.datetime64, models: UpliftBundle) -> Encoded:
-        compiled = None if self._joint is None else self._joint.encoded_for_uplift(columns, as_of, 1)
+        n = len(next(iter(columns.values()), ()))
+        compiled = None if self._joint is None else self._joint.encoded_for_uplift(columns, as_of, n)
         return models.encode(columns, as_of) if compiled is None else compiled
 
     def _value(self, situation: Situation, said: Answers, alive: BoolArray) -> FloatArray:
@@ -187,6 +232,14 @@ class Scorer:
         columns, places = self._observed
         if len(columns):
             value[:, columns] = said.value[:, places]
+        return value
+
+    def _value_of_one(self, row: Row, observed: list[float], living: list[bool]) -> list[float]:
+        """As `_value`, of one contact."""
+        value = self.catalog.stated_values.on_row(row, living)
+        columns, places = self._observed
+        for column, place in zip(columns.tolist(), places.tolist(), strict=True):
+            value[column] = observed[place]
         return value
 
     @cached_property
@@ -251,6 +304,11 @@ class Scorer:
             if head is not None and effect is not None:
                 rates[column] = max(0.0, head.base_rate - effect[0])
         return rates
+
+
+def _error_in(error: Callable[[int, int], float], place: int, _row: int, column: int) -> float:
+    """`error` of the contact in `place`, who is the only one to whoever asks."""
+    return error(place, column)
 
 
 def _spread(part: FloatArray, rows: IntArray, n: int) -> FloatArray:

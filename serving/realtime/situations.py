@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
-from decisioning.history import Firms, History, Past, Planned, Suppression, firms_of
-from decisioning.vocabulary import BoolArray, Columns, Dtype, null_column
+from decisioning.history import Firms, History, ListedPast, Past, Planned, Suppression, firms_of
+from decisioning.rules.sql_scalars import Row
+from decisioning.vocabulary import BoolArray, Columns, Dtype
 from features.online import Materialised
 from features.online_recent import Fact
 from ledger.history import PolicyHistory
-from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Wanted, columns_of
+from ledger.standing import OUTCOME_COLUMNS, TOUCH_COLUMNS, Rows, Standing, Wanted
 from ledger.store import Ledger
+from serving.realtime.feature_rows import FeatureRows, OwnColumns, to_datetime64, with_given
 
 FEATURES_UNAVAILABLE = "features_unavailable"
 CACHED_FEATURES = "cached features as of "
@@ -65,6 +68,10 @@ class Gathered:
         Whether the feature store knows the contact.
     degraded : str or None
         What could not be read.
+    place : int
+        Its row among the features of its batch.
+    features : mapping
+        Those of the contact as the ledger keeps them.
     account_id : str or None
     seen_contact, seen_account : int or None
         How many outbound selections the contact and its account have had; None where no cap and no reservation asks.
@@ -74,6 +81,8 @@ class Gathered:
     history: History
     known: bool
     degraded: str | None
+    place: int = 0
+    features: Mapping[str, Any] = field(default_factory=dict)
     account_id: str | None = None
     seen_contact: int | None = None
     seen_account: int | None = None
@@ -89,12 +98,33 @@ class Sources:
     ledger: Ledger
     plan_id: str | None = None
 
+    @cached_property
+    def by_account(self) -> bool:
+        """Whether a contact policy counts by account."""
+        return asks_for_accounts(self.catalog)
+
+    @cached_property
+    def capped(self) -> bool:
+        """Whether a contact policy is a cap."""
+        return any(policy.max is not None for policy in self.catalog.contact_policy)
+
+    @cached_property
+    def consents(self) -> bool:
+        """Whether a channel asks for a consent."""
+        return any(channel.purpose is not None for channel in self.catalog.channels.values())
+
+    @cached_property
+    def back(self) -> timedelta:
+        """How far back the past is asked for."""
+        return timedelta(days=max(longest_window_days(self.catalog), longest_reservation_days(self)))
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What is known for a batch of requests: of each what was gathered, or why it is refused; and the meters of the running period."""
+    """What is known for a batch of requests: of each what was gathered, or its refusal; the features; the meters of the running period."""
 
     gathered: list[Gathered | RequestError]
+    features: FeatureRows
     meters: Mapping[str, float]
 
 
@@ -110,35 +140,35 @@ def gather_many(asked: Sequence[Asked], now: datetime, sources: Sources, *, book
         The ledger does not answer.
     """
     columns, found, without = _features(asked, sources)
-    features: list[Columns | RequestError] = []
-    for place, one in enumerate(asked):
-        own: dict[str, np.ndarray] = {name: column[place : place + 1] for name, column in columns.items()}
-        try:
-            own.update(
-                (name, read_feature(name, value, sources.dtypes[name])) for name, value in one.features.items() if name in sources.dtypes
-            )
-        except RequestError as error:
-            features.append(error)
-        else:
-            features.append(own)
-    known = [one for one in features if not isinstance(one, RequestError)]
-    accounts = {str(account) for own in known if (account := account_of(own)) is not None} if asks_for_accounts(sources.catalog) else ()
+    features, refused = with_given(columns, [one.features for one in asked], sources.dtypes)
+    accounts: set[str] = set()
+    if sources.by_account:
+        accounts = {str(account) for place in range(len(asked)) if (account := account_of(OwnColumns(features.columns, place))) is not None}
     wanted = Wanted(
         list(dict.fromkeys(one.contact_id for one in asked)),
         sorted(accounts),
-        now - timedelta(days=back_days(sources)),
+        now - sources.back,
         now,
-        consents=any(channel.purpose is not None for channel in sources.catalog.channels.values()),
-        counts=bool(longest_reservation_days(sources)) or _capped(sources.catalog),
+        consents=sources.consents,
+        counts=sources.plan_id is not None or sources.capped,
         book=book,
     )
     standing = sources.ledger.standing(wanted)
-    read = (to_datetime64(now), standing, sources)
+    read = _Read(to_datetime64(now), standing, sources, features)
     gathered = [
-        own if isinstance(own, RequestError) else _one(one, own, read, known=bool(found[place]), degraded=without[place])
-        for place, (one, own) in enumerate(zip(asked, features, strict=True))
+        refused[place] if place in refused else _one(one, place, read, known=bool(found[place]), degraded=without[place])
+        for place, one in enumerate(asked)
     ]
-    return Batch(gathered, standing.meters)
+    return Batch(gathered, features, standing.meters)
+
+
+class _Read(NamedTuple):
+    """What was read for all the requests of a batch, and when."""
+
+    moment: np.datetime64
+    standing: Standing
+    sources: Sources
+    features: FeatureRows
 
 
 def _features(asked: Sequence[Asked], sources: Sources) -> tuple[Columns, Sequence[Any], Sequence[str | None]]:
@@ -153,29 +183,33 @@ def _features(asked: Sequence[Asked], sources: Sources) -> tuple[Columns, Sequen
         return columns, [one is not None for one in as_of], said
 
 
-def _one(asked: Asked, columns: Columns, read: tuple[np.datetime64, Standing, Sources], *, known: bool, degraded: str | None) -> Gathered:
+def _one(asked: Asked, place: int, read: _Read, *, known: bool, degraded: str | None) -> Gathered:
     """The one request out of what was read for all."""
-    moment, standing, sources = read
+    standing, sources = read.standing, read.sources
+    columns = OwnColumns(read.features.columns, place)
     situation = Situation(
         contact_ids=_single(asked.contact_id),
         columns=columns,
-        now=moment,
+        now=read.moment,
         granted=dict.fromkeys(standing.granted.get(asked.contact_id, ()), _YES),
         context=asked.context,
         channel=asked.channel,
         placements=asked.placements,
         seeds=_single(asked.decision_id),
         actions=asked.actions,
+        row=Row(columns, asked.context, read.features.for_rules[place]),
     )
     account_id = account_of(columns)
     history = history_at(standing, situation, sources)
-    counted = bool(history.planned) or _capped(sources.catalog)
-    by_account = account_id is not None and asks_for_accounts(sources.catalog)
+    counted = bool(history.planned) or sources.capped
+    by_account = account_id is not None and sources.by_account
     return Gathered(
         situation,
         history,
         known,
         degraded,
+        place=place,
+        features=read.features.for_records[place],
         account_id=account_id,
         seen_contact=standing.seen_contacts.get(asked.contact_id, 0) if counted else None,
         seen_account=standing.seen_accounts.get(str(account_id), 0) if by_account else None,
@@ -186,10 +220,6 @@ def _single(value: str) -> np.ndarray:
     one = np.empty(1, dtype=object)
     one[0] = value
     return one
-
-
-def _capped(catalog: Catalog) -> bool:
-    return any(policy.max is not None for policy in catalog.contact_policy)
 
 
 def account_of(columns: Columns) -> Any:
@@ -205,7 +235,7 @@ def history_at(standing: Standing, situation: Situation, sources: Sources) -> Hi
     touches = _past(standing.touches.get(contact_id, []), TOUCH_COLUMNS, latest)
     outcomes = _past(standing.outcomes.get(contact_id, []), OUTCOME_COLUMNS, latest)
     firms = None
-    if asks_for_accounts(sources.catalog):
+    if sources.by_account:
         colleagues = standing.account_touches.get(str(account_id), []), standing.account_outcomes.get(str(account_id), [])
         unit = np.zeros(1, dtype=np.int64) if account_id is not None else np.full(1, -1, dtype=np.int64)
         firms = Firms(unit, _past(colleagues[0], TOUCH_COLUMNS, latest), _past(colleagues[1], OUTCOME_COLUMNS, latest))
@@ -225,19 +255,14 @@ def history_at(standing: Standing, situation: Situation, sources: Sources) -> Hi
 def _past(rows: Rows, names: Sequence[str], latest: int) -> Past:
     if not rows:
         return _NO_PAST[names[0], len(names)]
-    return Past(np.zeros(len(rows), dtype=np.int64), columns_of(rows, names, latest=latest))
+    if rows[-1][-1] > latest:  # another clock is ahead: it counts as now
+        rows = [(*row[:-1], min(row[-1], latest)) for row in rows]
+    return Past(np.zeros(len(rows), dtype=np.int64), ListedPast(rows, names))
 
 
 _YES = np.ones(1, dtype=np.bool_)
-_NO_PAST = {
-    (names[0], len(names)): Past(np.zeros(0, dtype=np.int64), columns_of([], names, latest=0)) for names in (TOUCH_COLUMNS, OUTCOME_COLUMNS)
-}
+_NO_PAST = {(names[0], len(names)): Past(np.zeros(0, dtype=np.int64), ListedPast([], names)) for names in (TOUCH_COLUMNS, OUTCOME_COLUMNS)}
 """Nothing has happened to most contacts: one value for them all, which nobody writes to."""
-
-
-def back_days(sources: Sources) -> float:
-    """How far back the past is asked for."""
-    return max(longest_window_days(sources.catalog), longest_reservation_days(sources))
 
 
 def account_ids_of(situation: Situation) -> np.ndarray:
@@ -282,36 +307,10 @@ def _planned(history: History, plan_id: str | None) -> tuple[Planned, ...]:
     touches = history.touches
     if plan_id is None or not len(history.touch_row):
         return ()
+    if isinstance(touches, ListedPast) and plan_id not in touches.lists["reserved_by"]:
+        return ()
     ours = np.flatnonzero(np.asarray(touches["reserved_by"] == plan_id, dtype=bool))
     return tuple(Planned(int(history.touch_row[one]), str(touches["treatment_id"][one]), str(touches["decision_id"][one])) for one in ours)
-
-
-def read_feature(name: str, value: Any, dtype: Dtype) -> np.ndarray:
-    """A feature given in a request, as a column of one row."""
-    column = null_column(dtype, 1)
-    if value is None:
-        return column
-    problem = RequestError("is of the wrong type", field=f"features.{name}", got=repr(value), allowed=f"{dtype} or null")
-    if dtype == "string":
-        if not isinstance(value, str):
-            raise problem
-        column[0] = value
-    elif dtype in ("date", "timestamp"):
-        try:
-            column[0] = to_datetime64(datetime.fromisoformat(value if isinstance(value, str) else ""))
-        except (ValueError, OverflowError):  # not a time, or one whose zone moves it out of the calendar
-            raise problem from None
-    elif not isinstance(value, bool | int | float) or (isinstance(value, bool) and dtype != "bool") or not np.isfinite(value):
-        raise problem
-    else:
-        column[0] = float(value)
-    return column
-
-
-def to_datetime64(moment: datetime) -> np.datetime64:
-    """An aware datetime (naive counts as UTC) as UTC datetime64[us]."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return np.datetime64(aware.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def to_datetime64_or_none(text: str | None) -> np.datetime64 | None:
@@ -347,6 +346,5 @@ def past_of(sources: Sources, situation: Situation, now: datetime) -> History:
     """What the contact policies look at of the one contact of `situation`."""
     account_id = account_of(situation.columns)
     accounts = [str(account_id)] if account_id is not None and asks_for_accounts(sources.catalog) else []
-    since = now - timedelta(days=back_days(sources))
-    wanted = Wanted([str(situation.contact_ids[0])], accounts, since, now, consents=False, counts=False)
+    wanted = Wanted([str(situation.contact_ids[0])], accounts, now - sources.back, now, consents=False, counts=False)
     return history_at(sources.ledger.standing(wanted), situation, sources)

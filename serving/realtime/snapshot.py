@@ -44,7 +44,7 @@ class Snapshot:
         """The plan that published the price book, None before the first."""
         return None if self.published is None else self.published.id
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, Any]:
         """As every answer and plan carries them."""
         return {
@@ -58,7 +58,7 @@ class Snapshot:
         """Where what is known of a contact is read from."""
         return Sources(self.catalog.catalog, self.dtypes, self.online, ledger, self.plan_id)
 
-    @property
+    @cached_property
     def catalog_key(self) -> str:
         """Names the catalogue together with the feature contract that it was compiled against."""
         return catalog_key(self.catalog.catalog.fingerprint, self.contract_hash)

@@ -8,7 +8,6 @@ from typing import Any
 
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
-from decisioning.control import GROUPS
 from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NotFound
 from decisioning.plan import Plan
@@ -103,7 +102,7 @@ def _as_it_was(versions: Mapping[str, Any], ledger: Ledger, load_models: LoadMod
 
 def _answer(made: Decision, catalog: CompiledCatalog) -> dict[str, Any]:
     return {
-        "control_group": GROUPS[int(made.appraisal.groups[0])],
+        "control_group": made.group,
         "actions": answers.chosen_actions(made, catalog),
         "no_action": answers.no_action(made, catalog),
     }

@@ -10,6 +10,7 @@ import pytest
 
 from decisioning.decide import Decision, decide
 from decisioning.explanation import explain_choice, explain_filtered, explain_no_action, segment_name
+from decisioning.lines import line_of
 from tests.decisioning.strategies import (
     DAY,
     NOW,
@@ -123,7 +124,7 @@ def test_no_action_says_why(data: dict[str, Any], more: dict[str, Any], reason: 
 def test_a_choice_shows_its_arithmetic_and_what_comes_next() -> None:
     data = make_catalog([email_only("loan", lever=2.0), email_only("card")])
     decision, catalog = decided(data, {"uplift": np.array([[0.05, 0.08]]), "opt_out_risk": 0.001}, limit=2)
-    first, second = (explain_choice(decision.appraisal, catalog, 0, column) for column in decision.chosen)
+    first, second = (explain_choice(line_of(decision.appraisal, catalog, column), catalog, column) for column in decision.chosen)
     assert first == [
         "uplift 0.0500 x value 100.00 - opt-out risk x CLV 1.00 - cost 0.50 = 3.50 PLN expected",
         "priority 7.50: lever 2, context weight 1, shadow cost 0.00",
@@ -139,7 +140,9 @@ def test_a_choice_that_is_not_sure_to_pay_says_so() -> None:
     told = []
     for scores in (sure, unsure):
         appraisal = decide(house_of(catalog, situation, scores), situation, history_of(situation)).appraisal
-        told.append([reason for reason in explain_choice(appraisal, catalog, 0, 0) if reason.startswith("not enough evidence")])
+        told.append(
+            [reason for reason in explain_choice(line_of(appraisal, catalog, 0), catalog, 0) if reason.startswith("not enough evidence")]
+        )
     assert told[0] == []
     assert told[1] == ["not enough evidence to be sure: uplift -0.0284 to +0.1284 (95 %), and it pays above +0.0050"]
 
@@ -150,7 +153,7 @@ def test_a_choice_by_propensity_says_that_its_profit_is_not_incremental() -> Non
     scores = scores_of((1, 1), uplift=np.nan)
     object.__setattr__(scores, "traffic", ("propensity",))
     appraisal = decide(house_of(catalog, situation, scores), situation, history_of(situation)).appraisal
-    reasons = explain_choice(appraisal, catalog, 0, 0)
+    reasons = explain_choice(line_of(appraisal, catalog, 0), catalog, 0)
     assert reasons[0].startswith("propensity 0.1000 x value 100.00")
     assert reasons[1].startswith("no uplift is known")
     assert segment_name(-1) is None
@@ -159,7 +162,7 @@ def test_a_choice_by_propensity_says_that_its_profit_is_not_incremental() -> Non
 def test_a_mandatory_choice_says_that_it_needs_no_worth() -> None:
     data = make_catalog([email_only("notice", kind="mandatory"), email_only("loan")])
     decision, catalog = decided(data, {"propensity": np.array([[np.nan, 0.1]]), "uplift": np.array([[np.nan, 0.05]])})
-    assert explain_choice(decision.appraisal, catalog, 0, decision.chosen[0]) == [
+    assert explain_choice(line_of(decision.appraisal, catalog, decision.chosen[0]), catalog, decision.chosen[0]) == [
         "its gain is not known; cost 0.50 PLN",
         "mandatory: it is sent whatever its worth",
         "ahead of loan_email, which is not mandatory",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from decisioning.candidates import Candidates
 from decisioning.one_contact import appraise_one
+from decisioning.one_worth import OneAppraisal
 from decisioning.stages import Appraisal, House, appraise_candidates
 from tests.conftest import LAW_CASES
 from tests.decisioning.strategies import Business, businesses
@@ -26,7 +27,8 @@ def removals(candidates: Candidates) -> list[tuple[str, str, str] | None]:
     return [None if one is None else (one.stage, one.rule, one.detail(0)) for one in found]
 
 
-def assert_same(short: Appraisal, long: Appraisal) -> None:
+def assert_same(seen: Appraisal | OneAppraisal, long: Appraisal) -> None:
+    short = seen.as_arrays if isinstance(seen, OneAppraisal) else seen
     assert removals(short.candidates) == removals(long.candidates)
     np.testing.assert_array_equal(short.candidates.alive, long.candidates.alive)
     np.testing.assert_array_equal(short.relevant, long.relevant)

@@ -9,8 +9,8 @@ import numpy as np
 from serving.plans.planner import PlannedPopulation, make_plan
 from serving.plans.population import Population
 from serving.plans.publication import publish, publish_prices
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.price_books import from_json
-from serving.realtime.situations import to_datetime64
 from tests.serving.small_house import House
 
 

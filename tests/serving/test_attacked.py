@@ -14,7 +14,7 @@ from decisioning.catalog import parse_catalog
 from decisioning.errors import ConfigError, Conflict, Infeasible, NudgeError, RequestError
 from serving.plans import archive as plan_archive
 from serving.plans.archive import PlanArchive
-from serving.realtime.situations import read_feature, to_datetime64
+from serving.realtime.feature_rows import read_feature, to_datetime64
 from serving.schemas.decisions import DecisionRequest, OutcomeIn, SuppressionIn
 from serving.service import Service
 from tests.serving.planning import bind, make, treatments

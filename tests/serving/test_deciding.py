@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decisioning.errors import Conflict, NotFound, RequestError, Unavailable
+from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable
+from serving.realtime.scorer import Scorer
 from serving.schemas.decisions import DecisionRequest, DecisionResponse, DecisionTrace, OutcomeIn
 from tests.serving.small_house import CATALOG, House, small_house
 
@@ -120,10 +121,35 @@ def test_features_that_were_read_before_stand_in_for_a_store_that_does_not_answe
 
 
 def test_a_decision_that_fails_shows_the_fallback_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.realtime.deciding.decide", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("serving.realtime.choosing.choose", lambda *_, **__: 1 / 0)
     answer = ask(house, "adult", channel="web", placements=["home_hero"])
     assert (answer["degraded"], chosen(answer), answer["actions"][0]["traffic"]) == ("scores_unavailable", ["brand_banner"], "fallback")
     assert house.service.decision(answer["decision_id"])["decision_id"] == answer["decision_id"]
+
+
+def test_requests_decided_together_get_what_each_would_get_alone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [
+        {"contact_id": "adult", "channel": "web", "placements": ["home_hero"], "dry_run": True},
+        {"contact_id": "child", "channel": "web", "dry_run": True},
+        {"contact_id": "child", "channel": "web", "features": {"age": 40, "no_such_feature": 1}, "dry_run": True},
+        {"contact_id": "child", "features": {"age": "old"}, "dry_run": True},
+        {"contact_id": "nobody", "dry_run": True, "limit": 3},
+    ]
+    requests = [DecisionRequest.model_validate(one) for one in asked]
+
+    def said(answers: Sequence[Any]) -> list[Any]:
+        return [
+            one if isinstance(one, NudgeError) else {name: one[name] for name in ("actions", "no_action", "degraded", "contact_known")}
+            for one in answers
+        ]
+
+    together = said(house.service.decide_many(requests))
+    alone = said([house.service.decide_many([one])[0] for one in requests])
+    assert [str(one) for one in together] == [str(one) for one in alone]
+    assert isinstance(together[3], RequestError)
+    assert together[0]["actions"]
+    monkeypatch.setattr(Scorer, "of_each", lambda *_: 1 / 0)
+    assert [str(one) for one in said(house.service.decide_many(requests))] == [str(one) for one in alone]
 
 
 def test_an_answer_is_in_the_ledger_with_its_whole_trace(house: House) -> None:

@@ -16,6 +16,7 @@ import pytest
 from ledger.store import Ledger
 from serving.schemas.decisions import DecisionRequest
 from tests.conftest import ROOT
+from tests.serving.planning import bind, make, treatments
 from tests.serving.small_house import CATALOG, House, small_house
 
 CALLERS = 8
@@ -61,6 +62,15 @@ def test_threads_share_what_an_account_and_a_period_allow(tmp_path: Path, catalo
         consent_all(house, contacts)
         assert mailed(at_once(house, contacts)) == slots
         assert mailed([house.service.decide(DecisionRequest(contact_id=one, channel="email")) for one in contacts]) == 0
+
+
+def test_whom_a_plan_without_any_cap_has_chosen_is_decided_for_at_the_same_moment(tmp_path: Path) -> None:
+    mails = [{**one, "treatments": [each for each in one["treatments"] if each["channel"] == "email"]} for one in CATALOG["actions"]]
+    actions = [one for one in mails if one["treatments"]]
+    with small_house(tmp_path, {**CATALOG, "actions": actions, "contact_policy": [], "constraints": []}) as house:
+        consent_all(house, ["adult"])
+        assert treatments(bind(house, make(house, ["adult"])))["adult"]
+        assert house.service.decide(DecisionRequest(contact_id="adult", channel="email"))["actions"]
 
 
 def test_a_batch_counts_its_own_decisions(tmp_path: Path) -> None:
