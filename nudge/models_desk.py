@@ -7,8 +7,8 @@ from typing import Any
 from nudge.evaluating import promote_workspace, rollback_workspace
 from nudge.workspace import Workspace
 from training.model_run import ModelVersion
-from training.promote import FORCED_TAG, REASON_TAG, ROLLED_BACK_TAG
-from training.tracking import CHALLENGER, CHAMPION
+from training.promote import FORCED_TAG, ROLLED_BACK_TAG
+from training.tracking import CHALLENGER, CHAMPION, REASON_TAG
 
 
 class WorkspaceModels:

@@ -17,7 +17,7 @@ from training.context import ModelName, TrainingContext
 from training.held_out import HeldOut, held_out
 from training.model_run import ChampionBundle
 from training.prepared import Prepared
-from training.tracking import WORKSPACE_TAG
+from training.tracking import CONTRACT_TAG, WORKSPACE_TAG
 
 CHAMPION_FILE = "held_out_champion.parquet"
 _OF_DECISIONS: tuple[ModelName, ...] = ("propensity", "uplift")
@@ -53,7 +53,7 @@ def _champion(context: TrainingContext, model: ModelName) -> ChampionBundle | No
     except NotFound:
         return None
     tags = found.tags
-    ours = tags.get(WORKSPACE_TAG) == context.workspace_id and tags.get("nudge.contract_hash") == context.door.contract.hash
+    ours = tags.get(WORKSPACE_TAG) == context.workspace_id and tags.get(CONTRACT_TAG) == context.door.contract.hash
     return found if ours else None
 
 

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from decisioning.errors import Conflict, NotFound, RequestError, nearest
 from training.gate_verdict import Verdict
 from training.model_run import ModelVersion
-from training.tracking import CHALLENGER, CHAMPION, Tracker
+from training.tracking import CHALLENGER, CHAMPION, CONTRACT_TAG, PREVIOUS_TAG, REASON_TAG, REPLACED_TAG, Tracker
 
-PREVIOUS_TAG = "previous_champion"
-REPLACED_TAG = "nudge.replaced_version"
-REASON_TAG = "nudge.promotion_reason"
 FORCED_TAG = "nudge.forced"
 ROLLED_BACK_TAG = "nudge.rolled_back"
 FIRST = "the first of its kind: there is no champion to beat"
@@ -93,7 +90,7 @@ def rollback(tracker: Tracker, model: str, *, why: str | None = None) -> Promoti
     NotFound
         The model is not registered, or its previous version is gone.
     Conflict
-        The champion has replaced nobody.
+        The champion has replaced nobody, or one that reads other features than there are now.
     """
     name = tracker.registered_name(model)
     versions = _versions(tracker, name)
@@ -105,6 +102,11 @@ def rollback(tracker: Tracker, model: str, *, why: str | None = None) -> Promoti
         hint = "name a version with nudge promote --version N --force --why ..."
         raise Conflict(f"version {champion.version} of '{name}' has replaced no champion", got=_listed(versions), hint=hint)
     target = _target(versions, name, int(number))
+    if target.tags.get(CONTRACT_TAG) != champion.tags.get(CONTRACT_TAG):
+        hint = "run nudge train for a version that reads the features of now"
+        raise Conflict(
+            f"version {target.version} of '{name}' was trained on other features and could not serve", got=_listed(versions), hint=hint
+        )
     reason = f"rolled back from version {champion.version}: {why.strip() if why and why.strip() else 'no reason was given'}"
     tracker.move_alias(name, CHAMPION, target.version)
     tracker.tag_version(name, champion.version, {ROLLED_BACK_TAG: reason})

@@ -75,9 +75,9 @@ def train(
     """
     check_sensitive(context)
     data_dir = context.workspace_dir / "data"
-    own = _own_log(context, as_of) if only not in ("clv", "lead") else None
+    wanted: tuple[ModelName, ...] = DECIDING if only is None else (only, *_left_behind(context, only))
+    own = _own_log(context, as_of) if {"propensity", "uplift"} & set(wanted) else None
     moments = _Moments.of(default_as_of(data_dir), own) if as_of is None else _Moments(*[as_of.astype("datetime64[us]")] * 2)
-    wanted: tuple[ModelName, ...] = DECIDING if only is None else (only,)
     tables = data_hashes(data_dir)
     hashes = {model: tables if own is None or model == "clv" else {**tables, "ledger": own.digest} for model in wanted}
     keys = {model: model_key(context, model, moments.of_model(model), hashes[model]) for model in wanted}
@@ -91,7 +91,8 @@ def train(
     # BLAS and OpenMP with one thread: on matrices of this size threads wait longer than they compute, and the last bits depend on them.
     with threadpool_limits(limits=1):
         fitted = _Training(context, moments, steps, [], own).run(fit)
-    warnings = [warning for model in kept.values() for warning in model.warnings] + list(fitted.warnings)
+    beside = [f"{model} is trained too: its champion cannot read the features of now" for model in wanted if only not in (None, model)]
+    warnings = [*beside, *(warning for model in kept.values() for warning in model.warnings), *fitted.warnings]
     if not kept and not fitted.judged:
         raise Conflict("no model could be trained", got="; ".join(warnings))
     if fitted.judged:
@@ -102,6 +103,12 @@ def train(
     }
     models = {**kept, **made}
     return TrainingReport(tuple(models[model] for model in wanted if model in models), tuple(dict.fromkeys(warnings)))
+
+
+def _left_behind(context: TrainingContext, only: ModelName) -> list[ModelName]:
+    """The deciding models whose champions read other features than there are: with one new model alone, none could serve."""
+    hashes = {model: context.tracker.reads(model, None) for model in DECIDING if model != only and only in DECIDING}
+    return [model for model, found in hashes.items() if found is not None and found != context.door.contract.hash]
 
 
 def _own_log(context: TrainingContext, as_of: np.datetime64 | None) -> OwnLog | None:

@@ -26,6 +26,10 @@ from training.packaging import LOADER_MODULE, answers, example_frame, staged
 CHAMPION, CHALLENGER = "champion", "challenger"
 WORKSPACE_TAG = "nudge.workspace_id"
 KEY_TAG = "nudge.model_key"
+CONTRACT_TAG = "nudge.contract_hash"
+PREVIOUS_TAG = "previous_champion"
+REPLACED_TAG = "nudge.replaced_version"
+REASON_TAG = "nudge.promotion_reason"
 REPORT_FILE = "report.json"
 BUNDLE_FOLDER = "data/bundle"
 REQUIREMENTS = ["lightgbm", "numpy", "pandas", "scikit-learn", "scipy"]
@@ -62,7 +66,7 @@ class Tracker:
     def publish(self, run: ModelRun) -> Published:
         """Log one run with its model, register the model, give it its alias.
 
-        The first version of a name becomes champion, and so does a version whose champion another workspace trained; any other becomes
+        The first version of a name becomes champion, and so does one whose champion cannot serve here (`give_alias`); any other becomes
         challenger and the champion stays.
 
         Raises
@@ -213,14 +217,43 @@ class Tracker:
                 return []
 
     def give_alias(self, model: str, version: int) -> str:
-        """The alias that a version has, or that it gets as if it were new: champion where there is none of ours, else challenger."""
+        """The alias that a version has, or that it gets as if it were new: challenger, or champion where there is none that can serve.
+
+        A champion cannot serve where another workspace trained it, nor where it reads another feature contract than this version: until
+        somebody passed the gate for the new one, nothing would be decided at all. Its steps are kept as those of a promotion.
+        """
         champion = self._by_alias(model, CHAMPION)
-        ours = champion is not None and champion.tags.get(WORKSPACE_TAG) == self.workspace_id
-        if champion is not None and ours and int(champion.version) == version:
+        if champion is not None and int(champion.version) == version:
             return CHAMPION
-        alias = CHALLENGER if ours else CHAMPION
-        self.move_alias(model, alias, version)
-        return alias
+        reason = None if champion is None else self._unfit(champion, version, model)
+        if champion is not None and reason is None:
+            self.move_alias(model, CHALLENGER, version)
+            return CHALLENGER
+        self.move_alias(model, CHAMPION, version)
+        if champion is not None and reason is not None:
+            self.tag_version(model, version, {REPLACED_TAG: str(champion.version), REASON_TAG: reason})
+            self.tag_version(model, int(champion.version), {PREVIOUS_TAG: f"replaced by version {version}"})
+        return CHAMPION
+
+    def reads(self, model: str, version: int | None) -> str | None:
+        """The hash of the feature contract that a version, or the champion, was trained on; None where there is no champion of ours."""
+        found = (
+            self._by_alias(model, CHAMPION)
+            if version is None
+            else self._client.get_model_version(self.registered_name(model), str(version))
+        )
+        if found is None or found.tags.get(WORKSPACE_TAG) != self.workspace_id:
+            return None
+        return str(found.tags.get(CONTRACT_TAG))
+
+    def _unfit(self, champion: Any, version: int, model: str) -> str | None:
+        """Why the champion cannot serve where this version was trained."""
+        if champion.tags.get(WORKSPACE_TAG) != self.workspace_id:
+            return f"version {champion.version} was trained by another workspace"
+        before, now = champion.tags.get(CONTRACT_TAG), self.reads(model, version)
+        if before != now:
+            return f"version {champion.version} cannot read the features of now: it was trained on contract {before}, this one on {now}"
+        return None
 
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
         """Point `alias` at `version`; None takes it away."""
@@ -272,7 +305,7 @@ class Tracker:
             WORKSPACE_TAG: self.workspace_id,
             "nudge.model": run.model,
             "nudge.as_of": str(run.as_of),
-            "nudge.contract_hash": run.bundle.contract_hash,
+            CONTRACT_TAG: run.bundle.contract_hash,
             KEY_TAG: run.key,
         }
 

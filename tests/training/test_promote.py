@@ -5,7 +5,7 @@ import re
 import pytest
 
 from decisioning.errors import Conflict, NotFound, RequestError
-from tests.training.conftest import a_run
+from tests.training.conftest import EmptyBundle, a_run
 from training.gate_verdict import Verdict
 from training.model_run import ModelVersion
 from training.promote import promote, rollback
@@ -125,3 +125,21 @@ def test_a_champion_that_has_replaced_nobody_cannot_be_rolled_back(tracker: Trac
 
     with pytest.raises(Conflict, match=f"version 1 of '{tracker.project_name}-uplift' has replaced no champion"):
         rollback(tracker, "uplift")
+
+
+def test_a_version_that_reads_the_features_of_now_takes_the_place_of_a_champion_that_cannot(tracker: Tracker) -> None:
+    tracker.publish(a_run())
+    tracker.publish(a_run())
+
+    changed = tracker.publish(a_run(bundle=EmptyBundle("ba9876543210")))
+
+    assert changed.alias == "champion"
+    assert aliases(tracker) == {1: (), 2: ("challenger",), 3: ("champion",)}
+    champion, _, former = tracker.versions("uplift")
+    assert champion.tags["nudge.promotion_reason"] == (
+        "version 1 cannot read the features of now: it was trained on contract 0123456789ab, this one on ba9876543210"
+    )
+    assert former.tags["previous_champion"] == "replaced by version 3"
+    with pytest.raises(Conflict, match="version 1 of .* was trained on other features and could not serve"):
+        rollback(tracker, "uplift")
+    assert tracker.champion_version("uplift") == 3

@@ -13,6 +13,7 @@ import pytest
 from decisioning.errors import ConfigError, Conflict
 from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from features.store import FeatureDoor, OnlineConfig
+from tests.training.conftest import EmptyBundle, a_run
 from tests.training.workspaces import END, loan_uplift, write_business
 from training.champion_said import champion_said
 from training.comparison import CHAMPION, NO_ACTION, RANDOM, compared
@@ -279,3 +280,17 @@ def test_a_champion_that_another_workspace_trained_says_nothing(context: Trainin
     test = Interactions.read(context, END).test
 
     assert champion_said(replace(context, workspace_id="elsewhere"), test) is None
+
+
+def test_one_model_trained_on_new_features_takes_those_along_whose_champions_cannot_read_them(tmp_path: Path, mlflow_store: Path) -> None:
+    context = a_context(tmp_path, mlflow_store, "grown", contacts=600)
+    for model in ("propensity", "uplift", "clv"):
+        context.tracker.publish(a_run(model, bundle=EmptyBundle("of old features")))
+
+    report = train(context, only="clv")
+
+    assert {model.name: model.alias for model in report.models} == dict.fromkeys(
+        ("grown-clv", "grown-propensity", "grown-uplift"), "champion"
+    )
+    assert "uplift is trained too: its champion cannot read the features of now" in report.warnings
+    assert {context.tracker.reads(model, None) for model in ("propensity", "uplift", "clv")} == {context.door.contract.hash}
