@@ -103,6 +103,18 @@ def test_every_page_says_what_is_known_and_no_page_fails(shown: TestClient) -> N
     assert "nudge leads hand-over" in texts["/console/leads"] and "old enough to decide" in texts["/console/leads"]
 
 
+def test_no_page_keeps_the_server_busy_for_a_second(shown: TestClient) -> None:
+    pages = [*PAGES, "/console/contact?id=c-44"]
+    for address in pages:  # what takes long is worked out beside the page, once
+        settled(shown, address)
+    took = {}
+    for address in pages:
+        began = time.process_time()
+        seen(shown, address)
+        took[address] = time.process_time() - began
+    assert {address: seconds for address, seconds in took.items() if seconds >= 1.0} == {}
+
+
 def test_a_search_finds_contacts_by_a_part_of_their_id(shown: TestClient) -> None:
     page = seen(shown, "/console/contact", id="C-19")
     assert [one for one in page.addresses if one.startswith("/console/contact?id=")] == [

@@ -18,7 +18,8 @@ from nudge.workspace import Workspace
 from tests.nudge.shops import CATALOG, CONTACTS, Shop
 from tests.nudge.test_live_server import serving
 
-OUTCOMES, EVENTS, AT_ONCE = 1_000, 60, 20
+OUTCOMES, EVENTS = 10_000, 60
+AT_ONCE = {"/v1/outcomes": 200, "/v1/events": 20}
 PAST = """SELECT 'c-' || i % 50 AS contact_id, 'cart' AS event_type, 10.0 AS value, 'web' AS channel, 'in-' || i AS event_id,
   now()::TIMESTAMP - INTERVAL 20 DAY + INTERVAL 1 HOUR * i AS occurred_at FROM range(300) r(i)"""
 
@@ -82,9 +83,9 @@ def _send(address: str, path: str, items: list[dict[str, Any]], done: threading.
     """Send everything in small calls, until the server is gone."""
     counted: Counter[str] = Counter()
     with httpx.Client(base_url=address, timeout=30) as client:
-        for start in range(0, len(items), AT_ONCE):
+        for start in range(0, len(items), AT_ONCE[path]):
             try:
-                answer = client.post(path, json=items[start : start + AT_ONCE])
+                answer = client.post(path, json=items[start : start + AT_ONCE[path]])
             except httpx.TransportError:
                 break
             assert answer.status_code == 202, answer.text
@@ -132,7 +133,7 @@ def _await_delivery(shop: Shop, messages: int) -> None:
 def _everything_counts_once(shop: Shop, receiver: Receiver) -> None:
     workspace = Workspace.open(shop.folder)
     with workspace.open_ledger() as ledger:
-        assert sum(one.value or 0.0 for n in range(40) for one in ledger.outcomes_of(f"c-{n}", 100)) == 2.0 * OUTCOMES
+        assert sum(one.value or 0.0 for n in range(40) for one in ledger.outcomes_of(f"c-{n}", 1_000)) == 2.0 * OUTCOMES
         assert ledger.verify().intact
         _each_contacts_messages_came_in_order(ledger, receiver)
     columns, _ = workspace.open_door().online([f"c-{n}" for n in range(6)])
