@@ -8,7 +8,8 @@ from nudge.evaluating import promote_workspace, rollback_workspace
 from nudge.workspace import Workspace
 from training.model_run import ModelVersion
 from training.promote import FORCED_TAG, ROLLED_BACK_TAG
-from training.tracking import CHALLENGER, CHAMPION, REASON_TAG
+from training.tracking import CHALLENGER, CHAMPION
+from training.version_tags import REASON_TAG
 
 
 class WorkspaceModels:

@@ -54,6 +54,7 @@ model_run.py        what a run shows and what the registry knows, as plain value
 packaging.py        a bundle laid out so that the logged model answers by itself
 pyfunc_model.py     what MLflow loads when anybody asks for models:/NAME@champion
 tracking.py         the only door to MLflow: runs, registered models, aliases
+version_tags.py     what is written on a registered version
 promote.py          the rules by which a version becomes champion
 
 held_out.py         what a tested fit said of its test rows, kept beside the model

@@ -17,7 +17,7 @@ from training.context import ModelName, TrainingContext
 from training.held_out import HeldOut, held_out
 from training.model_run import ChampionBundle
 from training.prepared import Prepared
-from training.tracking import CONTRACT_TAG, WORKSPACE_TAG
+from training.version_tags import CONTRACT_TAG, WORKSPACE_TAG
 
 CHAMPION_FILE = "held_out_champion.parquet"
 _OF_DECISIONS: tuple[ModelName, ...] = ("propensity", "uplift")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decisioning.errors import Conflict, NotFound, RequestError, nearest
 from training.gate_verdict import Verdict
 from training.model_run import ModelVersion
-from training.tracking import CHALLENGER, CHAMPION, CONTRACT_TAG, PREVIOUS_TAG, REASON_TAG, REPLACED_TAG, Tracker
+from training.tracking import CHALLENGER, CHAMPION, Tracker
+from training.version_tags import CONTRACT_TAG, PREVIOUS_TAG, REASON_TAG, REPLACED_TAG
 
 FORCED_TAG = "nudge.forced"
 ROLLED_BACK_TAG = "nudge.rolled_back"

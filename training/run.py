@@ -107,7 +107,7 @@ def train(
 
 def _left_behind(context: TrainingContext, only: ModelName) -> list[ModelName]:
     """The deciding models whose champions read other features than there are: with one new model alone, none could serve."""
-    hashes = {model: context.tracker.reads(model, None) for model in DECIDING if model != only and only in DECIDING}
+    hashes = {model: context.tracker.champion_reads(model) for model in DECIDING if model != only and only in DECIDING}
     return [model for model, found in hashes.items() if found is not None and found != context.door.contract.hash]
 
 

@@ -22,14 +22,9 @@ from typing import Any
 from decisioning.errors import NotFound, Unavailable
 from training.model_run import ChampionBundle, ModelRun, ModelVersion, Published
 from training.packaging import LOADER_MODULE, answers, example_frame, staged
+from training.version_tags import CONTRACT_TAG, KEY_TAG, PREVIOUS_TAG, REASON_TAG, REPLACED_TAG, WORKSPACE_TAG, unfit
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-WORKSPACE_TAG = "nudge.workspace_id"
-KEY_TAG = "nudge.model_key"
-CONTRACT_TAG = "nudge.contract_hash"
-PREVIOUS_TAG = "previous_champion"
-REPLACED_TAG = "nudge.replaced_version"
-REASON_TAG = "nudge.promotion_reason"
 REPORT_FILE = "report.json"
 BUNDLE_FOLDER = "data/bundle"
 REQUIREMENTS = ["lightgbm", "numpy", "pandas", "scikit-learn", "scipy"]
@@ -225,7 +220,8 @@ class Tracker:
         champion = self._by_alias(model, CHAMPION)
         if champion is not None and int(champion.version) == version:
             return CHAMPION
-        reason = None if champion is None else self._unfit(champion, version, model)
+        new = self._client.get_model_version(self.registered_name(model), str(version)).tags
+        reason = None if champion is None else unfit(champion.tags, int(champion.version), new)
         if champion is not None and reason is None:
             self.move_alias(model, CHALLENGER, version)
             return CHALLENGER
@@ -235,25 +231,10 @@ class Tracker:
             self.tag_version(model, int(champion.version), {PREVIOUS_TAG: f"replaced by version {version}"})
         return CHAMPION
 
-    def reads(self, model: str, version: int | None) -> str | None:
-        """The hash of the feature contract that a version, or the champion, was trained on; None where there is no champion of ours."""
-        found = (
-            self._by_alias(model, CHAMPION)
-            if version is None
-            else self._client.get_model_version(self.registered_name(model), str(version))
-        )
-        if found is None or found.tags.get(WORKSPACE_TAG) != self.workspace_id:
-            return None
-        return str(found.tags.get(CONTRACT_TAG))
-
-    def _unfit(self, champion: Any, version: int, model: str) -> str | None:
-        """Why the champion cannot serve where this version was trained."""
-        if champion.tags.get(WORKSPACE_TAG) != self.workspace_id:
-            return f"version {champion.version} was trained by another workspace"
-        before, now = champion.tags.get(CONTRACT_TAG), self.reads(model, version)
-        if before != now:
-            return f"version {champion.version} cannot read the features of now: it was trained on contract {before}, this one on {now}"
-        return None
+    def champion_reads(self, model: str) -> str | None:
+        """The hash of the feature contract that the champion was trained on; None where this workspace has none."""
+        found = self._by_alias(model, CHAMPION)
+        return None if found is None or found.tags.get(WORKSPACE_TAG) != self.workspace_id else str(found.tags.get(CONTRACT_TAG))
 
     def move_alias(self, model: str, alias: str, version: int | None) -> None:
         """Point `alias` at `version`; None takes it away."""

@@ -293,4 +293,4 @@ def test_one_model_trained_on_new_features_takes_those_along_whose_champions_can
         ("grown-clv", "grown-propensity", "grown-uplift"), "champion"
     )
     assert "uplift is trained too: its champion cannot read the features of now" in report.warnings
-    assert {context.tracker.reads(model, None) for model in ("propensity", "uplift", "clv")} == {context.door.contract.hash}
+    assert {context.tracker.champion_reads(model) for model in ("propensity", "uplift", "clv")} == {context.door.contract.hash}
