@@ -278,19 +278,21 @@ def solve(cells: Sequence[CellMoments], theta: FloatArray, phi: FloatArray, prio
     size = phi.shape[1]
     precision = 1.0 / priors.of_effects().ravel()
     information, score = np.diag(precision), -precision * phi.ravel()
-    for cell in cells:
-        projected = projection.T @ cell.moments.information @ projection
+    halves = [cell.moments.information @ projection if cell.blocks else projection for cell in cells]
+    for cell, half in zip(cells, halves, strict=True):
+        if not cell.blocks:
+            continue
+        projected = projection.T @ half
         pushed = projection.T @ cell.moments.score
         for block, scale in cell.blocks.items():
             score[_of(block, size)] += scale * pushed
             for other, other_scale in cell.blocks.items():
                 information[_of(block, size), _of(other, size)] += scale * other_scale * projected
-    baselines = []
+    baselines, variances = [], priors.of_main()
     for goal in range(len(theta)):
-        one = _eliminate([cell for cell in cells if cell.goal == goal], theta[goal], priors.of_main()[goal], projection)
-        at = np.ix_(one.columns, one.columns)
-        coupling = _coupling([cell for cell in cells if cell.goal == goal], one.columns, projection)
-        information[at] -= coupling.T @ one.answer
+        mine = [(cell, half) for cell, half in zip(cells, halves, strict=True) if cell.goal == goal]
+        one, coupling = _eliminate(mine, theta[goal], variances[goal])
+        information[np.ix_(one.columns, one.columns)] -= coupling.T @ one.answer
         score[one.columns] -= coupling.T @ one.own_step
         baselines.append(one)
     covariance = _inverse(information)
@@ -308,42 +310,41 @@ def solve(cells: Sequence[CellMoments], theta: FloatArray, phi: FloatArray, prio
 
 def _inverse(positive: FloatArray) -> FloatArray:
     """Of a symmetric positive definite matrix, by its Cholesky factor."""
-    factor, failed = dpotrf(positive, lower=1)
+    factor, failed = dpotrf(positive, lower=1, clean=1)
     if failed:
         raise ValueError("the effects' information matrix is not positive definite. Hint: a column holds values that are not finite")
-    inverse, _ = dpotri(factor, lower=1)
-    lower = np.tril(inverse)
-    return np.asarray(lower + np.tril(inverse, -1).T)
+    lower, _ = dpotri(factor, lower=1, overwrite_c=1)
+    inverse: FloatArray = lower + lower.T  # above the diagonal there are the zeros of the factor
+    inverse.flat[:: len(inverse) + 1] *= 0.5
+    return inverse
 
 
 def _of(block: int, size: int) -> slice:
     return slice(block * size, (block + 1) * size)
 
 
-def _eliminate(cells: Sequence[CellMoments], theta: FloatArray, variances: FloatArray, projection: FloatArray) -> _Baseline:
+def _eliminate(cells: Sequence[tuple[CellMoments, FloatArray]], theta: FloatArray, variances: FloatArray) -> tuple[_Baseline, FloatArray]:
+    """A goal's baseline, and d(score of theta) / d(phi) of the effects it touches, shape (M, touched).
+
+    Parameters
+    ----------
+    cells : sequence of (CellMoments, array of shape (M, R))
+        Those of the goal, each with its information times the projection.
+    """
     precision = 1.0 / variances
     information, score = np.diag(precision), -precision * theta
-    for cell in cells:
-        information = information + cell.moments.information
-        score = score + cell.moments.score
-    size = projection.shape[1]
-    blocks = sorted({block for cell in cells for block in cell.blocks})
+    for cell, _ in cells:
+        information += cell.moments.information
+        score += cell.moments.score
+    size = cells[0][1].shape[1] if cells else 0
+    blocks = sorted({block for cell, _ in cells for block in cell.blocks})
+    coupling = np.zeros((len(theta), len(blocks) * size))
+    for cell, half in cells:
+        for block, scale in cell.blocks.items():
+            coupling[:, _of(blocks.index(block), size)] += scale * half
     columns = np.concatenate([np.arange(block * size, (block + 1) * size) for block in blocks]) if blocks else np.empty(0, dtype=np.int64)
     inverse = _inverse(information)
-    return _Baseline(columns, inverse, inverse @ _coupling(cells, columns, projection), inverse @ score)
-
-
-def _coupling(cells: Sequence[CellMoments], columns: IntArray, projection: FloatArray) -> FloatArray:
-    """d(score of theta) / d(phi) of the touched effects, shape (M, touched)."""
-    rows, size = projection.shape
-    place = {int(column): k for k, column in enumerate(columns[::size] // size)} if len(columns) else {}
-    out = np.zeros((rows, len(columns)))
-    for cell in cells:
-        if cell.blocks:
-            half = cell.moments.information @ projection
-            for block, scale in cell.blocks.items():
-                out[:, _of(place[block], size)] += scale * half
-    return out
+    return _Baseline(columns, inverse, inverse @ coupling, inverse @ score), coupling
 
 
 def _main_variances(one: _Baseline, covariance: FloatArray) -> FloatArray:

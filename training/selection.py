@@ -66,24 +66,34 @@ def selection_probabilities(
     missing = np.isnan(logged)
     prob = np.array(logged, dtype=np.float64)
     if missing.any():
-        prob[missing] = _estimated(action_id, contact_id, rows, seed)[missing]
+        prob[missing] = _estimated(missing, action_id, contact_id, rows, seed)
     return Selection(np.clip(prob, SMALLEST, 1.0), missing)
 
 
-def _estimated(action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], rows: Encoded, seed: int) -> FloatArray:
-    names, action = np.unique(action_id.astype(str), return_inverse=True)
-    if len(names) == 1:
-        return np.ones(len(action))
-    prob = np.zeros(len(action))
+def _estimated(
+    missing: BoolArray, action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], rows: Encoded, seed: int
+) -> FloatArray:
+    """Of the missing rows alone."""
+    action = _asked(action_id.astype(str), missing)
+    prob = np.ones(len(action))
+    if action.min() == action.max():
+        return prob[missing]
     fold = (contact_share(contact_id, salt=f"{seed}:selection") * FOLDS).astype(np.int64)
     rng = np.random.default_rng([seed, 0x5E1EC7])
     for k in range(FOLDS):
-        others, here = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        others, here = np.flatnonzero(fold != k), np.flatnonzero((fold == k) & missing)
         if len(here) == 0:
             continue
-        chosen = rng.permutation(others)[:MOST_ROWS] if len(others) > 0 else here
+        chosen = rng.permutation(others if len(others) else np.flatnonzero(fold == k))[:MOST_ROWS]
         prob[here] = _fold(action, rows, chosen, here)
-    return prob
+    return prob[missing]
+
+
+def _asked(action_id: npt.NDArray[np.str_], missing: BoolArray) -> npt.NDArray[np.int64]:
+    """The actions as numbers, those that no missing row has as one: how these were chosen among each other is not asked."""
+    asked = np.unique(action_id[missing])
+    place = np.minimum(np.searchsorted(asked, action_id), len(asked) - 1)
+    return np.where(asked[place] == action_id, place, len(asked))
 
 
 def _fold(action: npt.NDArray[np.int64], rows: Encoded, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> FloatArray:
