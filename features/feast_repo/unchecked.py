@@ -35,4 +35,4 @@ def _as_it_is(target: Any = None, **_: Any) -> Any:
 
 
 with without_instrumentation():
-    import feast  # noqa: E402, F401
+    import feast  # noqa: F401
