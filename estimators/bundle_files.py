@@ -8,15 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from estimators.own_score import OWN_KEY, TRUSTED_KEY
+import msgspec
+
+from estimators.own_score import OWN_KEY, TRUSTED_KEY, is_plain
 from estimators.scores import TEXT_KEY
 
 FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _FILES = {TEXT_KEY: ("lightgbm_file", "trees"), OWN_KEY: ("skops_file", "estimator")}
 """Of each text that has a file of its own: the key under which its name stands, and how the name begins."""
 
@@ -37,7 +40,7 @@ def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
     texts: dict[str, str] = {}
     document = {"kind": kind, "format_version": FORMAT_VERSION, "body": _texts_to_files(body, texts)}
     document["files"] = {name: _sha256(text) for name, text in texts.items()}
-    document["sha256"] = _sha256(_canonical(document))
+    document["sha256"] = _checksum(document)
     for name, text in texts.items():
         _write(directory / name, text)
     _write(directory / MANIFEST, json.dumps(document, indent=1, allow_nan=False))
@@ -58,7 +61,7 @@ def read_bundle(directory: Path) -> tuple[str, dict[str, Any]]:
             f"{directory}: the bundle has another format version; got {version!r}; allowed: {FORMAT_VERSION}. Hint: train again"
         )
     stated = document.pop("sha256", None)
-    if stated != _sha256(_canonical(document)):
+    if stated != _checksum(document):
         raise _damaged(directory, f"{MANIFEST} does not match its own checksum")
     texts = {name: _read_text(directory, name, sha256) for name, sha256 in document["files"].items()}
     body: dict[str, Any] = _files_to_texts(document["body"], texts)
@@ -70,8 +73,8 @@ def _read_document(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{directory}: there is no bundle; got no {MANIFEST}. Hint: train first, or name the bundle's own directory")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        document = msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
         raise _damaged(directory, f"{MANIFEST} is not JSON ({error})") from error
     if not isinstance(document, dict):
         raise _damaged(directory, f"{MANIFEST} is not a JSON object")
@@ -120,13 +123,39 @@ def _files_to_texts(value: Any, texts: Mapping[str, str]) -> Any:
             if file_key in value:
                 return {**{key: part for key, part in value.items() if key != file_key}, text_key: texts[value[file_key]]}
         return {key: _files_to_texts(part, texts) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list) and not is_plain(value):
         return [_files_to_texts(part, texts) for part in value]
     return value
 
 
-def _canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _checksum(document: Mapping[str, Any]) -> str:
+    """The digest of the document as JSON with sorted keys and without spaces.
+
+    It is made of pieces: whoever serves while another version is read waits for the interpreter as long as the longest piece takes.
+    """
+    digest = hashlib.sha256()
+    for piece in _canonical(document):
+        digest.update(piece.encode("utf-8"))
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        begin = "{"
+        for key in sorted(value):
+            yield f"{begin}{_ENCODER.encode(key)}:"
+            yield from _canonical(value[key])
+            begin = ","
+        yield "{}" if begin == "{" else "}"
+    elif isinstance(value, list | tuple) and not is_plain(value):
+        begin = "["
+        for part in value:
+            yield begin
+            yield from _canonical(part)
+            begin = ","
+        yield "]"
+    else:
+        yield _ENCODER.encode(value)
 
 
 def _sha256(text: str) -> str:

@@ -119,4 +119,18 @@ def with_trust(value: Any, trusted: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
         parts = {key: with_trust(part, trusted) for key, part in value.items()}
         return {**parts, TRUSTED_KEY: list(trusted)} if OWN_KEY in value else parts
-    return [with_trust(part, trusted) for part in value] if isinstance(value, list) else value
+    return [with_trust(part, trusted) for part in value] if isinstance(value, list) and not is_plain(value) else value
+
+
+def is_plain(values: Sequence[Any]) -> bool:
+    """Whether a list of JSON values holds no list and no object: most of a bundle is long rows of numbers, which nobody need walk through.
+
+    Examples
+    --------
+    >>> is_plain([1, 2.5, None]), is_plain([1, [2]])
+    (True, False)
+    """
+    return _PLAIN.issuperset(map(type, values))
+
+
+_PLAIN = frozenset((float, int, str, bool, type(None)))

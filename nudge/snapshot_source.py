@@ -20,6 +20,7 @@ from serving.realtime.scorer import Models, Scorer
 from serving.realtime.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from features.contract import FeatureContract
     from features.store import FeatureDoor
     from ledger.store import Ledger
 
@@ -89,6 +90,7 @@ class WorkspaceSnapshots:
         self._adapt_at = time.monotonic() + ADAPT_FIRST_AFTER
         self._models: tuple[Hashable, Models] | None = None
         self._scorer: tuple[Hashable, Scorer] | None = None
+        self._catalog: tuple[Hashable, CompiledCatalog] | None = None
         self._door: FeatureDoor | None = None
 
     def fingerprint(self) -> Hashable:
@@ -131,7 +133,7 @@ class WorkspaceSnapshots:
         if self._door is not None:
             door.remember_as(self._door)
         self._door = door
-        catalog = compile_catalog(self._workspace.read_catalog(), contract.dtypes)
+        catalog = self._catalog_under(contract)
         champions = self._champions()
         levels = self._levels(champions)
         key = champions, levels and levels.version
@@ -151,6 +153,13 @@ class WorkspaceSnapshots:
             published=None if book is None else from_json(book),
             attribute_names=tuple(spec.name for spec in contract.specs if spec.source.startswith("contacts.")),
         )
+
+    def _catalog_under(self, contract: FeatureContract) -> CompiledCatalog:
+        """The catalogue, compiled; the one there is where its file and the contract are what they were."""
+        key = _stamp(self._workspace.folder / "catalog.yaml"), contract.hash
+        if self._catalog is None or self._catalog[0] != key:
+            self._catalog = (key, compile_catalog(self._workspace.read_catalog(), contract.dtypes))
+        return self._catalog[1]
 
     def models(self, versions: Mapping[str, int]) -> Models:
         """The models of these versions, champions or not."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -19,6 +21,9 @@ from serving.realtime.scorer import Models, Scorer
 from serving.realtime.situations import OnlineFeatures, Sources
 
 LOG = logging.getLogger(__name__)
+
+_SHORT_TURN = 0.0002
+"""Seconds that a thread may keep the interpreter while others wait for it."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,20 @@ class SnapshotSource(Protocol):
         """
 
 
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Let whoever waits for the interpreter wait a short while only.
+
+    A decision lets go of it whenever it asks a store, a dozen times, and a thread that reads models then takes it for as long as it may.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, _SHORT_TURN))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 class SnapshotHolder:
     """The current snapshot, kept fresh by a thread.
 
@@ -138,7 +157,8 @@ class SnapshotHolder:
             seen = self._source.fingerprint()
             if seen == self._fingerprint:
                 return False
-            self._current = self._source.load()
+            with _giving_way():
+                self._current = self._source.load()
         except NudgeError as error:
             if str(error) != self.problem:
                 LOG.warning("the new version is refused, the old one serves on: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit
 
+from estimators import bundle_files
 from estimators.action_uplifts import UpliftSettings, fit_action_uplifts
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle import Bundle, ClvBundle, OptOutHead, PropensityBundle, UpliftBundle, load_bundle
@@ -188,3 +192,13 @@ def test_an_unknown_kind_is_refused(bundles: dict[str, Bundle], tmp_path: Path, 
     monkeypatch.undo()
     with pytest.raises(ValueError, match="the bundle's kind is not known; got 'ladder'; allowed: propensity, uplift, clv, lead"):
         load_bundle(tmp_path)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_the_checksum_made_of_pieces_is_that_of_the_whole_document(body: Any) -> None:
+    document = {"kind": "uplift", "body": body}
+    whole = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    assert bundle_files._checksum(document) == hashlib.sha256(whole.encode("utf-8")).hexdigest()
