@@ -106,7 +106,7 @@ def firms(facts: Facts) -> dict[str, Any] | None:
     names, codes = np.unique(
         np.concatenate([np.asarray(one["account_id"], dtype=object).astype(str) for one in (sales, touched)]), return_inverse=True
     )
-    contact = np.unique(np.asarray(touched["contact_id"], dtype=object).astype(str), return_inverse=True)[1]
+    contact = np.unique(np.asarray(touched["contact_id"]), return_inverse=True)[1]
     of_sales, value = codes[: len(sales["moment"])], np.asarray(sales["value"], dtype=np.float64)
     longest = facts.number("SELECT coalesce(max(window_us), 0) FROM kinds WHERE kind = 'conversion'")
     found = firm_credit(
@@ -138,7 +138,7 @@ def chain(facts: Facts) -> dict[str, Any] | None:
     if not facts.number("SELECT count(*) FROM lead_steps WHERE step = 'found'"):
         return None
     table = facts.db.execute(_CHAIN).fetchnumpy()
-    contact = np.unique(np.asarray(table["contact_id"], dtype=object).astype(str), return_inverse=True)[1]
+    contact = np.unique(np.asarray(table["contact_id"]), return_inverse=True)[1]
     stage, value = np.asarray(table["stage"], dtype=np.int64), np.nan_to_num(np.ma.filled(np.ma.asarray(table["value"]).astype(float), 0.0))
     found = strict_chain(contact, stage, np.asarray(table["moment"], dtype=np.float64))
     sold = stage == len(STAGES) - 1

@@ -106,7 +106,7 @@ def _held(workspace: Workspace, folder: Path) -> Iterator[_Held]:
 def _claim(folder: Path) -> None:
     """Make the folder, or refuse one that is somebody else's: everything in it that is not of the export would go."""
     folder.mkdir(parents=True, exist_ok=True)
-    others = {one.name for one in folder.iterdir()} - {MANIFEST, ".lock", ".unfinished", *TABLES}
+    others = {one.name for one in folder.iterdir() if not one.name.startswith(".")} - {MANIFEST, *TABLES}
     if others and not (folder / MANIFEST).exists():
         got = ", ".join(sorted(others)[:3])
         raise RequestError(

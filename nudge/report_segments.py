@@ -127,10 +127,10 @@ def _of_programme(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, 
     if not groups:
         return {}
     table = facts.db.execute(
-        f"""SELECT d.contact_id::VARCHAR AS contact_id, f.occurred_at, revenue, cost, d.control_group = '{TREATED}' AS treated
+        f"""SELECT d.contact_id, f.occurred_at, revenue, cost, d.control_group = '{TREATED}' AS treated
         FROM of_decided d JOIN first_decided f USING (contact_id) WHERE d.control_group IN ('{TREATED}', '{HOLDOUT}')"""
     ).fetchnumpy()
-    inside = _at_their_time(workspace, catalog, table["contact_id"], table["occurred_at"])
+    inside = _at_their_time(workspace, catalog, _names(facts, table["contact_id"]), table["occurred_at"])
     revenue, cost, treated = (np.asarray(table[name], dtype=np.float64) for name in ("revenue", "cost", "treated"))
     profit, money = lifts(revenue - cost, treated, inside), lifts(revenue, treated, inside)
     return {name: _lift(profit[name], money[name]) for name in inside}
@@ -145,7 +145,7 @@ def _of_history(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, sp
     logged = read_logged(facts, span)
     if logged is None:
         return {}
-    inside = _at_their_time(workspace, catalog, logged.rows.contact, logged.moment)
+    inside = _at_their_time(workspace, catalog, _names(facts, logged.rows.contact), logged.moment)
     found: dict[str, Any] = {}
     for name, members in inside.items():
         sides = [int((logged.exposed[members] == side).sum()) for side in (1, 0)]
@@ -154,11 +154,19 @@ def _of_history(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, sp
     return found
 
 
-def _at_their_time(workspace: Workspace, catalog: CompiledCatalog, contact_ids: Any, moments: Any) -> Members:
+def _names(facts: Facts, contacts: npt.NDArray[np.uint64]) -> npt.NDArray[np.object_]:
+    """What contacts are called; an empty text for one that the data do not know."""
+    people = facts.db.execute("SELECT contact_id, name FROM people ORDER BY contact_id").fetchnumpy()
+    known, names = np.asarray(people["contact_id"]), np.append(np.asarray(people["name"], dtype=object), "")
+    place = np.searchsorted(known, contacts)
+    found = (place < known.size) & (np.append(known, 0)[place] == contacts)
+    return np.asarray(names[np.where(found, place, known.size)], dtype=object)
+
+
+def _at_their_time(workspace: Workspace, catalog: CompiledCatalog, ids: npt.NDArray[np.object_], moments: Any) -> Members:
     """Which segments each row's contact was in at the row's own time."""
     times = np.ma.filled(np.ma.asarray(moments).astype("datetime64[us]"), np.datetime64("NaT"))
     times = np.where(np.isnat(times), default_as_of(workspace), times)
-    ids = np.asarray(contact_ids, dtype=object)
     return _inside(catalog, workspace.door.historical(ids, times), len(ids))
 
 

@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 class Measured:
     """Rows to compare: money that came in, what was spent, and what was known before."""
 
-    contact: npt.NDArray[np.object_]
+    contact: npt.NDArray[np.uint64]
     revenue: FloatArray
     cost: FloatArray
     before: FloatArray
@@ -42,7 +42,9 @@ def programme(facts: Facts, span: Span) -> tuple[dict[str, Layers], dict[str, in
 
     Everybody who was decided on counts in his group, whatever he got (by intention to treat), from his first decision in the span on.
     """
-    facts.db.execute(_DECIDED.format(span=span.holds("occurred_at"), days=BEFORE_DAYS, end=span.holds("o.occurred_at")))
+    # Everything that was ever decided is summed up in `decided` already.
+    first = "SELECT * FROM decided" if span == Span() else _FIRST_DECIDED.format(span=span.holds("occurred_at"))
+    facts.db.execute(_DECIDED.format(first=first, span=span.holds("occurred_at"), days=BEFORE_DAYS, end=span.holds("o.occurred_at")))
     table = facts.db.execute("SELECT * FROM of_decided").fetchnumpy()
     group = np.asarray(table["control_group"], dtype=object).astype(str)
     names, sizes = np.unique(group, return_counts=True) if group.size else (group, np.zeros(0, dtype=np.int64))
@@ -119,7 +121,7 @@ def read_logged(facts: Facts, span: Span) -> Logged | None:
         rows,
         np.asarray(table["exposed"], dtype=np.float64),
         _floats(table["selection_prob"]),
-        np.unique(rows.contact.astype(str), return_inverse=True)[1],
+        np.unique(rows.contact, return_inverse=True)[1],
         {name: np.asarray(table[name], dtype=object).astype(str) for name in ("channel", "action_id", "stage")},
         np.ma.filled(np.ma.asarray(table["occurred_at"]).astype("datetime64[us]"), np.datetime64("NaT")),
         open_rows,
@@ -175,7 +177,7 @@ def _within_contacts(exposed: FloatArray, weight: FloatArray, code: npt.NDArray[
 def _measured(table: dict[str, Any]) -> Measured:
     before = np.column_stack([_floats(table[name]) for name in ("money_before", "conversions_before", "events_before")])
     return Measured(
-        np.asarray(table["contact_id"], dtype=object),
+        np.asarray(table["contact_id"]),
         np.nan_to_num(_floats(table["revenue"])),
         np.nan_to_num(_floats(table["cost"])),
         np.log1p(np.maximum(np.nan_to_num(before), 0.0)),  # money is skewed: its logarithm explains more
@@ -224,11 +226,13 @@ _BEFORE = """
     GROUP BY contact_id) h USING (contact_id)
 """
 
+_FIRST_DECIDED = """SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at
+  FROM kept_decisions WHERE {span} GROUP BY contact_id"""
+
 _DECIDED = (
     """
 CREATE OR REPLACE TEMP TABLE first_decided AS
-  SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at
-  FROM kept_decisions WHERE {span} GROUP BY contact_id;
+  {first};
 CREATE OR REPLACE TEMP TABLE start AS SELECT min(occurred_at) AS at_first FROM first_decided;
 CREATE OR REPLACE TEMP TABLE of_decided AS
   SELECT d.contact_id, d.control_group, coalesce(r.revenue, 0.0) AS revenue, coalesce(c.cost, 0.0) AS cost,
