@@ -147,6 +147,41 @@ def lift(outcome: npt.ArrayLike, exposed: npt.ArrayLike, known: Known | None = N
     )
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What one arm's outcomes add up to: how many contacts, the sum over them, and the sum of the squares."""
+
+    contacts: int
+    total: float
+    squares: float
+
+
+def difference(treated: Sums, control: Sums, *, level: float = LEVEL) -> Interval:
+    """The difference in means from the arms' sums alone: `lift(...).per_contact` without covariates, where rows are too many to hand over.
+
+    Raises
+    ------
+    ValueError
+        An arm has fewer than two contacts.
+
+    Examples
+    --------
+    >>> found = difference(Sums(3, 12.0, 50.0), Sums(3, 6.0, 14.0))
+    >>> found.value, round(found.standard_error, 4)
+    (2.0, 0.8165)
+    """
+    arms = (treated, control)
+    if min(one.contacts for one in arms) < 2:
+        raise ValueError(f"an arm has fewer than two contacts; got {treated.contacts} treated and {control.contacts} control")
+    means = [one.total / one.contacts for one in arms]
+    deviations = [max(one.squares - one.total * mean, 0.0) for one, mean in zip(arms, means, strict=True)]
+    freedoms = [one.contacts - 1.0 for one in arms]
+    parts = [left / freedom / one.contacts for one, left, freedom in zip(arms, deviations, freedoms, strict=True)]
+    spread = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    freedom = sum(parts) ** 2 / spread if spread > 0 else float("inf")
+    return _student(means[0] - means[1], float(np.sqrt(sum(parts))), freedom, level)
+
+
 @dataclass(frozen=True, eq=False)
 class Layers:
     """Each comparison by the name of its control group; groups that are too small for one by name, with their size."""

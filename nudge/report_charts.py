@@ -33,11 +33,11 @@ def _roi(document: Document) -> dict[str, str]:
     named = [(f"against {one['control_group']}", one) for one in (made["programme"] or {"layers": []})["layers"]]
     if made["history"] is not None:
         named.append(("logged, against\nlogged controls", made["history"]))
-    over_time = made.get("by_month") or []
     what = f"incremental profit a contact, {currency}, with 95 % interval"
     return {
         "What contacting was worth": estimates([(name, one["profit"]["per_contact"]) for name, one in named], what)
-        + through_time([(one["month"], one["profit"]) for one in over_time], what),
+        + through_time([(one["month"], one["profit"]) for one in made["programme_by_month"]], f"decided here: {what}")
+        + through_time([(one["month"], one["profit"]) for one in made["by_month"]], f"in the log: {what}"),
         "Attribution": _attribution(document["attribution"], currency),
     }
 

@@ -18,7 +18,7 @@ from nudge.crediting import attribution, chain, content, firms
 from nudge.distinct import DIMENSIONS
 from nudge.facts import Facts, Span
 from nudge.tallies import Tallied, prepare, tally
-from nudge.worth import FEWEST, History, Logged, compare, programme, read_logged
+from nudge.worth import FEWEST, History, Logged, compare, programme, programme_by_month, read_logged
 
 NOT_RANDOMISED = "the log does not say with what probability its controls were left alone: the comparison may be unfair"
 
@@ -66,6 +66,10 @@ def _comparisons(facts: Facts, span: Span) -> tuple[dict[str, Any], dict[str, La
     read = read_logged(facts, span)
     logged = None if read is None else compare(read)
     made = {"programme": _programme(groups), "history": None if logged is None else _history(logged), "by_month": _by_month(read)}
+    made["programme_by_month"] = [
+        {"month": one.month, "treated": one.treated, "control": one.control, "profit": interval(one.profit)}
+        for one in (programme_by_month(facts, span) if groups else ())
+    ]
     return made, groups, sizes
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from decisioning.control import TREATED
+from decisioning.control import HOLDOUT, TREATED
 from measurement.arrays import summed
-from measurement.lift import Known, Layers, Lift, layers, lift
+from measurement.intervals import Interval
+from measurement.lift import Known, Layers, Lift, Sums, difference, layers, lift
 from nudge.facts import Facts, Span
 
 BEFORE_DAYS = 90
@@ -57,6 +58,37 @@ def programme(facts: Facts, span: Span) -> tuple[dict[str, Layers], dict[str, in
         "profit": layers(rows.revenue - rows.cost, group, TREATED, known),
         "revenue": layers(rows.revenue, group, TREATED, known),
     }, counts
+
+
+@dataclass(frozen=True)
+class Month:
+    """What deciding was worth in one month, a contact, against the holdout: contacts on both sides, and profit or loss."""
+
+    month: str
+    treated: int
+    control: int
+    profit: Interval
+
+
+def programme_by_month(facts: Facts, span: Span) -> list[Month]:
+    """Month by month what those decided here brought in, less what was spent, against the holdout; needs `programme`.
+
+    Everybody counts from the month of his first decision on, with the money of that month after it. Months with fewer than `FEWEST`
+    contacts on either side are left out.
+    """
+    table = facts.db.execute(_BY_MONTH.format(money=span.holds("o.occurred_at"), spent=span.holds("t.occurred_at"))).fetchall()
+    sums: dict[int, dict[str, tuple[int, float, float]]] = {}
+    for month, group, new, total, squares in table:
+        sums.setdefault(int(month), {})[str(group)] = (int(new), float(total), float(squares))
+    known, found = {TREATED: 0, HOLDOUT: 0}, list[Month]()
+    for month, groups in sorted(sums.items()):
+        here = {group: groups.get(group, (0, 0.0, 0.0)) for group in (TREATED, HOLDOUT)}
+        known = {group: known[group] + new for group, (new, _, _) in here.items()}
+        treated, control = (Sums(known[group], total, squares) for group, (_, total, squares) in here.items())
+        if min(known.values()) >= FEWEST:
+            name = f"{month // 100}-{month % 100:02}"
+            found.append(Month(name, treated.contacts, control.contacts, difference(treated, control)))
+    return found
 
 
 def answered(facts: Facts) -> bool:
@@ -224,6 +256,21 @@ _BEFORE = """
   LEFT JOIN (SELECT contact_id, count(*) AS conversions_before, sum(value) AS earned FROM happened, start
     WHERE kind = 'conversion' AND occurred_at < start.at_first AND occurred_at >= start.at_first - INTERVAL {days} DAY
     GROUP BY contact_id) h USING (contact_id)
+"""
+
+_BY_MONTH = """
+WITH gained AS (
+  SELECT f.contact_id, f.control_group, year(o.occurred_at) * 100 + month(o.occurred_at) AS month, o.value AS money
+  FROM happened o JOIN first_decided f ON f.contact_id = o.contact_id
+  WHERE o.kind = 'conversion' AND o.behaviour = 'positive' AND o.occurred_at > f.occurred_at AND {money}
+  UNION ALL SELECT f.contact_id, f.control_group, year(t.occurred_at) * 100 + month(t.occurred_at), -t.cost
+  FROM touches t JOIN first_decided f USING (contact_id) WHERE t.source = 'ledger' AND t.cost <> 0 AND {spent}
+), each AS (SELECT control_group, month, sum(money) AS money FROM gained GROUP BY contact_id, control_group, month),
+parts AS (
+  SELECT month, control_group, 0 AS new, sum(money) AS total, sum(money * money) AS squares FROM each GROUP BY ALL
+  UNION ALL SELECT year(occurred_at) * 100 + month(occurred_at), control_group, count(*), 0.0, 0.0 FROM first_decided GROUP BY ALL
+)
+SELECT month, control_group, sum(new), coalesce(sum(total), 0.0), coalesce(sum(squares), 0.0) FROM parts GROUP BY ALL
 """
 
 _FIRST_DECIDED = """SELECT contact_id, arg_min(control_group, occurred_at) AS control_group, min(occurred_at) AS occurred_at

@@ -12,6 +12,7 @@ from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
+from serving.feedback.dead_letters import DeadLetters
 from serving.feedback.errands import Errands
 from serving.feedback.event_intake import Events
 from serving.feedback.event_settling import Settling
@@ -88,6 +89,7 @@ class Service:
         self.leads: LeadsDesk = NoLeads()
         self.console: ConsoleDesk = NoConsole()
         self.people = People(ledger, snapshots, clock, stores)
+        self.letters = DeadLetters(ledger.outbox, self._webhook, clock)
         self._errands: list[Callable[[], None]] = []
         self.events = Events(ledger, self.people, Settling(ledger, snapshots, self.decide_many, clock), clock)
 
@@ -282,10 +284,13 @@ class Service:
 
     def run_errands(self, secrets: Secrets | None) -> None:
         """Begin to settle events that were left open and, with secrets to sign with, to deliver the webhook's messages."""
-        sender = Sender(self._ledger.outbox, lambda: self._snapshots.current.catalog.catalog.triggers_webhook, secrets or (), self._clock)
+        sender = Sender(self._ledger.outbox, self._webhook, secrets or (), self._clock)
         errands = Errands(self.events.catch_up, sender.deliver)
         errands.start()
         self._errands += [errands.stop, sender.close]
+
+    def _webhook(self) -> str | None:
+        return self.catalog.triggers_webhook
 
     def close(self) -> None:
         """Release the stores, and stop what is done in the background."""

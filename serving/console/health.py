@@ -10,6 +10,9 @@ from serving.console import words
 from serving.console.console import Console
 
 _DAYS = 14
+LETTERS = 20
+"""Dead letters in the list."""
+
 _MEANINGS = {
     "ledger": "remembers every decision and outcome",
     "features": "what is known of contacts, for real time",
@@ -26,6 +29,7 @@ def health(console: Console) -> dict[str, Any]:
         "figures": [gaps, data, evaluation],
         "ready": _ready(console),
         "freshness": _freshness(console),
+        "letters": _letters(console),
         "gaps": gaps,
         "flows": [] if gaps.document is None else gaps.document["channels"],
         "gap_texts": [] if gaps.document is None else gaps.document["gaps"][:_DAYS],
@@ -52,6 +56,15 @@ def _freshness(console: Console) -> dict[str, Any]:
     except NudgeError as error:
         return {"problem": str(error), "held": None}
     return {"problem": None, "held": held}
+
+
+def _letters(console: Console) -> dict[str, Any]:
+    """What became of the messages for the webhook; nothing where none ever was and none is asked for."""
+    try:
+        found = console.service.letters.standing(LETTERS)
+    except NudgeError as error:
+        return {"problem": str(error), "shown": True, "counts": {}, "dead": []}
+    return {**found, "problem": None, "shown": found["host"] is not None or any(found["counts"].values())}
 
 
 def _tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def _measured(value: float, measure: str, currency: str) -> str:
 
 def alarms(console: Console, evaluation: Figure, gaps: Figure, roi: Figure) -> list[dict[str, str]]:
     """What needs somebody's eye: {tone, text, where}; the worst first."""
-    found = [*_readiness(console), *_freshness(console), *_watched(evaluation), *_reconciled(gaps), *_ratio(roi)]
+    found = [*_readiness(console), *_freshness(console), *_letters(console), *_watched(evaluation), *_reconciled(gaps), *_ratio(roi)]
     return sorted(found, key=lambda one: one["tone"] != "bad")
 
 
@@ -163,6 +163,15 @@ def _freshness(console: Console) -> list[dict[str, str]]:
         text = f"Features are {held['days']:.0f} days old (as of {words.moment(held['as_of'])}): ingest newer data"
         return [_alarm("warn", text, "/console/health")]
     return []
+
+
+def _letters(console: Console) -> list[dict[str, str]]:
+    try:
+        dead = console.service.letters.standing(0)["counts"]["dead"]
+    except NudgeError:
+        return []  # that the ledger does not answer is an alarm of its own
+    text = f"{dead:,} {'message was' if dead == 1 else 'messages were'} given up: the webhook did not take them"
+    return [_alarm("bad", text, "/console/health#messages")] if dead else []
 
 
 def _watched(evaluation: Figure) -> list[dict[str, str]]:

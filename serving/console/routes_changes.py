@@ -137,6 +137,18 @@ def lead_step(request: Request, console: Consoled, body: Body) -> Response:
     return _changed(request, body, "/console/leads", change)
 
 
+@router.post("/console/messages/resend")
+def resend(request: Request, console: Consoled, body: Body) -> Response:
+    """Put a dead letter, or all of them, back to be sent."""
+
+    def change(fields: Mapping[str, str]) -> tuple[str, str, str]:
+        count = console.service.letters.resend(fields.get("message") or None)
+        what = "One message is" if count == 1 else f"{count:,} messages are"
+        return "good", f"{what} on the way again.", "/console/health"
+
+    return _changed(request, body, "/console/health", change)
+
+
 @router.post("/console/figures/again")
 def make_again(request: Request, console: Consoled, body: Body) -> Response:
     """Forget the figures of a page, so that they are made anew."""

@@ -7,6 +7,7 @@
 `trigger_state.py`       whether a trigger's conditions hold for a contact
 `cloud_events.py`        CloudEvents as contact events, and decisions as CloudEvents
 `webhooks.py`            messages signed and delivered, with backoff, until they are dead letters
+`dead_letters.py`        those that did not arrive, and sending them again
 `errands.py`             what a server does beside answering: open events, messages
 `reconciling.py`         decided, delivered, seen, responded, with the gaps named; the default outcome
 `decision_export.py`     the decision log for analysts, in pdstools' column names

@@ -43,6 +43,16 @@ class Events(Protocol):
         """Keep events, each once, and act on them (`schemas.events.EventReceipt`); an index counts within `events`."""
 
 
+class Letters(Protocol):
+    """The outbox as whoever looks after it sees it."""
+
+    def standing(self, limit: int) -> dict[str, Any]:
+        """{host, counts: {waiting, delivered, dead}, dead: the newest dead letters}."""
+
+    def resend(self, message_id: str | None) -> int:
+        """Put a message, or with None every dead letter, back to be sent; returns how many."""
+
+
 class Service(Protocol):
     """Decides, records and remembers. Every verb may be called from several threads at once and refuses with a `NudgeError`."""
 
@@ -105,6 +115,10 @@ class Service(Protocol):
     @property
     def leads(self) -> LeadsDesk:
         """The leads that were handed over to sales."""
+
+    @property
+    def letters(self) -> Letters:
+        """Messages that did not arrive."""
 
     @property
     def tally(self) -> Tally:

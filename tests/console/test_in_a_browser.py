@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from nudge.workspace import Workspace
 from tests.console.pages import PAGES
+from tests.training.conftest import a_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -192,4 +193,38 @@ def test_the_first_tab_leads_past_the_menu(browser: Any, address: str) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "id"
+    window.context.close()
+
+
+def test_a_challenger_is_refused_by_the_gate_forced_and_taken_back_through_the_pages(
+    browser: Any, address: str, workspace: Workspace
+) -> None:
+    for area in (0.7, 0.6):
+        workspace.tracker.publish(a_run("lead", metrics={"auc": area}, plots={}))
+    window = Window(browser, address, "day")
+
+    def champion() -> list[int]:
+        return [one.version for one in workspace.tracker.versions("lead") if "champion" in one.aliases]
+
+    def said(tone: str) -> str:
+        page.wait_for_selector(f".said.{tone}")
+        text: str = page.inner_text(f".said.{tone}")
+        return text
+
+    page = window.look("/console/models")
+    page.get_by_role("button", name="Work out anew").click()
+    page = window.look("/console/models")
+    page.get_by_role("button", name="Ask the gate to promote version 2").click()
+    assert "Not promoted" in said("warn") and "its AUC is 0.6, the champion has 0.7" in said("warn") and champion() == [1]
+    page = window.look("/console/models")
+    page.get_by_label("Reason").fill("sales asked for it")
+    page.get_by_label("Past the gate, by force").check()
+    page.get_by_role("button", name="Ask the gate to promote version 2").click()
+    assert "forced: sales asked for it" in said("good") and champion() == [2]
+    page = window.look("/console/models")
+    assert page.locator(".tag.warn", has_text="forced").count() == 1
+    page.get_by_label("Why the champion steps down").fill("it was a mistake")
+    page.get_by_role("button", name="Go back to the version before").click()
+    assert "version 1 serves again" in said("good") and champion() == [1]
+    assert window.wrong == []
     window.context.close()

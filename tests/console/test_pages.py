@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.outbox import Message
 from serving.app import create_app
 from serving.console.forms import TOKEN_COOKIE
 from serving.http.api_keys import KeyRing, new_key
@@ -180,3 +181,29 @@ def test_a_failure_that_nobody_foresaw_is_a_page_without_a_stack_trace(client: T
     page = seen(client, "/console/health", status=500)
     assert "this page cannot be shown (the log has more under" in page.text
     assert "division" not in page.text
+
+
+def test_dead_letters_are_seen_named_and_sent_again(client: TestClient, house: House) -> None:
+    assert "Messages to the webhook" not in seen(client, "/console/health").text
+    now = house.clock()
+    house.ledger.events.settle([], [Message(f"m-{k}", f"c-{k} {EVIL}", "{}", now) for k in range(3)])
+    for k in range(2):
+        house.ledger.outbox.give_up(f"m-{k}", "HTTP 500", now)
+    page = settled(client, "/console/health")
+    assert "0 delivered, 1 waiting, 2 given up" in page.text and page.text.count("HTTP 500") == 2 and EVIL in page.text
+    assert "2 messages were given up" in settled(client, "/").text
+    one = send(client, page, "/console/messages/resend", message="m-1")
+    assert "One message is on the way again." in one.text and "1 given up" in one.text
+    everything = client.post(
+        "/console/messages/resend",
+        data={"token": one.forms["/console/messages/resend"]["token"]},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert "One message is on the way again." in Page(everything.text).text
+    assert house.ledger.outbox.counts() == {"waiting": 3, "delivered": 0, "dead": 0}
+    unknown = client.post(
+        "/console/messages/resend",
+        data={"token": one.forms["/console/messages/resend"]["token"], "message": "m-9"},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert "no such message was delivered or given up" in Page(unknown.text).text

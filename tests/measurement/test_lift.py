@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from measurement.cuped import adjust
-from measurement.lift import Known, Lift, Looking, layers, lift
+from measurement.lift import Known, Lift, Looking, Sums, difference, layers, lift
 
 WORLDS = 500
 
@@ -193,3 +193,12 @@ def test_each_layer_is_compared_with_the_programme_on_its_own() -> None:
         assert worth["nudge"] - worth[name] in one.per_contact
         assert one.variance_reduction > 0.9
         assert one.treated.contacts == (group == "nudge").sum()
+
+
+def test_sums_alone_give_the_interval_that_all_rows_give() -> None:
+    world = World.draw(np.random.default_rng(5), contacts=300)
+    arms = [world.profit[world.exposed == side] for side in (1, 0)]
+    found = difference(*(Sums(one.size, float(one.sum()), float(one @ one)) for one in arms))
+    assert np.allclose(list(vars(found).values()), list(vars(lift(world.profit, world.exposed).per_contact).values()), rtol=1e-9)
+    with pytest.raises(ValueError, match="fewer than two contacts"):
+        difference(Sums(1, 2.0, 4.0), Sums(5, 2.0, 4.0))

@@ -262,9 +262,8 @@ def record(ledger: Any, contacts: int, rng: np.random.Generator) -> dict[str, fl
         chosen = () if group == "holdout" else (Selection(1, "loan", "loan_email", "email", "outbound", None, 1.0, 9.0, 0.5),)
         decisions.append(DecisionRecord(f"d{k}", f"c{k}", start, group, chosen))
         if rng.random() < rate[group]:
-            outcomes.append(
-                OutcomeRecord(f"e{k}", f"c{k}", "sale", "positive", start + timedelta(days=3), start + timedelta(days=3), value=100.0)
-            )
+            sold = start + timedelta(days=3 + 40 * (k % 2))
+            outcomes.append(OutcomeRecord(f"e{k}", f"c{k}", "sale", "positive", sold, sold, value=100.0))
     ledger.record_decisions(decisions)
     ledger.record_outcomes(outcomes)
     return {group: 100 * rate[group] - (0 if group == "holdout" else 0.5) for group in rate}
@@ -292,6 +291,18 @@ def test_the_programme_and_each_layer_hold_the_truth(decided: tuple[dict[str, An
         profit = layers[group]["profit"]["per_contact"]
         assert profit["low"] < truth["nudge"] - truth[group] < profit["high"]
     assert layers["holdout"]["roi"]["low"] < (truth["nudge"] - truth["holdout"]) / 0.5 < layers["holdout"]["roi"]["high"]
+
+
+def test_the_months_of_what_was_decided_here_add_up_to_the_whole(decided: tuple[dict[str, Any], dict[str, float]]) -> None:
+    made = decided[0]["incremental"]
+    (holdout,) = [one for one in made["programme"]["layers"] if one["control_group"] == "holdout"]
+    months = made["programme_by_month"]
+    assert [(one["month"], one["treated"], one["control"]) for one in months] == [
+        (month, holdout["treated"], holdout["control"]) for month in ("2026-07", "2026-08")
+    ]
+    assert sum(one["profit"]["value"] for one in months) == pytest.approx(holdout["profit"]["per_contact"]["value"])
+    assert all(one["profit"]["low"] < 15 < one["profit"]["high"] for one in months)  # half of the sales each: .3 * 100 / 2
+    assert report_page(decided[0]).count("Month by month: decided here") == 1
 
 
 def test_groups_as_large_as_they_should_be_raise_no_alarm(decided: tuple[dict[str, Any], dict[str, float]]) -> None:

@@ -29,6 +29,16 @@ _FILTERED = {
 }
 
 
+class FakeLetters:
+    """An outbox from which everything arrived."""
+
+    def standing(self, limit: int) -> dict[str, Any]:
+        return {"host": None, "counts": {"waiting": 0, "delivered": 3, "dead": 0}, "dead": []}
+
+    def resend(self, message_id: str | None) -> int:
+        return 0
+
+
 class FakePeople:
     """One person in no store at all."""
 
@@ -157,6 +167,7 @@ class FakeService:
         self.reports = FakeReports()
         self.leads = FakeLeads()
         self.people = FakePeople()
+        self.letters = FakeLetters()
         self.plans = FakePlans()
         self.tally = Tally()
         self.events = FakeEvents()
