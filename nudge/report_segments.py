@@ -130,7 +130,7 @@ def _of_programme(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, 
         f"""SELECT d.contact_id, f.occurred_at, revenue, cost, d.control_group = '{TREATED}' AS treated
         FROM of_decided d JOIN first_decided f USING (contact_id) WHERE d.control_group IN ('{TREATED}', '{HOLDOUT}')"""
     ).fetchnumpy()
-    inside = _at_their_time(workspace, catalog, _names(facts, table["contact_id"]), table["occurred_at"])
+    inside = _at_their_time(workspace, catalog, _names(facts, np.asarray(table["contact_id"])), table["occurred_at"])
     revenue, cost, treated = (np.asarray(table[name], dtype=np.float64) for name in ("revenue", "cost", "treated"))
     profit, money = lifts(revenue - cost, treated, inside), lifts(revenue, treated, inside)
     return {name: _lift(profit[name], money[name]) for name in inside}
