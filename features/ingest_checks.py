@@ -161,7 +161,7 @@ def _all_or_no_times(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> 
     if timed:
         hint = "give every row a time, or none (a one-shot experiment)"
         yield Check("occurred_at", "occurred_at IS NULL", "missing time", hint=hint)
-    if spec.name != "outcomes" or not _exists(connection, "interactions"):
+    if spec.name != "outcomes" or not _exists(connection, "interactions") or not _count(connection, "staging.good_interactions", "true"):
         return
     interactions_timed = _count(connection, "staging.good_interactions", "occurred_at IS NOT NULL") > 0
     if timed and not interactions_timed:

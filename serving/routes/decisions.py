@@ -42,6 +42,14 @@ async def _service(request: Request) -> Service:
     return service
 
 
+async def json_or_nothing(request: Request) -> None:
+    """`json_only`, but a call without a body needs no Content-Type. A browser's page, which tells its origin, still needs one."""
+    headers = request.headers
+    bodiless = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    if not bodiless or "content-type" in headers or "origin" in headers:
+        await json_only(request)
+
+
 # The declared type is for the OpenAPI document; the routes read the raw JSON themselves, item by item where there are many.
 Serving = Annotated[Service, Depends(_service)]
 OneDecision = Annotated[SkipValidation[DecisionRequest], Body()]

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends
 from pydantic import SkipValidation
 
-from serving.http.http_errors import json_only
-from serving.routes.decisions import PathId, Serving
+from serving.routes.decisions import PathId, Serving, json_or_nothing
 from serving.schemas.models import ModelList, Promoted, PromotionIn, RollbackIn
 from serving.schemas.validation import read
 
-OnePromotion = Annotated[SkipValidation[PromotionIn], Body()]
-OneRollback = Annotated[SkipValidation[RollbackIn], Body()]
+OnePromotion = Annotated[SkipValidation[PromotionIn | None], Body()]
+OneRollback = Annotated[SkipValidation[RollbackIn | None], Body()]
 
 router = APIRouter()
 
@@ -24,14 +23,14 @@ def models(service: Serving) -> Any:
     return service.models.listed()
 
 
-@router.post("/v1/models/{name}:promote", response_model=Promoted, dependencies=[Depends(json_only)])
-def promote(service: Serving, name: PathId, body: OnePromotion) -> Any:
+@router.post("/v1/models/{name}:promote", response_model=Promoted, dependencies=[Depends(json_or_nothing)])
+def promote(service: Serving, name: PathId, body: OnePromotion = None) -> Any:
     """Ask the promotion gate; a refusal is an answer too: `promoted` is false, and `reason` says what is missing."""
-    asked = read(PromotionIn, body)
+    asked = read(PromotionIn, {} if body is None else body)
     return service.models.promote(name, version=asked.version, force=asked.force, why=asked.why)
 
 
-@router.post("/v1/models/{name}:rollback", response_model=Promoted, dependencies=[Depends(json_only)])
-def rollback(service: Serving, name: PathId, body: OneRollback) -> Any:
+@router.post("/v1/models/{name}:rollback", response_model=Promoted, dependencies=[Depends(json_or_nothing)])
+def rollback(service: Serving, name: PathId, body: OneRollback = None) -> Any:
     """Make the previous champion the champion again."""
-    return service.models.rollback(name, why=read(RollbackIn, body).why)
+    return service.models.rollback(name, why=read(RollbackIn, {} if body is None else body).why)

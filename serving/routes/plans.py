@@ -8,12 +8,11 @@ from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import SkipValidation
 
-from serving.http.http_errors import json_only
-from serving.routes.decisions import PathId, Serving
+from serving.routes.decisions import PathId, Serving, json_or_nothing
 from serving.schemas.plans import PlanIn, PlanJob, PlanList
 from serving.schemas.validation import read
 
-OnePlan = Annotated[SkipValidation[PlanIn], Body()]
+OnePlan = Annotated[SkipValidation[PlanIn | None], Body()]
 Form = Annotated[Literal["csv", "parquet", "ndjson"], Query(description="csv and parquet are the plan's own files")]
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -25,10 +24,10 @@ _FILE: dict[int | str, dict[str, Any]] = {
 router = APIRouter()
 
 
-@router.post("/v1/plans", response_model=PlanJob, status_code=202, dependencies=[Depends(json_only)])
-def start_plan(service: Serving, body: OnePlan) -> Any:
+@router.post("/v1/plans", response_model=PlanJob, status_code=202, dependencies=[Depends(json_or_nothing)])
+def start_plan(service: Serving, body: OnePlan = None) -> Any:
     """Have the whole population planned for, or ask what other limits would come to; `Location` says where to look."""
-    job = service.plans.start(read(PlanIn, body))
+    job = service.plans.start(read(PlanIn, {} if body is None else body))
     return JSONResponse(job, status_code=202, headers={"Location": f"/v1/plans/{job['id']}"})
 
 

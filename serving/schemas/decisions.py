@@ -1,7 +1,8 @@
 """The JSON of the API: what comes in, exactly; what goes out, at least.
 
 A request with a key that is not listed here is refused, so that a misspelt key never passes in silence. An answer may carry more than is
-listed: additions break nobody. Nothing is coerced: "3" is no number, 1 is not true. A number is finite. A time without a zone is UTC.
+listed: additions break nobody. Nothing is coerced: "3" is no number, 1 is not true; but where an id of the
+data is due, an integer is cast to text as in the contract tables. A number is finite. A time without a zone is UTC.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def _moment(value: object) -> datetime:
         raise PydanticCustomError("time", "an ISO 8601 time such as 2026-11-22T10:00:00Z") from None
 
 
+def _id_of_data(value: object) -> object:
+    """An integer as text, as `nudge ingest` casts it."""
+    return str(value) if type(value) is int and abs(value) < _BIGGEST_INTEGER else value
+
+
 def _scalar(value: object) -> object:
     if value is None or isinstance(value, bool):
         return value
@@ -57,6 +63,7 @@ def _scalar(value: object) -> object:
 
 
 Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+DataId: TypeAlias = Annotated[Id, BeforeValidator(_id_of_data)]
 Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 Scalar: TypeAlias = Annotated[
     bool | int | float | str | None, PlainValidator(_scalar, json_schema_input_type=bool | int | float | str | None)
@@ -77,7 +84,7 @@ class _Out(BaseModel):
 class DecisionRequest(_In):
     """Which action for this contact, now? An unknown contact is decided from `context` and `features`."""
 
-    contact_id: Id
+    contact_id: DataId
     session_id: Id | None = None
     request_id: Annotated[Id | None, Field(description="the same request_id within a day gets the same decision")] = None
     channel: Id | None = None
@@ -97,9 +104,9 @@ class DecisionRequest(_In):
 class OutcomeIn(_In):
     """What happened after a decision, or to a contact. The same event_id counts once."""
 
-    event_id: Id
+    event_id: DataId
     decision_id: Id | None = None
-    contact_id: Id | None = None
+    contact_id: DataId | None = None
     treatment_id: Id | None = None
     outcome: Id
     value: Annotated[Money | None, Field(description="money, in the catalog's currency")] = None

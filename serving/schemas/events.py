@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from serving.schemas.decisions import DecisionResponse, Id, Moment, Money, RejectedOutcome, _In, _Out
+from serving.schemas.decisions import DataId, DecisionResponse, Id, Moment, Money, RejectedOutcome, _In, _Out
 
 
 class EventIn(_In):
@@ -15,11 +15,11 @@ class EventIn(_In):
 
     model_config = ConfigDict(extra="allow")
 
-    contact_id: Id | None = None
-    anonymous_id: Annotated[Id | None, Field(description="the visitor, where the contact is not known")] = None
+    contact_id: DataId | None = None
+    anonymous_id: Annotated[DataId | None, Field(description="the visitor, where the contact is not known")] = None
     event_type: Id
     occurred_at: Annotated[Moment | None, Field(description="left out: now")] = None
-    event_id: Annotated[Id | None, Field(description="left out: derived from the event where it says when it occurred")] = None
+    event_id: Annotated[DataId | None, Field(description="left out: derived from the event where it says when it occurred")] = None
     value: Annotated[Money | None, Field(description="money, in the catalog's currency; above 0 it is a purchase")] = None
     channel: Id | None = None
     session_id: Id | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from serving.schemas.decisions import Id, Moment, TimeText, _In, _Out
+from serving.schemas.decisions import DataId, Id, Moment, TimeText, _In, _Out
 
 
 class ConsentIn(_In):
@@ -30,8 +30,8 @@ class ConsentOut(_Out):
 class IdentityIn(_In):
     """A visitor who turned out to be a contact."""
 
-    anonymous_id: Id
-    contact_id: Id
+    anonymous_id: DataId
+    contact_id: DataId
 
 
 class IdentityOut(_Out):

@@ -186,6 +186,10 @@ WARNINGS = {
     "the future": ({"events": EVENTS.replace("2026-01-04", "2027-01-04")}, "events: 1 rows have occurred_at in the future"),
     "no control": ({"interactions": INTERACTIONS.replace("no_action", "savings")}, "interactions: no row has action_id no_action"),
     "no rows": ({"events": f"SELECT * FROM ({EVENTS}) WHERE false"}, "events: the source gives no rows"),
+    "no interactions yet": (
+        {"interactions": f"SELECT * FROM ({INTERACTIONS}) WHERE false"},
+        "interactions: the source gives no rows",
+    ),
     "copies": ({"events": f"{EVENTS} UNION ALL {EVENTS}"}, "events: 2 rows repeat an earlier row in every column and were dropped"),
     "probabilities for some": (
         {"interactions": INTERACTIONS.replace("0.5, 1.5", "NULL, 1.5")},

@@ -51,7 +51,6 @@ REFUSALS: dict[str, tuple[str, str, list[str]]] = {
         ["contacts.time_zone: unknown time zone in 1 of 1 rows", "did you mean 'Europe/Warsaw'?"],
     ),
     "no contacts at all": ("contacts", f"SELECT * FROM ({CONTACTS}) WHERE false", ["sources.contacts: no rows"]),
-    "no interactions at all": ("interactions", f"SELECT * FROM ({INTERACTIONS}) WHERE false", ["sources.interactions: no rows"]),
     "a duplicate account": (
         "accounts",
         "SELECT * FROM (VALUES (1, 'x'), (1, 'x')) t(account_id, branch)",

@@ -36,6 +36,15 @@ def test_a_contact_id_alone_is_enough(client: TestClient, service: FakeService) 
     assert (asked.limit, asked.context, asked.features, asked.explain, asked.dry_run) == (None, None, None, False, False)
 
 
+def test_a_contact_id_that_is_an_integer_is_cast_as_in_the_tables(client: TestClient, service: FakeService) -> None:
+    assert client.post("/v1/decisions", json={"contact_id": 17}).status_code == 200
+    assert client.post("/v1/decisions:batch", json=[{"contact_id": -3}]).status_code == 200
+    assert [asked.contact_id for asked in service.asked] == ["17", "-3"]
+
+    client.post("/v1/outcomes", json={"event_id": 5, "contact_id": 17, "outcome": "sale"})
+    assert [(one.event_id, one.contact_id) for one in service.outcomes.values()] == [("5", "17")]
+
+
 def test_context_and_features_keep_their_types(client: TestClient, service: FakeService) -> None:
     facts = {"flag": True, "count": 3, "share": 0.5, "name": "żółw 🐢", "unknown": None, "big": 2**62}
     assert client.post("/v1/decisions", json={"contact_id": "c-1", "context": facts, "features": facts}).status_code == 200

@@ -22,6 +22,16 @@ def test_a_plan_is_accepted_with_the_place_where_to_look(client: TestClient, ser
     assert service.plans.asked[0].dry_run is True
 
 
+@pytest.mark.parametrize("path", ["/v1/plans", "/v1/models/uplift:promote", "/v1/models/uplift:rollback"])
+def test_what_needs_to_be_told_nothing_needs_no_body(client: TestClient, path: str) -> None:
+    told = client.post(path, json={})
+
+    assert client.post(path).status_code == told.status_code
+    assert client.post(path, headers={"Content-Type": "application/json"}).status_code == told.status_code
+    assert client.post(path, headers={"Origin": "http://elsewhere.example"}).status_code == 415
+    assert client.post(path, content=b"why=not").status_code == 415
+
+
 def test_changed_limits_are_handed_down_to_the_bit(client: TestClient, service: FakeService) -> None:
     client.post("/v1/plans", json={"constraints": [{"id": "budget", "max": 0.1}, {"id": "loan_min", "min": 5, "max": 7}], "sample": 500})
 
