@@ -45,7 +45,7 @@ def health(console: Console) -> dict[str, Any]:
 
 def _ready(console: Console) -> list[dict[str, Any]]:
     return [
-        {"name": name, "ok": one["ok"], "detail": one["detail"], "meaning": _MEANINGS.get(name, "")}
+        {"name": name, "ok": one["ok"], "detail": words.moments_in(one["detail"]), "meaning": _MEANINGS.get(name, "")}
         for name, one in console.service.readiness().items()
     ]
 

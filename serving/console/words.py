@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
@@ -10,6 +11,8 @@ NOTHING = "–"
 """Where nothing is known."""
 
 _SPACE = "\u00a0"
+_SHORT = ("roi", "cac", "clv")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)")
 _WHOLE_FROM = 1_000.0
 """Money from here on is shown without its small change."""
 
@@ -91,10 +94,12 @@ def name(text: object) -> str:
 
     Examples
     --------
-    >>> name("do_not_disturb"), name(None)
-    ('do not disturb', '–')
+    >>> name("do_not_disturb"), name("incremental_roi"), name(None)
+    ('do not disturb', 'incremental ROI', '–')
     """
-    return NOTHING if text is None or text == "" else str(text).replace("_", " ")
+    if text is None or text == "":
+        return NOTHING
+    return " ".join(one.upper() if one in _SHORT else one for one in str(text).replace("_", " ").split(" "))
 
 
 def moment(value: object) -> str:
@@ -113,6 +118,17 @@ def moment(value: object) -> str:
         return str(value)
     aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     return f"{aware.day} {aware:%b %Y, %H:%M} UTC"
+
+
+def moments_in(text: str) -> str:
+    """A text whose ISO 8601 times are for people.
+
+    Examples
+    --------
+    >>> moments_in("as of 2026-11-22T10:05:00.123Z, 3 contacts")
+    'as of 22 Nov 2026, 10:05 UTC, 3 contacts'
+    """
+    return _TIME.sub(lambda found: moment(found[0]), text)
 
 
 def ago(seconds: float) -> str:
