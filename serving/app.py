@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from serving.console import pages
 from serving.console.console import Console
 from serving.console.routes import router as console_router
 from serving.console.routes_changes import router as console_changes
@@ -79,6 +80,7 @@ def create_app(
     metrics_folder : Path, optional
         Where the workers of one server count together.
     """
+    pages.get_ready()
     desk, console = Desk(service, patience or Patience()), Console(service)
     metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals, folder=metrics_folder)
 

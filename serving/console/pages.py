@@ -45,6 +45,12 @@ def render(page: str, shown: Mapping[str, Any]) -> str:
     return _environment().get_template(f"{page}.html").render(page=page, menu=MENU, version=_version(), **shown)
 
 
+def get_ready() -> None:
+    """Compile every template, so that whoever opens the first page does not wait for it."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 def static(name: str) -> bytes:
     """A file of ours; the caller knows that it is one of `STATIC`."""
     return (FOLDER / "static" / name).read_bytes()
