@@ -29,6 +29,9 @@ from estimators.forest_layout import (
 BLOCK = 32
 """So many rows walk one tree before the next: the tree stays in the nearest cache."""
 
+FEW = 3
+"""Up to so many rows are walked one after the other, each down eight trees at a time: sooner done than eight rows down each tree."""
+
 _ZERO = float(np.float32(1e-35))  # LightGBM's kZeroThreshold
 _MOST = float(np.finfo(np.float64).max)
 _FIRST_BEYOND_INT = 2147483648.0
@@ -77,17 +80,18 @@ def step(nodes: Records, prepared: FloatArray, at: Any) -> Any:
 @compiled
 def score(rows: FloatArray, slots: SlotArrays, trees: TreeArrays, out: FloatArray) -> None:
     """The scores of contacts, `rows` of shape (n, d), into `out` of shape (n, n_models)."""
-    if len(rows) == 1:
-        prepared, added = np.empty(slots.n_slots), np.empty(len(trees.trees))
-        prepare(rows[0], slots, prepared)
+    if len(rows) > FEW:
+        _score_many(rows, slots, trees, out)
+        return
+    prepared, added = np.empty(slots.n_slots), np.empty(len(trees.trees))
+    for row in range(len(rows)):
+        prepare(rows[row], slots, prepared)
         _walk_trees(trees.nodes, trees.trees, trees.order, prepared, added)
         for model in range(len(trees.starts) - 1):
             total = 0.0
             for tree in range(trees.starts[model], trees.starts[model + 1]):
                 total += added[tree]
-            out[0, model] = total
-    else:
-        _score_many(rows, slots, trees, out)
+            out[row, model] = total
 
 
 @compiled
@@ -118,19 +122,20 @@ def _score_many(rows: FloatArray, slots: SlotArrays, trees: TreeArrays, out: Flo
     prepared, totals = np.empty((BLOCK, slots.n_slots)), np.empty(BLOCK)
     for low in range(0, len(rows), BLOCK):
         many = min(BLOCK, len(rows) - low)
-        for r in range(BLOCK):  # a block that is not full repeats its last row
+        walked = (many + TOGETHER - 1) // TOGETHER * TOGETHER
+        for r in range(walked):  # what is walked together and not full repeats its last row
             prepare(rows[low + min(r, many - 1)], slots, prepared[r])
         for model in range(len(starts) - 1):
             totals[:] = 0.0
             for tree in range(starts[model], starts[model + 1]):
-                _add_tree(nodes, prepared, trees.trees[tree].root, trees.trees[tree].depth, totals)
+                _add_tree(nodes, prepared, trees.trees[tree].root, trees.trees[tree].depth, totals[:walked])
             out[low : low + many, model] = totals[:many]
 
 
 @compiled
 def _add_tree(nodes: Records, prepared: FloatArray, root: int, depth: int, totals: FloatArray) -> None:
     start: Any = np.uint64(root)
-    for r in range(0, BLOCK, TOGETHER):
+    for r in range(0, len(totals), TOGETHER):
         a, b, c, d, e, f, h, i = start, start, start, start, start, start, start, start
         for _ in range(depth):
             a, b = step(nodes, prepared[r], a), step(nodes, prepared[r + 1], b)
