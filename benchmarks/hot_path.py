@@ -23,11 +23,9 @@ AT_ONCE, DECISIONS, REPEATS = 16, 800, 5
 
 STAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "reading features, consents and the past": (("situations", "gather_many"),),
-    "placements, conditions, consents and policies": tuple(
-        ("one_contact", name) for name in ("_placements", "_conditions", "_consents", "_validity", "_policies")
-    ),
-    "scoring": (("scorer", "__call__"),),
-    "worth and ranking": (("one_contact", "_economics"),),
+    "placements, conditions, consents and policies": (("one_contact", "open_one"),),
+    "scoring": (("choosing", "_score"),),
+    "worth and ranking": (("choosing", "_chosen"),),
     "the answer and its reasons": (("decision_records", "response_body"),),
     "the record for audit and replay": (("decision_records", "decision_record"),),
     "keeping it in the ledger, on disk": (("store", "record_decisions"),),

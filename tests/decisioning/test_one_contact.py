@@ -9,7 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decisioning.arbitration import ranking, segment_of
 from decisioning.candidates import Candidates
+from decisioning.explanation import explain_no_action, explain_nothing
+from decisioning.lines import Line, line_of
 from decisioning.one_contact import appraise_one
 from decisioning.one_worth import OneAppraisal
 from decisioning.stages import Appraisal, House, appraise_candidates
@@ -66,3 +69,27 @@ def test_any_channel_and_placement_is_the_ordinary_question(business: Business) 
         situation, history = rows_of(business, [row])
         short = appraise_one(business.house, situation, history)
         assert_same(short, appraise_candidates(business.house, replace(situation), history))
+
+
+def alike(one: Line, other: Line) -> bool:
+    return all(a == b or (isinstance(a, float) and np.isnan([a, b]).all()) for a, b in zip(one, other, strict=True))
+
+
+@settings(max_examples=LAW_CASES)
+@given(business=BOTH)
+def test_a_line_read_off_lists_is_the_line_of_the_arrays_and_names_their_segment(business: Business) -> None:
+    catalog = business.house.catalog
+    for row in range(len(business.situation.contact_ids)):
+        seen = appraise_one(business.house, *rows_of(business, [row]))
+        if not isinstance(seen, OneAppraisal):
+            continue
+        arrays = seen.as_arrays
+        segments = segment_of(arrays.scores, arrays.economics)[0]
+        assert seen.ranked == ranking(arrays.candidates.alive[0], catalog.mandatory, arrays.economics.priority[0]).tolist()
+        if not seen.ranked:
+            assert explain_nothing(seen) == explain_no_action(arrays, catalog, 0)
+        for column in range(len(catalog.treatments)):
+            line = line_of(seen, catalog, column)
+            assert alike(line, line_of(arrays, catalog, column))
+            assert line.segment == segments[column]
+            assert np.array_equal(line.baseline, arrays.scores.baseline[0, column], equal_nan=True)
