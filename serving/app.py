@@ -16,7 +16,7 @@ from serving.console.routes_changes import router as console_changes
 from serving.http import http_errors
 from serving.http.access import Table
 from serving.http.api_keys import KeyRing
-from serving.http.body_limit import BodyLimit
+from serving.http.body_limit import ASGIApp, BodyLimit, Receive, Scope, Send
 from serving.http.counting import Counting
 from serving.http.desk import Desk, Patience
 from serving.http.gate import Gate
@@ -52,6 +52,20 @@ ROUTERS = (
     console_router,
     console_changes,
 )
+
+
+class Fronted(FastAPI):
+    """The framework's application behind what every request passes first: counted, let in, and answered there where it is hot."""
+
+    front: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await (self.front or self.behind)(scope, receive, send)
+
+    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the framework makes of a request: routing, and what it puts around that, costs more than a hot route may."""
+        await super().__call__(scope, receive, send)
 
 
 def create_app(
@@ -95,7 +109,7 @@ def create_app(
         console.close()
         service.close()
 
-    app = FastAPI(
+    app = Fronted(
         title="Nudge",
         summary="Next best action by incremental profit",
         version="1",
@@ -111,9 +125,8 @@ def create_app(
         app.include_router(routes)
     http_errors.install(app)
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
-    app.add_middleware(HotRoutes, desk=desk, max_body_bytes=max_body_bytes)
-    if keys is not None:
-        app.add_middleware(Gate, table=Table(), keys=keys, may_be_open=may_be_open)
     app.add_middleware(http_errors.LastResort)
-    app.add_middleware(Counting, tally=service.tally)
+    hot = HotRoutes(app.behind, desk=desk, max_body_bytes=max_body_bytes)
+    watched = hot if keys is None else Gate(hot, table=Table(), keys=keys, may_be_open=may_be_open)
+    app.front = Counting(http_errors.LastResort(watched), tally=service.tally)
     return app
