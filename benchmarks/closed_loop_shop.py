@@ -20,14 +20,15 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import closed_loop_server as moved
-from benchmarks.closed_loop_world import ACTIONS, COST, VALUE, WINDOW_DAYS, World
+from benchmarks.closed_loop_world import ACTIONS, COST, LATER, PILOT_DAYS, VALUE, WINDOW_DAYS, World, write_catalog
 from benchmarks.commands import ROOT, run
 
 VISITORS = 400
 BEGINS = datetime(2026, 3, 2, 9, tzinfo=UTC)
-AT_ONCE = 200
+AT_ONCE, VISITORS_AT_ONCE = 200, 50
 _SWAPPED_AFTER = 2.5
 """Seconds until a server that looks for new models every second has surely taken them."""
 
@@ -85,7 +86,7 @@ class Shop:
             if told["rejected"]:
                 raise RuntimeError(f"an outcome is refused: {told['rejected'][0]}")
         who = self.world.visitors(VISITORS, self.rng)
-        done = [self._decide(int(contact)) for contact in who]
+        done = [each for start in range(0, len(who), VISITORS_AT_ONCE) for each in self._decide(who[start : start + VISITORS_AT_ONCE])]
         profit = self.world.profit[who]
         rows = np.arange(len(who))
         by_response = np.argmax(self.world.propensity[who] * VALUE - COST, axis=1)
@@ -97,18 +98,21 @@ class Shop:
         }
         return Day({name: float(value) for name, value in earned.items()}, float(np.mean([prob < 0.5 for _, prob in done])))
 
-    def _decide(self, contact: int) -> tuple[int | None, float]:
-        """The offer that a visitor is shown, and with what probability; what follows is kept for its time."""
-        asked = {"contact_id": self.world.ids[contact], "channel": "web", "placements": ["home"], "limit": 1}
-        answer = self.ask("/v1/decisions", asked)
+    def _decide(self, who: npt.NDArray[np.int64]) -> list[tuple[int | None, float]]:
+        """The offer that each visitor is shown, and with what probability; what follows is kept for its time."""
+        home = {"channel": "web", "placements": ["home"], "limit": 1}
+        answers = self.ask("/v1/decisions:batch", [{"contact_id": self.world.ids[contact], **home} for contact in who.tolist()])
+        return [self._followed(contact, answer) for contact, answer in zip(who.tolist(), answers, strict=True)]
+
+    def _followed(self, contact: int, answer: dict[str, Any]) -> tuple[int | None, float]:
         chosen = answer["actions"][0] if answer["actions"] else None
-        action_id = None if chosen is None else chosen["action_id"]
+        action_id = None if chosen is None else str(chosen["action_id"])
         decided_at = datetime.fromisoformat(answer["decided_at"])
         for goal in self.world.respond(contact, action_id, self.rng):
             at = decided_at + timedelta(days=float(self.rng.uniform(0.01, WINDOW_DAYS - 0.01)))
             outcome = {"event_id": f"{answer['decision_id']} {goal}", "decision_id": answer["decision_id"], "outcome": goal}
             self.to_come.append((at, outcome | {"occurred_at": at.isoformat()}))
-        return (None, 1.0) if chosen is None else (ACTIONS.index(str(action_id)), float(chosen["selection_prob"]))
+        return (None, 1.0) if chosen is None or action_id is None else (ACTIONS.index(action_id), float(chosen["selection_prob"]))
 
 
 def command(*arguments: object) -> dict[str, Any]:
@@ -143,6 +147,9 @@ def loop(seed: int, folder: Path, days: int, say: Callable[[Day], None]) -> None
     with served(folder) as port:
         shop = Shop(world, folder, port, np.random.default_rng([seed, 2]))
         for day in range(days):
+            if day == PILOT_DAYS:
+                write_catalog(folder, seed, LATER)
+                time.sleep(_SWAPPED_AFTER)
             began = time.process_time()
             today = shop.open_day(BEGINS + timedelta(days=day))
             today.night = night(folder)

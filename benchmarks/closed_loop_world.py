@@ -1,4 +1,4 @@
-"""A shop that nobody knows anything of yet: contacts, five offers, and the truth about what each offer changes.
+"""A shop that nobody knows anything of yet: contacts, three offers, and the truth about what each offer changes.
 
 Who is likely to respond anyway is plain to see, and it is those whom an offer moves least: so ranking by response earns a fraction of what
 there is. Every effect is known here, so the profit of a decision is read off and not estimated.
@@ -22,13 +22,17 @@ CONTACTS = 4_000
 WINDOW_DAYS = 3
 CITIES = ("north", "middle", "south")
 DISTRICTS = 8
-ACTIONS = ("fund", "card", "insurance", "savings", "mobile")
-VALUE, COST = np.array([60.0, 45.0, 50.0, 40.0, 35.0]), np.array([1.0, 0.6, 0.8, 0.5, 0.4])
-LEVEL, ANYWAY = np.array([-2.3, -2.1, -2.2, -1.9, -1.7]), np.array([1.1, -1.1, 1.1, 1.1, 1.0])
+ACTIONS = ("fund", "card", "insurance")
+VALUE, COST = np.array([30.0, 26.0, 28.0]), np.array([1.0, 0.8, 0.9])
+LEVEL, ANYWAY = -0.5, 2.0
 """Log-odds of a response without any offer, and how much the trait that each offer goes by adds to them."""
-EFFECT, SURE_THINGS_GAIN_LESS = 0.3, 0.8
-NOBODY_KNOWS: dict[str, Any] = {"propensity": 0.15, "uplift": 0.03, "evidence": 50}
+SURE_THINGS_GAIN_LESS, BESIDE = 1.5, 1.5
+"""How much the same trait takes from the effect of the offer, in log odds, and how much others add to it or take."""
+NOBODY_KNOWS: dict[str, Any] = {"propensity": 0.3, "uplift": 0.05, "evidence": 50}
 """What the marketer guesses of every offer alike."""
+PILOT_DAYS = 20
+PILOT, LATER = {"holdout": 0.1, "random": 0.3}, {"holdout": 0.02, "random": 0.02}
+"""The control groups while hardly anything is known, and from then on: who gets an offer by chance speaks about every policy."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class World:
     ----------
     attributes : mapping of name to column, shape (n,)
         What the shop knows.
-    baseline, propensity : array, shape (n, 5)
+    baseline, propensity : array, shape (n, 3)
         P(response | nothing offered), P(response | offered).
     """
 
@@ -58,10 +62,10 @@ class World:
         app, city = rng.random(contacts) < 0.5, rng.integers(0, len(CITIES), contacts)
         a, i, t = (age - 49) / 18, np.log(income / 4900) / 0.5, (np.log1p(tenure) - 1.5) / 0.8
         k, d = (kids - 0.8) / 0.9, 2.0 * app - 1.0
-        goes_by = np.column_stack([i, a, k, t, d])
-        beside = np.column_stack([0.6 * a, 0.5 * d, 0.6 * i, -0.5 * a, 0.5 * (city == 1) - 0.4 * (city == 2)])
+        goes_by = np.column_stack([i, -a, t])
+        beside = np.column_stack([0.6 * a, 0.6 * d, 0.5 * (city == 1) - 0.4 * (city == 2) - 0.3 * k])
         log_odds = LEVEL + ANYWAY * goes_by
-        effect = EFFECT - SURE_THINGS_GAIN_LESS * np.sign(ANYWAY) * goes_by + beside
+        effect = BESIDE * beside - SURE_THINGS_GAIN_LESS * goes_by
         attributes = {
             "age": age.round(1),
             "income": income.round(0),
@@ -78,7 +82,7 @@ class World:
 
     @property
     def profit(self) -> Array:
-        """True incremental profit of each offer: `uplift * value - cost`, shape (n, 5), PLN."""
+        """True incremental profit of each offer: `uplift * value - cost`, shape (n, 3), PLN."""
         return (self.propensity - self.baseline) * VALUE - COST
 
     def visitors(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -104,11 +108,18 @@ class World:
             "stores": {"tracking": f"sqlite:///{folder}/mlflow.db"},
         }
         (folder / "nudge.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog(seed)), encoding="utf-8")
+        write_catalog(folder, seed, PILOT)
 
 
-def catalog(seed: int) -> dict[str, Any]:
-    """Five offers on the home page of a site, none of which anybody has tried."""
+def write_catalog(folder: Path, seed: int, controls: dict[str, float]) -> None:
+    """Write it whole, in one step: a server may be looking."""
+    written = folder / "catalog.yaml.new"
+    written.write_text(yaml.safe_dump(catalog(seed, controls)), encoding="utf-8")
+    written.replace(folder / "catalog.yaml")
+
+
+def catalog(seed: int, controls: dict[str, float]) -> dict[str, Any]:
+    """Three offers on the home page of a site, none of which anybody has tried."""
     return {
         "version": "1",
         "currency": "PLN",
@@ -126,8 +137,8 @@ def catalog(seed: int) -> dict[str, Any]:
             }
             for name, value, cost in zip(ACTIONS, VALUE, COST, strict=True)
         ],
-        "controls": {"holdout": 0.02, "random": 0.02, "salt": f"loop {seed}"},
-        "exploration": {"method": "squarecb", "budget": 3_000.0, "gamma": 5},
+        "controls": {**controls, "salt": f"loop {seed}"},
+        "exploration": {"method": "squarecb", "budget": 4_000.0, "gamma": 5},
     }
 
 
