@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from estimators.effects import EffectModel, fit_effects_in_blocks
 from estimators.encoding import Rows
 from estimators.expectations import Expectations, WeightedRows
 from estimators.nuisance import FEWEST_EVENTS, Arm, balanced_weights, pseudo_outcomes, with_trees
+from estimators.own_score import OwnEffect
 from estimators.pair_learners import MEMBERS, Pair, Weighed, cross_fitted, held_out
 from estimators.parallel import fit_each
 from estimators.served_effects import channel_contrast, effect_spread
@@ -22,6 +23,9 @@ from estimators.shrinkage import shrink_to_pool
 from estimators.stacking import Stack, weighted_average
 from estimators.trees import EFFECT_BINS, MAX_BIN, REGULARISED, BinnedRows, TreeSettings
 from estimators.uplift_head import EFFECTS, UpliftHead, UpliftMember
+
+OWN = "own"
+"""The name of a served member that a user's own regressor has learned."""
 
 MAX_WEIGHT_RATIO = 20.0
 """No row weighs more than so many times its arm's mean."""
@@ -59,6 +63,8 @@ class UpliftSettings:
         Of other rows of the same log; the search begins there.
     chosen : mapping of str to Chosen
         By action: what other rows of the same log have chosen is not chosen again, so there is no tau out of fold.
+    own : regressor, optional
+        A user's own, not fitted: it learns the pseudo-outcomes of each pair in the place of LightGBM.
     """
 
     categorical: tuple[int, ...] = ()
@@ -69,6 +75,7 @@ class UpliftSettings:
     most_rows: int = 200_000
     start: EffectModel | None = None
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    own: Any | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +227,7 @@ class _Work:
         needed = self._needed(of_pair)
         exposed_mean = self._with_trees(modelled, contacted, y, needed)
         psi = _narrow(pseudo_outcomes(y[at], contacted[at], exposed_mean[at], unexposed[at]), self.settings.most_rows)
-        pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees)
+        pair = Pair(at, psi, weight, self.rows, self.binned, self.settings.trees, self.settings.own)
         few = _fewest_events(y[at], contacted[at]) < FEWEST_EVENTS
         known = _few(y[at], contacted[at], weight, alone=len(logged.places) == 1) if few else None
         weighed = self._weighed(action, pair, needed, known)
@@ -270,7 +277,7 @@ class _Work:
                 members.append(UpliftMember(name, portion, modelled_effect, contrast))
             elif portion > 0:
                 score, mean = weighed.fitted[name] if name in weighed.fitted else pair.fitted(name)
-                members.append(UpliftMember(name, portion, mean, score))
+                members.append(UpliftMember(OWN if isinstance(score, OwnEffect) else name, portion, mean, score))
         return UpliftHead(
             average_effect=stack.average,
             standard_error=stack.standard_error,

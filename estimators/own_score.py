@@ -1,4 +1,4 @@
-"""A user's own fitted estimator as a part of a served model: kept by skops, which opens only types that the workspace trusts.
+"""A user's own fitted estimators as parts of a served model: kept by skops, which opens only types that the workspace trusts.
 
 A pickle runs whatever it holds. skops writes the estimator's state as JSON and arrays and names every type; numpy's, scipy's and
 scikit-learn's own are trusted, any other only if the reader says so. Here the reader is the workspace, by what nudge.yaml names under
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logit
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
 
 from estimators.arrays import FloatArray
 from estimators.calibration import clip_probability
@@ -23,6 +25,11 @@ OWN_KEY = "skops_base64"
 """In a part's dictionary the key of an estimator as skops writes it; a bundle on disk keeps it in a file of its own."""
 TRUSTED_KEY = "trusted"
 """In a part's dictionary the types that the reader trusts; never on disk."""
+
+
+class OwnEstimatorFailed(ValueError):
+    """What a user's own estimator raised while it was fitted, in words."""
+
 
 _HARMLESS = ("collections.OrderedDict", "collections.defaultdict")
 """Types of the standard library that hold and do nothing."""
@@ -52,9 +59,7 @@ class OwnScore:
 
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON values."""
-        import skops.io
-
-        return {"type": "own", OWN_KEY: base64.b64encode(skops.io.dumps(self.estimator)).decode("ascii")}
+        return {"type": "own", OWN_KEY: _written(self.estimator)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OwnScore:
@@ -65,20 +70,89 @@ class OwnScore:
         ValueError
             It holds a type that is not trusted, or cannot be read.
         """
-        import skops.io
+        return cls(_opened(data, "propensity"))
 
-        content, trusted = base64.b64decode(data[OWN_KEY]), list(data.get(TRUSTED_KEY, ()))
+
+@dataclass(frozen=True, eq=False)
+class OwnEffect:
+    """An effect in probability by a user's own regressor, on the matrix of the linear models: numbers without gaps.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Fitted, with `predict`.
+    """
+
+    estimator: Any
+
+    @classmethod
+    def fitted(cls, estimator: Any, X: FloatArray, y: FloatArray, sample_weight: FloatArray) -> OwnEffect:
+        """A clone of the regressor, fitted; weighted where its `fit` takes weights.
+
+        Raises
+        ------
+        OwnEstimatorFailed
+            It cannot be fitted, or does not answer with one finite number a row.
+        """
+        made = clone(estimator)
+        weights = {"sample_weight": sample_weight} if has_fit_parameter(made, "sample_weight") else {}
         try:
-            types = skops.io.get_untrusted_types(data=content)
-            if others := _others(types, trusted):
-                raise ValueError(
-                    f"an estimator of the workspace's own holds types that nudge.yaml does not trust; got {', '.join(others)}; "
-                    f"allowed: {', '.join(trusted) or 'what skops trusts by itself'}. "
-                    "Hint: name its class under models.propensity, and further types under models.propensity.trusted"
-                )
-            return cls(skops.io.loads(content, trusted=types))
-        except (ImportError, AttributeError, TypeError, KeyError) as error:
-            raise ValueError(f"an estimator of the workspace's own cannot be read: {error}. Hint: train again") from error
+            found = cls(made.fit(X, y, **weights))
+            found.of(Encoded(X[:1], X[:1]))
+        except Exception as error:
+            raise OwnEstimatorFailed(f"{type(error).__name__}: {error}") from error
+        return found
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The numbers, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            The estimator does not answer with n finite numbers.
+        """
+        said = np.asarray(self.estimator.predict(rows.linear), dtype=np.float64)
+        if said.shape != (len(rows),) or not np.isfinite(said).all():
+            raise ValueError(f"predict must answer with {len(rows)} finite numbers; got shape {said.shape}")
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        return {"type": "own_effect", OWN_KEY: _written(self.estimator)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OwnEffect:
+        """The part that `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            It holds a type that is not trusted, or cannot be read.
+        """
+        return cls(_opened(data, "uplift"))
+
+
+def _written(estimator: Any) -> str:
+    import skops.io
+
+    return base64.b64encode(skops.io.dumps(estimator)).decode("ascii")
+
+
+def _opened(data: Mapping[str, Any], model: str) -> Any:
+    import skops.io
+
+    content, trusted = base64.b64decode(data[OWN_KEY]), list(data.get(TRUSTED_KEY, ()))
+    try:
+        types = skops.io.get_untrusted_types(data=content)
+        if others := _others(types, trusted):
+            raise ValueError(
+                f"an estimator of the workspace's own holds types that nudge.yaml does not trust; got {', '.join(others)}; "
+                f"allowed: {', '.join(trusted) or 'what skops trusts by itself'}. "
+                f"Hint: name its class under models.{model}, and further types under models.{model}.trusted"
+            )
+        return skops.io.loads(content, trusted=types)
+    except (ImportError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"an estimator of the workspace's own cannot be read: {error}. Hint: train again") from error
 
 
 def probability_of(estimator: Any, matrix: FloatArray) -> FloatArray:

@@ -1,5 +1,7 @@
 """What tells the contacts of one pair {action, no_action} apart: ridge and LightGBM on its pseudo-outcomes, beside the effect model.
 
+A regressor of the user's own may take LightGBM's place.
+
 A member is judged on rows that it has not seen: with few rows by cross-fitting, and fitted again on all of them to be served; with many
 it is fitted once, on all rows but some that are held out, which are enough to weigh it.
 """
@@ -8,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray, rows_where
 from estimators.encoding import Rows, blocks_of
 from estimators.linear import fit_ridge
+from estimators.own_score import OwnEffect
 from estimators.scores import Score
 from estimators.stacking import Stack, fit_stack, weighted_average
 from estimators.trees import MANY_EFFECTS, BinnedRows, TreeSettings, effect_settings, tree_score
@@ -40,6 +44,8 @@ class Pair:
     binned : BinnedRows
         All n.
     settings : TreeSettings
+    own : regressor, optional
+        In the place of LightGBM.
     """
 
     at: AnyInts
@@ -48,6 +54,7 @@ class Pair:
     rows: Rows
     binned: BinnedRows
     settings: TreeSettings
+    own: Any | None = None
 
     def fit(self, name: str, train: AnyInts) -> Score:
         """A member by its name, of some of the p rows."""
@@ -55,6 +62,9 @@ class Pair:
             some = train if len(train) <= MANY_EFFECTS else train[:: -(-len(train) // MOST_RIDGE_ROWS)]
             psi, weight = self.psi[some].astype(np.float64), self.weight[some].astype(np.float64)
             return fit_ridge(self.rows.take(self.at[some]).linear, psi, sample_weight=weight)
+        if self.own is not None:
+            psi, weight = self.psi[train].astype(np.float64), self.weight[train].astype(np.float64)
+            return OwnEffect.fitted(self.own, self.rows.take(self.at[train]).linear, psi, weight)
         settings = effect_settings(self.settings, len(train))
         return tree_score(self.binned.fit(settings, "regression", self.at[train], self._of_all(self.psi), self._of_all(self.weight)))
 

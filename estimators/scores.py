@@ -17,6 +17,7 @@ from scipy.special import expit
 from estimators.arrays import FloatArray, IntArray
 from estimators.curves import Curves, squares
 from estimators.encoding import Encoded
+from estimators.own_score import OwnEffect
 
 MANY_ROWS = 5_000
 """Above so many rows LightGBM predicts with two threads; below, starting a thread costs more than it gains."""
@@ -243,6 +244,7 @@ def score_from_dict(data: Mapping[str, Any]) -> Score:
         "trees": TreeScore.from_dict,
         "curved": CurvedScore.from_dict,
         "channels": ChannelContrast.from_dict,
+        "own_effect": OwnEffect.from_dict,
     }
     if data.get("type") not in readers:
         raise ValueError(f"a part of a model has an unknown type; got {data.get('type')!r}; allowed: {', '.join(readers)}")

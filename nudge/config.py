@@ -87,6 +87,7 @@ class OwnModels(_Frozen):
     """Models of the user's own, by the name of the model whose place they take."""
 
     propensity: OwnModel | None = None
+    uplift: OwnModel | None = None
 
 
 class Adaptive(_Frozen):

@@ -70,7 +70,7 @@ def _levels(workspace: Workspace, version: int) -> Levels:
 
 
 def _read(workspace: Workspace, folder: Path, name: str) -> Bundle:
-    own, kind = workspace.own_propensity, MODEL_KINDS[name]
+    own, kind = workspace.own_model(name), MODEL_KINDS[name]
     try:
         bundle = load_bundle(folder, () if own is None else own.trusted)
     except ValueError as error:

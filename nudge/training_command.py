@@ -60,6 +60,7 @@ def _context(workspace: Workspace, ledger: Ledger) -> TrainingContext:
         settings=TrainingSettings(**workspace.config.training.model_dump(exclude={"minimum_gain"})),
         ledger=ledger,
         own_propensity=workspace.own_propensity,
+        own_uplift=workspace.own_uplift,
     )
 
 

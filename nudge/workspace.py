@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from decisioning.catalog import Catalog, parse_catalog
 from decisioning.errors import NotFound, Unavailable
-from nudge.config import DEFAULT_TRACKING, NudgeConfig, absolute_url, parse_config
+from nudge.config import DEFAULT_TRACKING, NudgeConfig, OwnModel, absolute_url, parse_config
 from nudge.data_state import DataState, read_data_state
 from nudge.yaml_files import read_yaml
 
@@ -129,14 +129,30 @@ class Workspace:
         ConfigError
             It cannot be imported, is not a classifier, or does not take its settings.
         """
-        named = self.config.models.propensity
-        if named is None:
-            return None
-        from training.own_models import own_estimator
+        return self._own(self.config.models.propensity, "propensity", "classifier")
 
-        return own_estimator(
-            named.class_name, named.params, named.trusted, field="models.propensity", beside=self.folder, seed=self.config.seed
-        )
+    @cached_property
+    def own_uplift(self) -> OwnEstimator | None:
+        """The user's own regressor of effects, None where nudge.yaml names none.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be imported, is not a regressor, or does not take its settings.
+        """
+        return self._own(self.config.models.uplift, "uplift", "regressor")
+
+    def own_model(self, model: str) -> OwnEstimator | None:
+        """The user's own estimator in a model."""
+        return {"propensity": self.own_propensity, "uplift": self.own_uplift}.get(model)
+
+    def _own(self, told: OwnModel | None, model: str, kind: Literal["classifier", "regressor"]) -> OwnEstimator | None:
+        if told is None:
+            return None
+        from training.own_models import Named, own_estimator
+
+        named = Named(told.class_name, told.params, told.trusted, f"models.{model}")
+        return own_estimator(named, kind, beside=self.folder, seed=self.config.seed)
 
     @property
     def adapting(self) -> Adapting | None:

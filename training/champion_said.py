@@ -37,8 +37,7 @@ def champion_said(context: TrainingContext, test: Prepared) -> HeldOut | None:
     later = test.take(np.flatnonzero(test.data.rows.occurred_at >= _learned_until(found)))
     if not len(later):
         return None
-    trusted = () if context.own_propensity is None else context.own_propensity.trusted
-    bundles = {model: load_bundle(champion.path, trusted) for model, champion in found.items()}
+    bundles = {model: load_bundle(champion.path, context.trusted) for model, champion in found.items()}
     propensity, uplift = bundles["propensity"], bundles.get("uplift")
     assert isinstance(propensity, PropensityBundle)
     assert uplift is None or isinstance(uplift, UpliftBundle)

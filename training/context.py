@@ -65,6 +65,8 @@ class TrainingContext:
         Its own log is learned from, too.
     own_propensity : OwnEstimator or None
         The user's own classifier of responses.
+    own_uplift : OwnEstimator or None
+        The user's own regressor of effects.
     """
 
     workspace_dir: Path
@@ -77,6 +79,12 @@ class TrainingContext:
     settings: TrainingSettings = TrainingSettings()
     ledger: Ledger | None = None
     own_propensity: OwnEstimator | None = None
+    own_uplift: OwnEstimator | None = None
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """The types of the user's own that bundles may open."""
+        return tuple(name for own in (self.own_propensity, self.own_uplift) if own is not None for name in own.trusted)
 
 
 @dataclass(frozen=True)

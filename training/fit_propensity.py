@@ -14,7 +14,7 @@ from decisioning.vocabulary import FloatArray, IntArray
 from estimators.bundle import Arm, OptOutHead, PropensityBundle
 from estimators.heads import ValueHead
 from estimators.own_response import OwnResponseModel
-from estimators.own_score import OwnScore, untrusted_types
+from estimators.own_score import OwnScore
 from estimators.parallel import fit_each
 from estimators.propensity import ResponseModel
 from estimators.response_members import Settled
@@ -24,7 +24,7 @@ from estimators.value import ValueModel
 from training.drift import DriftReport, drift_report, without
 from training.labelled_rows import labelled_rows, touched_rows
 from training.labels import days_of
-from training.own_models import OwnEstimator
+from training.own_models import OwnEstimator, refuse_untrusted
 from training.prepared import Prepared
 from training.tree_settings import searched_settings
 
@@ -206,19 +206,11 @@ def _fit_own(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, ow
     model = OwnResponseModel(own.estimator, cv=how.cv, gap=gap, random_state=how.seed)
     try:
         model.fit(prepared.encoded.linear[rows], y, logged.sample_weight, time=days_of(logged), groups=groups)
-        others = untrusted_types(model.head_.linear.estimator, own.trusted) if isinstance(model.head_.linear, OwnScore) else []
     except Exception as error:
         raise ConfigError(
             "the estimator cannot be fitted", field="models.propensity", got=f"{own.words}: {type(error).__name__}: {error}"
         ) from error
-    if others:
-        raise ConfigError(
-            "the fitted estimator holds types that are not trusted",
-            field="models.propensity.trusted",
-            got=", ".join(others),
-            allowed=", ".join(own.trusted),
-            hint="add those that you would let anybody run who can write to the model registry",
-        )
+    refuse_untrusted([model.head_.linear.estimator] if isinstance(model.head_.linear, OwnScore) else [], own, "models.propensity")
     return model
 
 

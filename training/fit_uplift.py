@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from decisioning.catalog import Action, Catalog
+from decisioning.errors import ConfigError
 from decisioning.vocabulary import NO_ACTION, IntArray
 from estimators.action_uplifts import ActionUplifts, UpliftSettings, fit_action_uplifts
 from estimators.bundle import Arm, PropensityBundle, UpliftBundle
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.effects import EffectModel
+from estimators.own_score import OwnEffect, OwnEstimatorFailed
 from training.money import Money
+from training.own_models import OwnEstimator, refuse_untrusted
 from training.prepared import Prepared
 from training.splits import contact_share
 from training.uplift_gate import Verdict, pass_the_gate
@@ -67,8 +71,8 @@ class FittedUplift:
 
 
 @dataclass(frozen=True)
-class GateTerms:
-    """What the gate needs to know.
+class UpliftTerms:
+    """What the workspace wants of the fit, and what the gate needs to know.
 
     Parameters
     ----------
@@ -76,10 +80,13 @@ class GateTerms:
         Knows observed values; without it the gate leaves actions with `value: observed` as they are.
     errors : float
         Standard errors by which personal differences must gain.
+    own : OwnEstimator or None
+        The user's own regressor of effects.
     """
 
     propensity: PropensityBundle | None = None
     errors: float = 1.0
+    own: OwnEstimator | None = None
 
 
 def fit_uplift(
@@ -88,7 +95,7 @@ def fit_uplift(
     *,
     seed: int,
     cv: int = SERVED_CV,
-    gate: GateTerms | None = None,
+    terms: UpliftTerms | None = None,
     tested: FittedUplift | None = None,
 ) -> FittedUplift:
     """One model of all actions with eligible controls, then the gate.
@@ -100,12 +107,12 @@ def fit_uplift(
     seed : int
     cv : int
         Folds of the cross-fitting; all rows of a contact are in one.
-    gate : GateTerms, optional
+    terms : UpliftTerms, optional
     tested : FittedUplift, optional
         Fitted on some of these rows, for example those before the test rows: the search starts where it ended, and where it judged as many
         rows as the gate reads its choices (the weights of the learners, the verdict) stand.
     """
-    gate = gate or GateTerms()
+    terms = terms or UpliftTerms()
     refused: dict[str, str] = {}
     for action in catalog.actions:
         reason = _refusal(prepared, action, uplift_pair(prepared, action))
@@ -118,18 +125,19 @@ def fit_uplift(
     logged = logged_actions(prepared, actions)
     folds = (contact_share(prepared.data.rows.contact_id, salt=f"{seed}:uplift") * cv).astype(np.int64)
     verdict = None if tested is None else tested.settled(actions)
-    settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed)
+    own = None if terms.own is None else terms.own.estimator
+    settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed, own=own)
     if tested is not None and tested.fitted is not None:
         chosen = {actions[k].id: of_action for k, of_action in tested.fitted.chosen.items()} if verdict is not None else {}
         settings = replace(settings, start=tested.start, chosen=chosen)
     weight = prepared.data.rows.sample_weight / prepared.selection.prob
     share = MOST_JUDGED / len(prepared) if verdict is None else 0.0
     judged = contact_share(prepared.data.rows.contact_id, salt=f"{seed}:gate") < share
-    fitted = fit_action_uplifts(prepared.encoded, logged, weight, folds, settings, judged)
+    fitted = _fitted(lambda: fit_action_uplifts(prepared.encoded, logged, weight, folds, settings, judged), terms.own)
     names = tuple(action.id for action in actions)
     if verdict is None:
-        money = Money.of(actions, prepared, catalog, gate.propensity)
-        verdict = pass_the_gate(fitted, logged, money, prepared, np.flatnonzero(judged), errors=gate.errors)
+        money = Money.of(actions, prepared, catalog, terms.propensity)
+        verdict = pass_the_gate(fitted, logged, money, prepared, np.flatnonzero(judged), errors=terms.errors)
     heads = {
         action.id: fitted.by_action[k].head.trusted(float(verdict.trust[k])) for k, action in enumerate(actions) if k in fitted.by_action
     }
@@ -172,6 +180,19 @@ def uplift_pair(prepared: Prepared, action: Action) -> IntArray:
     known = ~np.isnan(prepared.data.labels.happened[action.goal])
     pair = known & (prepared.of_action(action.id) | prepared.controls)
     return np.flatnonzero(pair & prepared.open_to(action))
+
+
+def _fitted(fit: Callable[[], ActionUplifts], own: OwnEstimator | None) -> ActionUplifts:
+    """The fit; what a regressor of the user's own makes of it is said as a matter of nudge.yaml."""
+    try:
+        found = fit()
+    except OwnEstimatorFailed as error:
+        words = "" if own is None else own.words
+        raise ConfigError("the estimator cannot be fitted", field="models.uplift", got=f"{words}: {error}") from error
+    if own is not None:
+        scores = [member.score for one in found.by_action.values() for member in one.head.members]
+        refuse_untrusted([score.estimator for score in scores if isinstance(score, OwnEffect)], own, "models.uplift")
+    return found
 
 
 def _refusal(prepared: Prepared, action: Action, rows: IntArray) -> str | None:

@@ -14,7 +14,7 @@ from estimators.bundle import Bundle, ClvBundle, LeadBundle, PropensityBundle, U
 from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_matrix
 from estimators.clv_heads import BuyingHistory, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
-from estimators.own_score import OwnScore
+from estimators.own_score import OwnEffect, OwnScore
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, Score, TreeScore
 
 Moment: TypeAlias = np.datetime64 | npt.NDArray[np.datetime64]
@@ -96,7 +96,7 @@ def _shap(score: TreeScore, matrix: FloatArray, names: Sequence[str]) -> dict[st
 def _contributions(score: Score, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
     if isinstance(score, TreeScore):
         return _shap(score, sample.trees, encoder.feature_names)
-    if isinstance(score, OwnScore):
+    if isinstance(score, OwnScore | OwnEffect):
         return _shuffled(score, sample, encoder)
     moved = np.abs(_slopes(score, sample)) * sample.linear.std(axis=0)
     found: dict[str, float] = {}
@@ -105,8 +105,8 @@ def _contributions(score: Score, sample: Encoded, encoder: FeatureEncoder) -> di
     return found
 
 
-def _shuffled(score: OwnScore, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
-    """How far the log odds move where a feature is another contact's: nothing more is known of a classifier of a user's own."""
+def _shuffled(score: OwnScore | OwnEffect, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
+    """How far the answer moves where a feature is another contact's: nothing more is known of an estimator of a user's own."""
     others = np.roll(np.arange(len(sample)), 1)
     said = score.of(sample)
     found = {}

@@ -40,6 +40,11 @@ OWN_METHOD = (
     "where rows are few."
 )
 
+OWN_UPLIFT_METHOD = (
+    "One hierarchical logistic model of all effects; doubly robust pseudo-outcomes, from which a regressor of the workspace's own (named "
+    "under Data) learns beside ridge regression; a stack of these with the average effect, by out-of-fold loss; a gate in money."
+)
+
 
 @dataclass(frozen=True)
 class CardFacts:

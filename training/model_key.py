@@ -77,6 +77,8 @@ def model_key(context: TrainingContext, model: ModelName, as_of: np.datetime64, 
     }
     if context.own_propensity is not None and model != "clv":  # uplift is judged in the money that propensity says
         parts["own_propensity"] = context.own_propensity.key
+    if context.own_uplift is not None and model == "uplift":
+        parts["own_uplift"] = context.own_uplift.key
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

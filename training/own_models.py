@@ -7,17 +7,18 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sklearn.base import clone
 
 from decisioning.errors import ConfigError, nearest
+from estimators.own_score import untrusted_types
 
-VERBS = ("fit", "predict_proba", "get_params", "set_params")
-"""What a classifier must have to be cloned, trained and served."""
+VERBS = {"classifier": ("fit", "predict_proba", "get_params", "set_params"), "regressor": ("fit", "predict", "get_params", "set_params")}
+"""What an estimator of each kind must have to be cloned, trained and served."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +55,11 @@ class OwnEstimator:
         return {"class": self.name, "params": json.loads(json.dumps(dict(self.params), default=str)), "source": self.source}
 
 
-def own_estimator(name: str, params: Mapping[str, Any], trusted: Sequence[str], *, field: str, beside: Path, seed: int) -> OwnEstimator:
-    """The estimator of a class that can be imported from the installed packages or from beside nudge.yaml.
+@dataclass(frozen=True)
+class Named:
+    """What nudge.yaml says of one model.
 
-    Parameters
+    Attributes
     ----------
     name : str
         `package.module.Class`.
@@ -67,24 +69,33 @@ def own_estimator(name: str, params: Mapping[str, Any], trusted: Sequence[str], 
         Further types that it holds once it is fitted.
     field : str
         The key in nudge.yaml, for refusals.
-    beside : Path
-        The workspace.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    trusted: Sequence[str]
+    field: str
+
+
+def own_estimator(named: Named, kind: Literal["classifier", "regressor"], *, beside: Path, seed: int) -> OwnEstimator:
+    """The estimator of a class that can be imported from the installed packages or from beside nudge.yaml, which is the workspace.
 
     Raises
     ------
     ConfigError
-        It cannot be imported, is not a classifier, or does not take these settings.
+        It cannot be imported, is not of this kind, or does not take its settings.
     """
+    name, field, verbs = named.name, named.field, VERBS[kind]
     found = _imported(name, f"{field}.class", beside)
-    made = _made(found, params, field)
-    lacking = [verb for verb in VERBS if not callable(getattr(made, verb, None))]
+    made = _made(found, named.params, field)
+    lacking = [verb for verb in verbs if not callable(getattr(made, verb, None))]
     if lacking:
         raise ConfigError(
-            "is not a classifier with scikit-learn's verbs",
+            f"is not a {kind} with scikit-learn's verbs",
             field=f"{field}.class",
             got=f"{name}, which lacks {', '.join(lacking)}",
-            allowed=f"a class with {', '.join(VERBS)}",
-            hint="derive it from sklearn.base.ClassifierMixin and BaseEstimator",
+            allowed=f"a class with {', '.join(verbs)}",
+            hint=f"derive it from sklearn.base.{kind.capitalize()}Mixin and BaseEstimator",
         )
     try:
         clone(made)
@@ -92,8 +103,27 @@ def own_estimator(name: str, params: Mapping[str, Any], trusted: Sequence[str], 
         raise ConfigError("cannot be cloned by scikit-learn", field=f"{field}.class", got=f"{name}: {error}") from None
     if made.get_params().get("random_state", 0) is None:
         made.set_params(random_state=seed)
-    types = (f"{found.__module__.partition('.')[0]}.*", *trusted)
-    return OwnEstimator(made, name, dict(params), tuple(dict.fromkeys(types)), _source(found))
+    types = (f"{found.__module__.partition('.')[0]}.*", *named.trusted)
+    return OwnEstimator(made, name, dict(named.params), tuple(dict.fromkeys(types)), _source(found))
+
+
+def refuse_untrusted(fitted: Iterable[Any], own: OwnEstimator, field: str) -> None:
+    """Refuse fitted estimators that hold types which serving would not open.
+
+    Raises
+    ------
+    ConfigError
+        With the types.
+    """
+    others = sorted({name for one in fitted for name in untrusted_types(one, own.trusted)})
+    if others:
+        raise ConfigError(
+            "the fitted estimator holds types that are not trusted",
+            field=f"{field}.trusted",
+            got=", ".join(others),
+            allowed=", ".join(own.trusted),
+            hint="add those that you would let anybody run who can write to the model registry",
+        )
 
 
 def _imported(name: str, field: str, beside: Path) -> type:

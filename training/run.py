@@ -22,12 +22,12 @@ from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
 from training.fit_lead import fit_lead
 from training.fit_propensity import TESTED_CV, LearnedPropensity, PropensityTerms, learn_propensity
-from training.fit_uplift import NO_CONTROL, GateTerms, fit_uplift
+from training.fit_uplift import NO_CONTROL, UpliftTerms, fit_uplift
 from training.held_out import HELD_OUT_FILE, held_out
 from training.interactions import Interactions
 from training.lead_rows import lead_definition, read_lead_rows
 from training.metric_intervals import clv_intervals, propensity_intervals
-from training.model_card import OWN_METHOD
+from training.model_card import OWN_METHOD, OWN_UPLIFT_METHOD
 from training.model_key import model_key
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
@@ -243,13 +243,13 @@ class _Training:
             return []
         self.tell("uplift: fitting and judging")
         catalog, seed = self.context.catalog, self.context.seed
-        gate = GateTerms(propensity, self.context.settings.gate_standard_errors)
-        judged_fit = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, gate=gate)
+        terms = UpliftTerms(propensity, self.context.settings.gate_standard_errors, self.context.own_uplift)
+        judged_fit = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, terms=terms)
         tested = judged_fit.bundle
         scored = evaluate_uplift(tested, part.test, catalog, seed=seed)
         gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")
-        served = fit_uplift(part.all, catalog, seed=seed, gate=gate, tested=judged_fit)
+        served = fit_uplift(part.all, catalog, seed=seed, terms=terms, tested=judged_fit)
         if not served.bundle.heads:
             self.warnings.extend([f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items()])
             return []
@@ -263,9 +263,11 @@ class _Training:
         notes += [] if served.verdict is None else served.verdict.sentences
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
+        facts |= {} if terms.own is None else {"estimator": terms.own.words}
         shape = UpliftShape.of(tested, part.test, catalog, seed=seed)
         plots = uplift_plots(served.bundle, shape, gains)
         judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
+        judged = judged if terms.own is None else replace(judged, method=OWN_UPLIFT_METHOD)
         groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
         judged = replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)
         return [replace(judged, tables=self._held_out(propensity, tested, part))]

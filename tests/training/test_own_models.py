@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 
 from decisioning.errors import ConfigError
+from estimators.action_uplifts import UpliftSettings, fit_action_uplifts
 from estimators.bundle import PropensityBundle, load_bundle
+from estimators.effect_levels import Place
+from estimators.effect_rows import NOTHING, LoggedActions
+from estimators.encoding import Encoded
 from estimators.joint import JointScores
 from estimators.own_response import OwnResponseModel
-from estimators.own_score import OwnScore, with_trust
+from estimators.own_score import OwnEffect, OwnScore, with_trust
+from estimators.uplift_head import UpliftHead
 from tests.training.test_run import a_context
 from training.context import TrainingContext
-from training.own_models import OwnEstimator, own_estimator
+from training.own_models import Named, OwnEstimator, own_estimator
 from training.run import train
 
 CLASSIFIER = '''
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.naive_bayes import GaussianNB
 
 class Likeness(ClassifierMixin, BaseEstimator):
@@ -45,6 +50,20 @@ class Regressor(BaseEstimator):
     def fit(self, X, y):
         return self
 
+class Corners(RegressorMixin, BaseEstimator):
+    """A user's own: one number for each corner of the first two columns."""
+    def fit(self, X, y, sample_weight=None):
+        self.means_ = np.array([np.average(y[self._corner(X) == k], weights=sample_weight[self._corner(X) == k]) for k in range(4)])
+        return self
+    def _corner(self, X):
+        return 2 * (X[:, 0] > 0) + (X[:, 1] > 0)
+    def predict(self, X):
+        return self.means_[self._corner(X)]
+
+class Broken(Corners):
+    def fit(self, X, y, sample_weight=None):
+        raise RuntimeError("not today")
+
 def helper():
     return 1
 '''
@@ -61,7 +80,11 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def named(name: str, beside: Path, **params: Any) -> OwnEstimator:
-    return own_estimator(name, params, (), field="models.propensity", beside=beside, seed=7)
+    return own_estimator(Named(name, params, (), "models.propensity"), "classifier", beside=beside, seed=7)
+
+
+def regressor(name: str, beside: Path, **params: Any) -> OwnEstimator:
+    return own_estimator(Named(name, params, (), "models.uplift"), "regressor", beside=beside, seed=7)
 
 
 @pytest.mark.parametrize(
@@ -170,3 +193,45 @@ def test_an_estimator_that_cannot_be_fitted_is_named_with_what_it_says(business:
         ConfigError, match=r"models.propensity: the estimator cannot be fitted; got .*Stubborn\(\): RuntimeError: not today"
     ):
         train(replace(business, own_propensity=named("shopmodels.Stubborn", beside)), only="propensity")
+
+
+def test_a_regressor_without_predict_is_refused_and_one_of_the_users_own_is_taken(beside: Path) -> None:
+    with pytest.raises(ConfigError, match=r"models.uplift.class: is not a regressor .* lacks predict"):
+        regressor("shopmodels.Regressor", beside)
+
+    assert regressor("shopmodels.Corners", beside).trusted == ("shopmodels.*",)
+
+
+def test_an_own_regressor_is_heard_where_it_sees_what_ours_do_not_and_is_served_only_where_it_is_trusted(beside: Path) -> None:
+    n, rng = 6000, np.random.default_rng(5)
+    x, w = rng.normal(size=(n, 3)), rng.integers(0, 2, n)
+    effect = 0.3 * np.sign(x[:, 0] * x[:, 1])
+    y = (rng.random(n) < 0.5 + effect * w).astype(float)
+    everybody, action = np.ones((n, 1), dtype=np.bool_), np.where(w == 1, 0, NOTHING)
+    logged = LoggedActions((Place("loan"),), ("mail",), np.zeros(1, dtype=np.int64), action, action, y[:, None], everybody, np.ones(n))
+    own = regressor("shopmodels.Corners", beside)
+
+    found = fit_action_uplifts(Encoded(x, x), logged, np.ones(n), np.arange(n) % 3, UpliftSettings(own=own.estimator)).by_action[0].head
+
+    assert [member.name for member in found.members if isinstance(member.score, OwnEffect)] == ["own"]
+    assert np.corrcoef(found.effect(Encoded(x, x)), effect)[0, 1] > 0.9
+    with pytest.raises(ValueError, match=r"does not trust; got shopmodels.Corners.* under models.uplift"):
+        UpliftHead.from_dict(with_trust(found.to_dict(), ()))
+    again = UpliftHead.from_dict(with_trust(found.to_dict(), own.trusted))
+    assert np.array_equal(again.effect(Encoded(x, x)), found.effect(Encoded(x, x)))
+
+
+def test_an_own_regressor_goes_the_way_of_ours_to_the_registry(business: TrainingContext, beside: Path) -> None:
+    context = replace(business, own_uplift=regressor("shopmodels.Corners", beside))
+    train(business, only="propensity")
+
+    (model,) = train(context, only="uplift").models
+
+    card = context.tracker.table("uplift", model.version, "model_card.md")
+    assert card is not None
+    assert "shopmodels.Corners()" in card.decode()
+    assert train(context, only="uplift").models[0].cached
+    with pytest.raises(
+        ConfigError, match=r"models.uplift: the estimator cannot be fitted; got shopmodels.Broken\(\): RuntimeError: not today"
+    ):
+        train(replace(business, own_uplift=regressor("shopmodels.Broken", beside)), only="uplift")
