@@ -38,13 +38,13 @@ from features.online_recent import (
     Recent,
 )
 from features.packing import Packing, as_of_of
-from features.shapes import ZERO_IF_NONE
+from features.shapes import ZERO_IF_NONE, listed
 from features.streams import MONEY_UNIT
 
 MOST_AHEAD = 300_000_000
 """How far ahead of now (microseconds) a fact may claim to have happened: clocks differ."""
 
-Computed: TypeAlias = Callable[["Windows"], float | None]
+Computed: TypeAlias = Callable[["Windows"], float | str | None]
 
 _PLAIN_COUNT = re.compile(r"(events|touches|responses|negative_outcomes)_\d+d")
 
@@ -192,6 +192,8 @@ def _definition(spec: FeatureSpec, codes: Codes) -> Computed | None:
     for start, touch in ((CHANNEL, False), (TOUCH_CHANNEL, True)):
         if spec.source.startswith(start):
             return _counted("channel", codes.channel_codes[touch, spec.source.removeprefix(start)], spec)
+    if spec.dtype == "string":
+        return _newest_of(spec, codes)
     if spec.source in ("events", "interactions", "outcomes") and _PLAIN_COUNT.fullmatch(spec.name) and spec.null_rule == ZERO_IF_NONE:
         kinds = {"events": (EVENT, PURCHASE), "touches": (TOUCH,), "responses": (POSITIVE,), "negative": (NEGATIVE,)}
         return _kinds(kinds[spec.name.split("_")[0]], spec)
@@ -213,6 +215,19 @@ def _of_type(spec: FeatureSpec, code: int) -> Computed | None:
     if spec.unit == "days":
         return lambda w: w.days_since(w.recent.last_of_type(code))
     return _counted("type", code, spec)
+
+
+def _newest_of(spec: FeatureSpec, codes: Codes) -> Computed | None:
+    """The type or the channel of the newest event; of several at one moment the first that is listed."""
+    types = [(codes.last_places(codes.type_codes[one], codes.other_channel)[0], one) for one in listed(spec, "events.event_type")]
+    channels = [(codes.last_places(codes.other_type, codes.channel_codes[False, one])[0], one) for one in listed(spec, "events.channel")]
+    places = types or channels
+    return partial(_first_at, places) if places else None
+
+
+def _first_at(places: list[tuple[int, str]], w: Windows) -> str | None:
+    last = w.recent["last_event"]
+    return None if last is None else next((value for place, value in places if w.recent.scalars[place] == last), None)
 
 
 def _tenure(w: Windows) -> float | None:

@@ -5,8 +5,8 @@
     8 bytes        as in the packed vector: format, the contract's hash, 0
     2 x 4 bytes    how many purchase days, how many facts
     8 bytes each   first_known, first_event, last_event, last_touch, money of all purchases, money of the first purchase day,
-                   then the last event of each type that has features of its own: microseconds since 1970 UTC, money in millionths;
-                   the smallest int64 where there is none
+                   then the last event of each type and on each channel that has features of its own: microseconds since 1970 UTC,
+                   money in millionths; the smallest int64 where there is none
     8 bytes each   the first purchase of each purchase day, in order
     21 bytes each  the facts of the longest window, in order (`FACT`)
 
@@ -25,9 +25,10 @@ import numpy.typing as npt
 
 from features.contract import FeatureContract
 from features.packing import NULL_INT
+from features.shapes import listed
 from features.streams import MONEY_UNIT
 
-FORMAT = 1
+FORMAT = 2
 DAY = 86_400_000_000
 """Microseconds of a day."""
 
@@ -87,10 +88,7 @@ class Codes:
         """The codes of a contract: in the order of its features' sources."""
         return cls(
             bytes([FORMAT]) + bytes.fromhex(contract.hash) + b"\x00",
-            *(
-                tuple(dict.fromkeys(spec.source.removeprefix(start) for spec in contract.specs if spec.source.startswith(start)))
-                for start in (TYPE, CHANNEL, TOUCH_CHANNEL)
-            ),
+            *(_named(contract, start) for start in (TYPE, CHANNEL, TOUCH_CHANNEL)),
         )
 
     @cached_property
@@ -114,20 +112,41 @@ class Codes:
         """The code of every other channel."""
         return len(self.channels) + len(self.touch_channels)
 
+    def last_places(self, type_code: int, channel_code: int) -> list[int]:
+        """Where among the scalars the last events of an event's type and channel are; nowhere for others than those named."""
+        places = [len(SCALARS) + type_code] if type_code < len(self.types) else []
+        return [*places, len(SCALARS) + len(self.types) + channel_code] if channel_code < len(self.channels) else places
+
     @cached_property
     def head(self) -> np.dtype[np.void]:
         """Everything before the purchase days."""
-        scalars = [*SCALARS, *(f"type {code}" for code in range(len(self.types)))]
+        scalars = [
+            *SCALARS,
+            *(f"type {code}" for code in range(len(self.types))),
+            *(f"channel {code}" for code in range(len(self.channels))),
+        ]
         return np.dtype([("prefix", "V8"), ("days", "<u4"), ("facts", "<u4"), *((name, "<i8") for name in scalars)])
 
     @cached_property
     def scalars(self) -> struct.Struct:
         """The numbers after the counts."""
-        return struct.Struct(f"<{len(SCALARS) + len(self.types)}q")
+        return struct.Struct(f"<{self.last_moments}q")
+
+    @property
+    def last_moments(self) -> int:
+        """How many numbers there are after the counts."""
+        return len(SCALARS) + len(self.types) + len(self.channels)
 
 
 TYPE, CHANNEL, TOUCH_CHANNEL = "events.event_type=", "events.channel=", "interactions.channel="
 """What the source of a feature of one event type or one channel begins with."""
+
+
+def _named(contract: FeatureContract, start: str) -> tuple[str, ...]:
+    """The types or channels that features of a contract are about, each alone or in a list."""
+    alone = [spec.source.removeprefix(start) for spec in contract.specs if spec.source.startswith(start)]
+    in_lists = [value for spec in contract.specs for value in listed(spec, start.removesuffix("="))]
+    return tuple(dict.fromkeys([*alone, *in_lists]))
 
 
 @dataclass(frozen=True)
@@ -137,7 +156,7 @@ class Recent:
     Parameters
     ----------
     scalars : tuple of (int or None)
-        As `SCALARS`, then the last event of each type.
+        As `SCALARS`, then the last event of each type, then on each channel.
     days : array of int64
         The first purchase of each purchase day, in order.
     facts : array of FACT
@@ -151,7 +170,7 @@ class Recent:
     @classmethod
     def nothing(cls, codes: Codes) -> Recent:
         """Of a contact to whom nothing happened."""
-        return cls((None,) * (len(SCALARS) + len(codes.types)), np.empty(0, dtype=np.int64), np.empty(0, dtype=FACT))
+        return cls((None,) * codes.last_moments, np.empty(0, dtype=np.int64), np.empty(0, dtype=FACT))
 
     @classmethod
     def from_bytes(cls, kept: bytes, codes: Codes) -> Recent | None:
@@ -191,13 +210,13 @@ class Recent:
         begin, place = np.searchsorted(moments, (keep_from, fact.at))
         facts = self.facts[begin:] if fact.at < keep_from else np.concatenate((self.facts[begin:place], new, self.facts[place:]))
         scalars = list(self.scalars)
+        if kind == TOUCH:
+            scalars[3] = _greatest(scalars[3], fact.at)
         if is_event:
             scalars[1] = _least(scalars[1], fact.at)
             scalars[2] = _greatest(scalars[2], fact.at)
-        if kind == TOUCH:
-            scalars[3] = _greatest(scalars[3], fact.at)
-        if is_event and type_code != codes.other_type:
-            scalars[len(SCALARS) + type_code] = _greatest(scalars[len(SCALARS) + type_code], fact.at)
+            for place in codes.last_places(type_code, channel_code):
+                scalars[place] = _greatest(scalars[place], fact.at)
         changed = replace(self, facts=facts, scalars=tuple(scalars))
         return changed._with_purchase(fact.at, money) if kind == PURCHASE else changed
 

@@ -272,6 +272,9 @@ class _Chunk:
         types = self.columns["type"]
         for code in range(len(self.features.codes.types)):
             numbers[f"type {code}"] = self._last(event & (types == code), contacts)
+        channels = self.columns["channel"]
+        for code in range(len(self.features.codes.channels)):
+            numbers[f"channel {code}"] = self._last(event & (channels == code), contacts)
         return numbers
 
     def _first(self, which: npt.NDArray[np.bool_], contacts: int) -> Numbers:

@@ -149,11 +149,16 @@ class Packing:
         """Whether the vector was packed in this format under this contract."""
         return vector[:8] == self._prefix and len(vector) >= self._width
 
-    def changed(self, vector: bytes, values: Mapping[str, float | None], as_of: int) -> bytes:
-        """A vector with other values of features that are not strings, as of another moment (microseconds since 1970 UTC)."""
+    def changed(self, vector: bytes, values: Mapping[str, float | str | None], as_of: int) -> bytes:
+        """A vector with other values of some features, as of another moment (microseconds since 1970 UTC)."""
         new = bytearray(vector)
         _INT.pack_into(new, 8, as_of)
+        if not values.keys().isdisjoint(self.strings):
+            texts = dict(zip(self.strings, self._texts(vector), strict=True))
+            new[self._width - self._lengths.size :] = self._packed_texts([values.get(name, text) for name, text in texts.items()])
         for name, value in values.items():
+            if name not in self.offsets:
+                continue
             if self.contract.dtypes[name] in _FLOATS:
                 _FLOAT.pack_into(new, self.offsets[name], float("nan") if value is None else value)
             else:
@@ -211,6 +216,11 @@ class Packing:
     @cached_property
     def _lengths(self) -> struct.Struct:
         return struct.Struct(f"<{len(self.strings)}i")
+
+    def _packed_texts(self, texts: Sequence[float | str | None]) -> bytes:
+        """The lengths and the strings themselves, in the order of `strings`."""
+        encoded = [None if text is None else str(text).encode() for text in texts]
+        return self._lengths.pack(*(_NULL_TEXT if text is None else len(text) for text in encoded)) + b"".join(filter(None, encoded))
 
     def _texts(self, vector: bytes) -> list[str | None]:
         texts: list[str | None] = []

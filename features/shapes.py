@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,6 +24,7 @@ ZERO_IF_NONE = "never: 0 where nothing happened"
 NOT_YET = "NULL: it never happened before as_of"
 
 _MICROSECONDS_A_DAY = "86400000000.0"
+_LISTED = " in "
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,30 @@ def elapsed(name: str, moment: Total, source: str, description: str) -> WindowFe
     """Days from a moment to as_of, with their fraction."""
     spec = FeatureSpec(name, "float", "days", NOT_YET, None, source, description)
     return WindowFeature(spec, days_to_as_of(moment.sql), (moment,))
+
+
+def newest(name: str, source: str, last: Total, last_of: Mapping[str, Total], description: str) -> WindowFeature:
+    """Which value the newest fact has: of several at one moment the first in the order of `last_of`, the last moments by value.
+
+    `source` is a column; the feature's own source lists the values too (`listed` reads them back).
+    """
+    rule = f"NULL: none before as_of, or the newest has none of the listed values of {source}"
+    spec = FeatureSpec(name, "string", "none", rule, None, f"{source}{_LISTED}{json.dumps(list(last_of), ensure_ascii=False)}", description)
+    cases = " ".join(f"WHEN {moment.sql} = {last.sql} THEN {literal(value)}" for value, moment in last_of.items())
+    return WindowFeature(spec, f"CASE {cases} END", (last, *last_of.values()))
+
+
+def listed(spec: FeatureSpec, source: str) -> tuple[str, ...]:
+    """The values of a column that a feature made by `newest` tells apart; none where the feature is another.
+
+    Examples
+    --------
+    >>> made = newest("last_event_type", "events.event_type", Total("e", "last"), {"b": Total("e", "b"), "a": Total("e", "a")}, "")
+    >>> listed(made.spec, "events.event_type"), listed(made.spec, "events.channel")
+    (('b', 'a'), ())
+    """
+    begin = source + _LISTED
+    return tuple(json.loads(spec.source.removeprefix(begin))) if spec.source.startswith(begin) else ()
 
 
 def days_to_as_of(moment: str) -> str:

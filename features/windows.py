@@ -22,6 +22,7 @@ from features.shapes import (
     elapsed,
     exists,
     frequent,
+    newest,
     window,
 )
 from features.sources import literal
@@ -49,7 +50,8 @@ def events(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     measures = [Measure("all", "count(*)"), Measure("first", "min(moment)", "min"), Measure("last", "max(moment)", "max")]
     made = [counted(f"events_{days}d", ("events", "all"), days, "events", "Events of any type") for days in (7, 30, 90, 365)]
     made += [elapsed("days_since_last_event", last, "events", "Time since the last event"), _tenure(first)]
-    for value, name in frequent(connection, "events", "event_type", "occurred_at IS NOT NULL").items():
+    types = frequent(connection, "events", "event_type", "occurred_at IS NOT NULL")
+    for value, name in types.items():
         of_type, source = f"event_type = {literal(value)}", f"events.event_type={value}"
         measures += [
             Measure(f"type {name}", f"count(*) FILTER ({of_type})"),
@@ -57,10 +59,20 @@ def events(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
         ]
         made += [counted(f"{name}_count_{days}d", ("events", f"type {name}"), days, source, f"Events {value}") for days in (30, 365)]
         made.append(elapsed(f"days_since_last_{name}", Total("events", f"last {name}"), source, f"Time since the last event {value}"))
-    for value, name in frequent(connection, "events", "channel", "occurred_at IS NOT NULL").items():
-        measures.append(Measure(f"channel {name}", f"count(*) FILTER (channel = {literal(value)})"))
+    channels = frequent(connection, "events", "channel", "occurred_at IS NOT NULL")
+    for value, name in channels.items():
+        on_channel = f"channel = {literal(value)}"
+        measures += [
+            Measure(f"channel {name}", f"count(*) FILTER ({on_channel})"),
+            Measure(f"last on {name}", f"max(moment) FILTER ({on_channel})", "max"),
+        ]
         source, of = f"events.channel={value}", ("events", f"channel {name}")
         made.append(counted(f"events_{name}_90d", of, 90, source, f"Events on channel {value}"))
+    last_of = {value: Total("events", f"last {name}") for value, name in types.items()}
+    made.append(newest("last_event_type", "events.event_type", last, last_of, "The type of the newest event"))
+    if channels:
+        last_on = {value: Total("events", f"last on {name}") for value, name in channels.items()}
+        made.append(newest("last_event_channel", "events.channel", last, last_on, "The channel of the newest event"))
     facts = "SELECT contact_id, occurred_at AS moment, event_type, channel FROM events"
     return StandardFeatures(tuple(made), (Stream("events", "contact_id", facts, tuple(measures)),))
 

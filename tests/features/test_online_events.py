@@ -263,6 +263,22 @@ def at_of(row: dict[str, Any]) -> int:
     return microseconds(moment(row["occurred_at"]))
 
 
+def test_a_type_and_a_channel_are_the_last_also_where_attributes_have_the_names_of_their_counts(tmp_path: Path) -> None:
+    theirs = ("go_count_30d", "go_count_365d", "days_since_last_go", "events_web_90d")
+    write_table(tmp_path, "contacts", [{"contact_id": "c", **dict.fromkeys(theirs, 1.0)}])
+    events = [{"event_type": "go", "channel": "web"}, {"event_type": "stay", "channel": "app"}]
+    write_table(tmp_path, "events", [{"contact_id": "c", "occurred_at": day(-1 - place), **row} for place, row in enumerate(events)])
+    door = FeatureDoor(tmp_path, project="theirs", online=OnlineConfig())
+    door.build(moment(START))
+    door.materialize()
+    told = []
+    for number, (event_type, channel) in enumerate([("stay", "app"), ("go", "web"), ("rare", "web")], 1):
+        told.append(tuple(door.online(["c"])[0][name][0] for name in ("last_event_type", "last_event_channel")))
+        assert door.apply_event("c", Fact("event", at(number), event_type, channel), moment(day(number)))
+    assert told == [("go", "web"), ("stay", "app"), ("go", "web")]
+    assert door.online(["c"])[0]["last_event_type"][0] is None  # a type without features of its own
+
+
 def test_a_vector_of_another_contract_or_without_a_past_is_left_alone() -> None:
     features = OnlineFeatures(world().contract)
     change = features.after(Fact("event", at(1), "buy", "web", 1.0), at(1))

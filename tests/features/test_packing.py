@@ -105,6 +105,15 @@ def test_changed_values_are_changed_and_the_others_stay() -> None:
     assert packing.changed(vector, dict.fromkeys(changes), int(as_of_of(packing.null).astype(int))) == packing.null
 
 
+def test_changed_strings_are_changed_and_the_others_stay() -> None:
+    packing = Packing(contract_of({"a": "string", "b": "string", "c": "string", "n": "int"}))
+    full = packing.changed(packing.null, {"a": "ą", "b": "", "c": "long " * 9}, 5)
+    assert packing.values(full) == {"a": "ą", "b": "", "c": "long " * 9, "n": None}
+    changed = packing.changed(full, {"b": "two", "n": 1, "c": None}, 6)
+    assert packing.values(changed) == {"a": "ą", "b": "two", "c": None, "n": 1}
+    assert packing.changed(changed, dict.fromkeys("abcn"), 0) == packing.null
+
+
 def test_a_vector_of_another_contract_counts_as_not_found() -> None:
     old, new = contract_of({"a": "int"}), contract_of({"a": "int", "b": "float"})
     vectors = Packing(old).pack(pa.table({"a": [1]}), np.array(["2026-01-01"], dtype="datetime64[us]"))
