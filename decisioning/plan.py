@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from decisioning.allocation import Allocation, Limits, LocalCap, Offers, allocate
-from decisioning.allocation.problem import NONE, spans
+from decisioning.allocation import Allocation, Offers, allocate
+from decisioning.allocation.problem import NONE
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
@@ -51,6 +51,7 @@ class Plan:
     selection_prob : array
         The probability with which this was chosen, before any draw.
     allocation : Allocation
+        Its offers are in the order of a hash of their contacts.
     expected_cost : float
         Money of expected profit that exploring gives up, before the draw.
     """
@@ -90,11 +91,13 @@ def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
     for situation, history in chunks:
         gathered.add(appraise_candidates(unpriced, situation, history, wanted_anyway=wanted_anyway))
     everybody = gathered.joined()
+    turn = np.asarray(hash_to_unit(everybody.contact_ids, _ORDER).argsort(kind="stable"))
+    everybody = everybody.turned(turn)
     offers, limits = everybody.as_offers(gathered.profiles.uses), limits_of(catalog)
-    caps, per_contact = gathered.room.caps(), gathered.room.per_contact
+    caps, per_contact = [replace(cap, unit_of=cap.unit_of[turn]) for cap in gathered.room.caps()], gathered.room.per_contact
 
     def allocated(what: Offers) -> Allocation:
-        return _allocate_in_hash_order(what, limits, everybody.contact_ids, caps, per_contact)
+        return allocate(what, limits, len(turn), per_contact=per_contact, caps=caps)
 
     try:
         allocation = allocated(offers)
@@ -106,8 +109,8 @@ def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
             allocation = _as_of_all(allocated(_as_drawn(offers, explored)), explored)
         except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
             explored = None
-    rows = _rows(everybody, offers, allocation)
-    economics = chosen_economics(unpriced, chunks, rows.contact, _of_choice(everybody.offers["treatment"], rows.chosen, NONE))
+    rows = _rows(everybody, offers, allocation, turn)
+    economics = chosen_economics(unpriced, chunks, rows.place, _of_choice(everybody.offers["treatment"], rows.chosen, NONE))
     return _as_plan(everybody, offers, allocation, rows, economics, explored)
 
 
@@ -133,38 +136,24 @@ def _as_of_all(allocation: Allocation, explored: Explored) -> Allocation:
     return replace(allocation, taken=explored.kept[allocation.taken], choice=choice)
 
 
-def _allocate_in_hash_order(
-    offers: Offers, limits: Limits, contact_ids: TextArray, caps: Sequence[LocalCap], per_contact: int
-) -> Allocation:
-    """The allocation of `offers`, in the same order whatever the order of the contacts."""
-    by_turn = hash_to_unit(contact_ids, _ORDER).argsort(kind="stable")
-    turn = by_turn.argsort()
-    starts = np.searchsorted(offers.contact, np.arange(len(contact_ids) + 1))
-    order = spans(starts[by_turn], starts[by_turn + 1])
-    turned_caps = [replace(cap, unit_of=cap.unit_of[by_turn]) for cap in caps]
-    turned = offers.reordered(order, turn[offers.contact[order]].astype(np.int32))
-    allocation = allocate(turned, limits, len(contact_ids), per_contact=per_contact, caps=turned_caps)
-    choice = allocation.choice[turn]
-    found = np.where(choice == NONE, NONE, order[choice]) if len(order) else choice
-    return replace(allocation, taken=np.sort(order[allocation.taken]), choice=found)
-
-
 class _Rows(NamedTuple):
-    """The rows of a plan: a contact's place, the offer that it got (`NONE`: none), and what the offer's limits cost at shadow prices."""
+    """The rows of a plan: a contact's place in the population and in `everybody`, its offer (`NONE`: none), and what its limits cost."""
 
+    place: IntArray
     contact: IntArray
     chosen: IntArray
     shadow_cost: FloatArray
 
 
-def _rows(everybody: Everybody, offers: Offers, allocation: Allocation) -> _Rows:
+def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, turn: IntArray) -> _Rows:
     shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[allocation.taken]]
     left_out = np.setdiff1d(np.arange(len(everybody.contact_ids)), offers.contact[allocation.taken])
     contact = np.concatenate([offers.contact[allocation.taken], left_out]).astype(np.int64)
     chosen = np.concatenate([allocation.taken, np.full(len(left_out), NONE)])
     ahead = np.concatenate([_rank_key(everybody, offers, allocation.taken, shadow), np.zeros(len(left_out))])
-    order = np.lexsort((chosen, -ahead, contact))
-    return _Rows(contact[order], chosen[order].astype(np.int64), np.concatenate([shadow, np.zeros(len(left_out))])[order])
+    place = turn[contact]
+    order = np.lexsort((chosen, -ahead, place))
+    return _Rows(place[order], contact[order], chosen[order].astype(np.int64), np.concatenate([shadow, np.zeros(len(left_out))])[order])
 
 
 def _as_plan(
@@ -175,12 +164,12 @@ def _as_plan(
     economics: dict[str, FloatArray],
     explored: Explored | None,
 ) -> Plan:
-    contact, chosen, shadow_cost = rows
+    place, contact, chosen, shadow_cost = rows
     kept, has = everybody.offers, np.asarray(chosen != NONE, dtype=np.bool_)
     segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), everybody.segment[contact]).astype(np.int64)
     return Plan(
-        contact=contact,
-        rank=(np.arange(len(contact)) - np.searchsorted(contact, contact) + 1).astype(np.int64),
+        contact=place,
+        rank=(np.arange(len(place)) - np.searchsorted(place, place) + 1).astype(np.int64),
         contact_ids=everybody.contact_ids[contact],
         clv=everybody.clv[contact],
         control_group=everybody.control_group[contact],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from decisioning.allocation import Limits, Offers
+from decisioning.allocation.problem import spans
 from decisioning.arbitration import drop_unprofitable
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
@@ -168,12 +169,24 @@ class Everybody:
     reason: tuple[str, ...]
     evidence: FloatArray | None
 
+    def turned(self, turn: IntArray) -> Everybody:
+        """The same contacts in the order `turn`, shape (n_contacts,), with their offers; this one keeps none, to save memory."""
+        contact, offers = self.offers["contact"], {}
+        starts = np.searchsorted(contact, np.arange(len(turn) + 1))
+        order = spans(starts[turn], starts[turn + 1])
+        self.offers["contact"] = np.repeat(np.arange(len(turn), dtype=np.int32), (starts[1:] - starts[:-1])[turn])
+        for name in list(self.offers):
+            column = self.offers.pop(name)
+            offers[name] = column if name == "contact" else column[order]
+        of_contacts = {name: getattr(self, name)[turn] for name in _OF_CONTACTS}
+        reason = tuple(self.reason[place] for place in turn.tolist())
+        return replace(self, offers=offers, reason=reason, **of_contacts)
+
     def as_offers(self, uses: FloatArray) -> Offers:
         """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
         kept, catalog = self.offers, self.catalog
         mandatory = catalog.mandatory[kept["treatment"]]
         action = np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int32)
-        above = 2.0 * (np.abs(kept["preference"]).max(initial=0.0) + 1.0)
         return Offers(
             contact=kept["contact"],
             treatment=kept["treatment"],
@@ -182,7 +195,7 @@ class Everybody:
             uses=uses,
             first=mandatory | kept["in_turn"],
             action=action[kept["treatment"]],
-            preference=kept["preference"] + np.where(mandatory, above, 0.0),
+            preference=_mandatory_above(kept["preference"], mandatory),
         )
 
     def belief(self) -> Belief:
@@ -192,6 +205,13 @@ class Everybody:
         slope = kept["context_weight"] * self.catalog.lever[treatment] * kept["value"]
         evidence = np.full(len(treatment), np.inf) if self.evidence is None else self.evidence[treatment]
         return Belief(np.clip(np.nan_to_num(kept["propensity"]), 0.0, 1.0), evidence, np.nan_to_num(slope))
+
+
+def _mandatory_above(preference: FloatArray, mandatory: BoolArray) -> FloatArray:
+    """What is mandatory comes before all else; where nothing is, there is no second copy."""
+    if not mandatory.any():
+        return preference
+    return np.asarray(preference + np.where(mandatory, 2.0 * (np.abs(preference).max() + 1.0), 0.0))
 
 
 def _join(parts: list[Any], dtype: Any) -> Any:

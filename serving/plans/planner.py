@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.plan import Plan, plan
 from decisioning.quiet_hours import to_datetime
 from decisioning.stages import House
-from decisioning.vocabulary import NO_ACTION, Columns, FloatArray
+from decisioning.vocabulary import Columns, FloatArray
 from ledger.store import Ledger
 from serving.plans.population import Chunks, GatheredPopulation, Population, gather_population
 from serving.realtime.decision_ids import derived_decision_id
@@ -46,32 +47,16 @@ class PlannedPopulation:
         """Which rows of the plan are a treatment, shape (n_rows,)."""
         return np.asarray(self.plan.treatment >= 0, dtype=np.bool_)
 
-    @property
-    def treatment_names(self) -> list[str | None]:
-        """The treatment_id of each row, None for `no_action`."""
-        treatments = self.snapshot.catalog.treatments
-        return [treatments[column][1].id if column >= 0 else None for column in self.plan.treatment.tolist()]
-
-    @property
-    def action_names(self) -> list[str]:
-        """The action_id of each row, `no_action` included."""
-        treatments = self.snapshot.catalog.treatments
-        return [treatments[column][0].id if column >= 0 else NO_ACTION for column in self.plan.treatment.tolist()]
-
-    def uses(self) -> FloatArray:
-        """What each row uses of each constraint, shape (n_rows, n_constraints)."""
+    def uses_of(self, constraint: Constraint) -> FloatArray:
+        """What each row uses of a constraint, shape (n_rows,)."""
         made, catalog = self.plan, self.snapshot.catalog
-        uses = np.zeros((len(made.treatment), len(catalog.catalog.constraints)))
+        of_row = np.where(self.chosen, catalog.use_per_contact[constraint.id][made.treatment], 0.0)
+        if constraint.market is None:
+            return of_row
         markets = self.population.columns.get("market")
-        for place, constraint in enumerate(catalog.catalog.constraints):
-            of_row = np.where(self.chosen, catalog.use_per_contact[constraint.id][made.treatment], 0.0)
-            if constraint.market is not None:
-                here = (
-                    np.zeros(len(of_row), dtype=np.bool_) if markets is None else (np.asarray(markets) == constraint.market)[made.contact]
-                )
-                of_row = np.where(here, of_row, 0.0)
-            uses[:, place] = of_row
-        return uses
+        if markets is None:
+            return np.zeros(len(of_row))
+        return np.where((np.asarray(markets) == constraint.market)[made.contact], of_row, 0.0)
 
 
 def make_plan(

@@ -107,17 +107,18 @@ def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBoo
     meters are its own: it knows of no reservation.
     """
     made, catalog = planned.plan, planned.snapshot.catalog
-    uses, profit = planned.uses(), np.nan_to_num(planned.plan.factors["profit"])
+    profit = np.nan_to_num(planned.plan.factors["profit"])
     held = planned.chosen & catalog.outbound[made.treatment] & reserved
     lines = {}
-    for place, (one, price) in enumerate(zip(catalog.catalog.constraints, made.allocation.shadow_prices.tolist(), strict=True)):
-        used, worth = float(uses[:, place].sum()), float(profit[uses[:, place] > 0].sum())
+    for one, price in zip(catalog.catalog.constraints, made.allocation.shadow_prices.tolist(), strict=True):
+        uses = planned.uses_of(one)
+        used, worth = float(uses.sum()), float(profit[uses > 0].sum())
         lines[one.id] = Line(
             most=np.inf if one.max is None else one.max,
             least=one.min or 0.0,
             price=price,
             scale=max(abs(price), worth / used if used > 0 else 0.0),
-            planned=math.fsum(uses[held, place].tolist()),
+            planned=math.fsum(uses[held].tolist()),
         )
     book_id = planned.plan_id if reserved else f"{planned.plan_id}{_PRICES_ONLY}"
     return PriceBook(book_id, to_datetime64(planned.created_at), catalog.catalog.period_days, lines)
@@ -125,25 +126,32 @@ def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBoo
 
 def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
     """One decision a contact, with a selection for each of its rows."""
-    made, versions = planned.plan, planned.snapshot.versions
-    factors = {name: made.factors[name].tolist() for name in ECONOMICS}
-    accounts = account_ids_of(planned.gathered.situation).tolist()
-    starts = np.append(np.flatnonzero(made.rank == 1), len(made.rank)).tolist()
-    treatment, prob = made.treatment.tolist(), made.selection_prob.tolist()
-    contacts, groups = made.contact.tolist(), made.control_group.tolist()
+    accounts, rank = account_ids_of(planned.gathered.situation), planned.plan.rank
+    starts = np.append(np.flatnonzero(rank == 1), len(rank))
+    for first in range(0, len(starts) - 1, DECISIONS_AT_ONCE):
+        yield from _records_of(planned, accounts, starts[first : first + DECISIONS_AT_ONCE + 1].tolist())
+
+
+def _records_of(planned: PlannedPopulation, accounts: np.ndarray, starts: Sequence[int]) -> Iterator[DecisionRecord]:
+    """The decisions of some contacts, whose rows begin at `starts`; the last of these is where they end."""
+    made, versions, offset = planned.plan, planned.snapshot.versions, starts[0]
+    some = slice(offset, starts[-1])
+    factors = {name: made.factors[name][some].tolist() for name in ECONOMICS}
+    treatment = made.treatment[some].tolist()
     for begin, end in itertools.pairwise(starts):
-        contact = contacts[begin]
+        contact = int(made.contact[begin])
         contact_id, account_id = str(made.contact_ids[begin]), accounts[contact]
-        selections = tuple(_selection(planned, row, factors["profit"][row], account_id) for row in range(begin, end) if treatment[row] >= 0)
-        economics = [{name: number(values[row]) for name, values in factors.items()} for row in range(begin, begin + len(selections))]
+        chosen = [row for row in range(begin, end) if treatment[row - offset] >= 0]
+        selections = tuple(_selection(planned, row, factors["profit"][row - offset], account_id) for row in chosen)
+        economics = [{name: number(values[row - offset]) for name, values in factors.items()} for row in chosen]
         trace: dict[str, Any] = {"plan_id": planned.plan_id, "versions": versions, "economics": economics}
         if not selections:
-            trace |= {"no_action": made.reason[begin], "selection_prob": prob[begin]}
+            trace |= {"no_action": made.reason[begin], "selection_prob": float(made.selection_prob[begin])}
         yield DecisionRecord(
             decision_id=planned.decision_ids[contact],
             contact_id=contact_id,
             decided_at=planned.created_at,
-            control_group=str(groups[begin]),
+            control_group=str(made.control_group[begin]),
             selections=selections,
             plan_id=planned.plan_id,
             trace=trace,

@@ -38,7 +38,9 @@ def bind(house: House, planned: PlannedPopulation, *, prices_only: bool = False)
 def treatments(planned: PlannedPopulation) -> dict[str, list[str]]:
     """The treatments of each contact that gets any."""
     found: dict[str, list[str]] = {}
-    for contact_id, treatment_id in zip(planned.plan.contact_ids.tolist(), planned.treatment_names, strict=True):
+    names = [*(treatment.id for _, treatment in planned.snapshot.catalog.treatments), None]
+    for contact_id, column in zip(planned.plan.contact_ids.tolist(), planned.plan.treatment.tolist(), strict=True):
+        treatment_id = names[column]
         if treatment_id is not None:
             found.setdefault(contact_id, []).append(treatment_id)
     return found
