@@ -1,4 +1,4 @@
-"""The application of `nudge serve`, with a clock that the benchmark moves: sixty days would else take sixty days."""
+"""What `nudge serve` decides, records and swaps with, at a clock that the benchmark moves: sixty days would else take sixty days."""
 
 from __future__ import annotations
 
