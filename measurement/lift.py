@@ -191,16 +191,16 @@ class Layers:
 
 
 def layers(
-    outcome: npt.ArrayLike, group: npt.NDArray[np.generic], treated: str, known: Known | None = None, looking: Looking | None = None
+    outcome: npt.ArrayLike, group: npt.NDArray[np.generic], treated: str | int, known: Known | None = None, looking: Looking | None = None
 ) -> Layers:
     """Those of the group `treated` against each other group in turn: the holdout tells what the programme is worth, each layer its part.
 
     Parameters
     ----------
     outcome : array-like, shape (n,)
-    group : array of str, shape (n,)
-        The control group that each contact is in.
-    treated : str
+    group : array of str or int, shape (n,)
+        The control group that each contact is in, by its name or by a number, which takes a fraction of the time.
+    treated : str or int
         The group that gets the whole decision.
 
     Examples

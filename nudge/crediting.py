@@ -51,19 +51,18 @@ def _of_models(found: Mapping[str, Credit], place: int) -> dict[str, dict[str, f
 
 
 def _paths(facts: Facts) -> Paths | None:
-    table = facts.db.execute(_PATHS).fetchnumpy()
+    names = facts.texts("coalesce(channel, 'unknown')", "staged")
+    table = facts.db.execute(_PATHS, {"names": names}).fetchnumpy()
     if len(table["path"]) == 0:
         return None
     path = np.asarray(table["path"], dtype=np.int64)
-    names, touch = np.unique(np.asarray(table["channel"], dtype=object).astype(str), return_inverse=True)
+    touch = np.asarray(table["channel"], dtype=np.int64)
     first = np.flatnonzero(np.diff(path, prepend=path[0] - 1))
     sold = np.asarray(table["sold"], dtype=np.float64)[first]
     value = np.nan_to_num(np.ma.filled(np.ma.asarray(table["value"]).astype(np.float64), 0.0))[first]
     days = np.ma.filled(np.ma.asarray(table["days"]).astype(np.float64), np.nan)
     known = None if np.isnan(days).any() else np.maximum(days, 0.0)
-    return Paths(
-        tuple(names.tolist()), touch.astype(np.int64), np.append(first, path.size).astype(np.int64), sold, value, 1.0 - sold, known
-    )
+    return Paths(tuple(names), touch, np.append(first, path.size).astype(np.int64), sold, value, 1.0 - sold, known)
 
 
 _PATHS = """
@@ -86,7 +85,7 @@ WITH sale AS (
   SELECT outcome_id AS path, touch_id, channel, occurred_at, days, value, 1.0 AS sold FROM met
   UNION ALL SELECT -dense_rank() OVER (ORDER BY contact_id, goal), touch_id, channel, occurred_at, days, 0.0, 0.0 FROM unsold
 )
-SELECT path, channel, days, value, sold FROM whole ORDER BY path, occurred_at, touch_id
+SELECT path, list_position($names, channel) - 1 AS channel, days, value, sold FROM whole ORDER BY path, occurred_at, touch_id
 """
 
 

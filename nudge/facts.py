@@ -123,6 +123,10 @@ class Facts:
         """The only number of a query."""
         return int(str(self.one(sql)[0]))
 
+    def texts(self, column: str, table: str) -> list[str]:
+        """The different texts of a column, sorted: their places in this list stand for them where a query gives a million of them."""
+        return [str(row[0]) for row in self.db.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").fetchall()]
+
 
 @contextmanager
 def open_facts(workspace: Workspace) -> Iterator[Facts]:
@@ -149,9 +153,9 @@ def _read_ledger(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
     """The ledger's rows as its export has them, with times as DuckDB has them and a number for each row that grows along a stream."""
     with current_files(workspace) as files:
         for table, columns in _KEPT.items():
-            chosen = ", ".join(_naive(one) if one.endswith("_at") else _number(one) if one in _NUMBERED else one for one in columns)
-            numbered = f"{_NUMBER}, " if TABLES[table].kind else ""
-            db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {numbered}{chosen} FROM {files[table]}")
+            chosen = ", ".join(_naive(one) if one.endswith("_at") else numbered(one) if one in _NUMBERED else one for one in columns)
+            place = f"{_NUMBER}, " if TABLES[table].kind else ""
+            db.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT {place}{chosen} FROM {files[table]}")
 
 
 def _naive(column: str) -> str:
@@ -188,10 +192,11 @@ def _chosen(column: str, kind: str, have: Collection[str]) -> str:
     known = "contact_id" if column == "name" else column
     if known not in have:
         return f"NULL::{'UBIGINT' if column in _NUMBERED else kind} AS {column}"
-    return _number(column) if column in _NUMBERED else f"{known}::{kind} AS {column}"
+    return numbered(column) if column in _NUMBERED else f"{known}::{kind} AS {column}"
 
 
-def _number(column: str) -> str:
+def numbered(column: str) -> str:
+    """The SQL of a column of ids as the numbers that they are here."""
     return f"CASE WHEN {column} IS NOT NULL THEN hash({column}::VARCHAR) END AS {column}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nudge.distinct import DIMENSIONS, count_contacts
-from nudge.facts import LEAD_EVENTS, Facts, Span
+from nudge.facts import LEAD_EVENTS, Facts, Span, numbered
 
 COMPLAINT_WORDS = ("compl", "spam")
 """An opt-out whose name has one of these is a complaint, any other an unsubscription."""
@@ -117,7 +117,8 @@ def _compare_lifetime_values(facts: Facts, span: Span) -> bool:
     last = [path for path, as_of in ends if as_of == ends[-1][1]][:1]
     if len({as_of for _, as_of in ends}) < 2:
         return False
-    worth = "SELECT contact_id, any_value(clv) AS clv FROM read_parquet($path) WHERE contact_id IS NOT NULL AND isfinite(clv) GROUP BY 1"
+    rows = "read_parquet($path) WHERE contact_id IS NOT NULL AND isfinite(clv)"
+    worth = f"SELECT {numbered('contact_id')}, any_value(clv) AS clv FROM {rows} GROUP BY 1"
     for name, path in (("clv_first", ends[0][0]), ("clv_last", last[0])):
         facts.db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {worth}", {"path": path})
     facts.db.execute(

@@ -46,18 +46,21 @@ def programme(facts: Facts, span: Span) -> tuple[dict[str, Layers], dict[str, in
     # Everything that was ever decided is summed up in `decided` already.
     first = "SELECT * FROM decided" if span == Span() else _FIRST_DECIDED.format(span=span.holds("occurred_at"))
     facts.db.execute(_DECIDED.format(first=first, span=span.holds("occurred_at"), days=BEFORE_DAYS, end=span.holds("o.occurred_at")))
-    table = facts.db.execute("SELECT * FROM of_decided").fetchnumpy()
-    group = np.asarray(table["control_group"], dtype=object).astype(str)
-    names, sizes = np.unique(group, return_counts=True) if group.size else (group, np.zeros(0, dtype=np.int64))
-    counts = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+    names = facts.texts("control_group", "of_decided")
+    places = "SELECT * REPLACE (list_position($names, control_group) - 1 AS control_group) FROM of_decided"
+    table = facts.db.execute(places, {"names": names}).fetchnumpy()
+    code = np.asarray(table["control_group"], dtype=np.int64)
+    counts = dict(zip(names, np.bincount(code, minlength=len(names)).tolist(), strict=True))
     if counts.get(TREATED, 0) < 2 or len(counts) < 2 or not answered(facts):
         return {}, counts
     rows = _measured(table)
-    known = Known(rows.before)
-    return {
-        "profit": layers(rows.revenue - rows.cost, group, TREATED, known),
-        "revenue": layers(rows.revenue, group, TREATED, known),
-    }, counts
+
+    def compared(money: FloatArray) -> Layers:
+        found = layers(money, code, names.index(TREATED), Known(rows.before))
+        lifts = {names[int(one)]: made for one, made in found.lifts.items()}
+        return Layers(lifts, {names[int(one)]: size for one, size in found.too_small.items()})
+
+    return {"profit": compared(rows.revenue - rows.cost), "revenue": compared(rows.revenue)}, counts
 
 
 @dataclass(frozen=True)
