@@ -1,8 +1,9 @@
 """Ten minutes at 70 % of capacity while models are swapped, events and outcomes stream in, and Redis is killed and started twice.
 
-`make bench ONLY=endurance` (the load comes from `wrk`, the features from a real `redis-server`; NUDGE_MINUTES=10). A demo bank of 2,000
-contacts with two trained versions of its models is served by `nudge serve` as anybody would. Afterwards: no answer of 5xx, every outcome
-that was acknowledged is in the ledger, no cap is exceeded, the memory is flat.
+`make bench ONLY=endurance` (capacity by `wrk`, then an open loop that asks at 70 % of it whatever the server does, a minute before and
+after it all; the features come from a real `redis-server`; NUDGE_MINUTES=10). A demo bank of 2,000 contacts with two trained versions
+of its models is served by `nudge serve` as anybody would. Afterwards: no answer of 5xx, every outcome that was acknowledged is in the
+ledger, no cap is exceeded, the memory is flat.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import yaml
 from benchmarks.commands import run
 from benchmarks.endurance_checks import caps_exceeded, outcomes_missing
 from benchmarks.endurance_stream import Stream
-from benchmarks.http_load import Requests, Run, Server, load, need_wrk, posting, started
+from benchmarks.http_load import Open, Requests, Run, Server, load, need_wrk, open_load, posting, started
 from benchmarks.online import redis_options
 from benchmarks.results import Figure
 from nudge.workspace import Workspace
 
 CONTACTS, SHARE, CLIENTS = 2_000, 0.7, 64
-SWAP_SECONDS, SEGMENT_SECONDS = 20.0, 30.0
+SWAP_SECONDS, SEGMENT_SECONDS, QUIET_SECONDS = 20.0, 30.0, 60.0
 
 
 def measure() -> Sequence[Figure]:
@@ -110,8 +111,9 @@ class Seen:
 
     capacity: Run
     stream: Stream
-    before: Run
-    segments: list[Run] = field(default_factory=list)
+    before: Open
+    segments: list[Open] = field(default_factory=list)
+    after: list[Open] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
     swaps: int = 0
     kills: int = 0
@@ -120,8 +122,8 @@ class Seen:
 def endure(server: Server, workspace: Path, redis: Redis, seconds: float) -> Seen:
     """Load in segments; swaps, streams and kills beside it."""
     capacity = load(server, clients=CLIENTS)
-    delay_ms = int(1000 * CLIENTS / (SHARE * capacity.rps))
-    before = load(server, clients=CLIENTS, seconds=SEGMENT_SECONDS, delay_ms=delay_ms)
+    rps = SHARE * capacity.rps
+    before = open_load(server, rps=rps, seconds=QUIET_SECONDS)
     seen = Seen(capacity, Stream(server.address), before)
     over = threading.Event()
     beside = [
@@ -134,12 +136,14 @@ def endure(server: Server, workspace: Path, redis: Redis, seconds: float) -> See
         thread.start()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        found = load(server, clients=CLIENTS, seconds=SEGMENT_SECONDS, delay_ms=delay_ms)
-        print(f"  {found} memory {seen.memory_mb[-1:]} swaps {seen.swaps} kills {seen.kills}", file=sys.stderr, flush=True)
+        found = open_load(server, rps=rps, seconds=SEGMENT_SECONDS)
+        said = f"p50 {found.latency_ms(0.5):.0f} p99 {found.latency_ms(0.99):.0f} ms, {dict(found.statuses)}"
+        print(f"  {said} memory {seen.memory_mb[-1:]} swaps {seen.swaps} kills {seen.kills}", file=sys.stderr, flush=True)
         seen.segments.append(found)
     over.set()
     for thread in beside:
         thread.join()
+    seen.after.append(open_load(server, rps=rps, seconds=QUIET_SECONDS))
     return seen
 
 
@@ -175,12 +179,17 @@ def figures(seen: Seen, exceeded: int, missing: int, minutes: float) -> list[Fig
     stream = seen.stream
     quarter = max(1, len(seen.memory_mb) // 4)
     early, late = (sum(part) / len(part) for part in (seen.memory_mb[quarter : 2 * quarter], seen.memory_mb[-quarter:]))
-    rps = sum(one.rps for one in seen.segments) / len(seen.segments)
+    rps = sum(one.rps() for one in seen.segments) / len(seen.segments)
+    answers = {
+        status: sum(one.statuses.get(status, 0) for one in seen.segments) for status in {s for one in seen.segments for s in one.statuses}
+    }
     return [
         Figure("endurance.minutes under load", minutes, "minutes"),
         Figure("endurance.decisions", rps, "requests/s", "capacity", seen.capacity.rps),
-        Figure("endurance.decisions not answered 2xx", sum(one.refused for one in seen.segments), "requests"),
-        Figure("endurance.decisions without an answer", sum(one.broken for one in seen.segments), "requests", goal="<= 0"),
+        Figure("endurance.decisions asked for", sum(one.asked for one in seen.segments), "requests"),
+        Figure("endurance.decisions refused with 429", answers.get(429, 0), "requests"),
+        Figure("endurance.decisions answered 5xx", sum(many for status, many in answers.items() if status >= 500), "requests", goal="<= 0"),
+        Figure("endurance.decisions without an answer", answers.get(0, 0), "requests", goal="<= 0"),
         Figure("endurance.answers of 5xx to events and outcomes", stream.failed, "requests", goal="<= 0"),
         Figure("endurance.outcomes acknowledged", len(stream.acknowledged), "outcomes"),
         Figure("endurance.acknowledged outcomes that are lost", missing, "outcomes", goal="<= 0"),
@@ -189,9 +198,15 @@ def figures(seen: Seen, exceeded: int, missing: int, minutes: float) -> list[Fig
         Figure("endurance.swaps of all models", seen.swaps, "swaps"),
         Figure("endurance.kills of Redis", seen.kills, "kills"),
         Figure("endurance.memory, last quarter", late, "MB", "second quarter", early, "<= 1.05 x"),
-        Figure("endurance.p50 before", seen.before.p50_ms, "ms"),
-        Figure("endurance.p99 before", seen.before.p99_ms, "ms"),
-        Figure("endurance.p50, mean of the segments", sum(one.p50_ms for one in seen.segments) / len(seen.segments), "ms"),
-        Figure("endurance.p99, mean of the segments", sum(one.p99_ms for one in seen.segments) / len(seen.segments), "ms"),
-        Figure("endurance.p99, worst segment", max(one.p99_ms for one in seen.segments), "ms"),
+        *_latencies("before", [seen.before]),
+        *_latencies("during", seen.segments),
+        Figure("endurance.p99 during, worst segment", max(one.latency_ms(0.99) for one in seen.segments), "ms"),
+        *_latencies("after", seen.after),
+    ]
+
+
+def _latencies(when: str, runs: Sequence[Open]) -> list[Figure]:
+    """Of the answers 200, the mean over the runs."""
+    return [
+        Figure(f"endurance.p{share:.0f} {when}", sum(one.latency_ms(share / 100) for one in runs) / len(runs), "ms") for share in (50, 99)
     ]

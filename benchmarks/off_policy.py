@@ -1,12 +1,16 @@
-"""Do the intervals of off-policy values hold the truth, and which estimator errs least? A thousand simulated logs."""
+"""Do the intervals of off-policy values hold the truth, and which estimator errs least? A thousand simulated logs, and Hillstrom's."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import hillstrom_log
+from benchmarks.commands import ROOT
 from benchmarks.results import Figure
 from measurement.off_policy import ROWS
 from measurement.off_policy_log import Log, log_of
@@ -65,7 +69,20 @@ def measure() -> Sequence[Figure]:
     return [
         *figures,
         Figure("off_policy.ips with a control variate: root mean squared error", rmse, "money a row", peer="ips", peer_value=error["ips"]),
+        *_on_hillstrom(),
         Figure("off_policy.dr, bootstrap: 95 % intervals hold the truth", drawn_again, "of 200 worlds", goal=">= 0.92"),
+    ]
+
+
+def _on_hillstrom() -> list[Figure]:
+    """Real rewards: relative errors over draws of a skewed log."""
+    found = hillstrom_log.errors(Path(os.environ.get("NUDGE_DATA") or ROOT.parent / "shared" / "data"))
+    rmse = {name: float(np.sqrt(np.mean(error**2))) for name, error in found.items()}
+    bias = {name: abs(float(error.mean())) for name, error in found.items()}
+    unit = f"of the true value, {hillstrom_log.DRAWS} draws"
+    return [
+        Figure("off_policy.Hillstrom, skewed log: relative error of DR", rmse["dr"], unit, "the log's mean", rmse["naive"], "<= 0.05"),
+        Figure("off_policy.Hillstrom, skewed log: bias of DR", bias["dr"], unit, "the log's mean", bias["naive"], "<= 0.01"),
     ]
 
 

@@ -9,6 +9,7 @@ import platform
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 GOAL = re.compile(r"^(?P<sign><=|>=) (?P<bound>-?[\d.]+(?:e-?\d+)?)(?P<ratio> x)?$")
@@ -109,7 +110,12 @@ def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
 
 
 def table(rows: Sequence[dict[str, object]]) -> str:
-    """The rows as one Markdown table; a goal that is not reached says **no**."""
+    """The rows as Markdown, a table a run under its command, date and machine; a goal that is not reached says **no**."""
+    runs = [(run, list(found)) for run, found in groupby(rows, key=lambda row: (row["command"], str(row["when"])[:10], row["machine"]))]
+    return "\n\n".join(f"`{command}`, {day}, {machine}\n\n{_table(found)}" for (command, day, machine), found in runs)
+
+
+def _table(rows: Sequence[dict[str, object]]) -> str:
     lines = ["| figure | value | peer | ratio | goal | reached |", "|---|---|---|---|---|---|"]
     for row in rows:
         value = f"{_number(row['value'])} {row['unit']}"

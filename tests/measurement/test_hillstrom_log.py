@@ -1,61 +1,25 @@
-"""Off-policy value on real rewards: Hillstrom's randomised e-mails thinned into a log that preferred some e-mails for some customers."""
+"""Off-policy value on real rewards, from a log that preferred some e-mails for some customers (`benchmarks/hillstrom_log.py`)."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from measurement.off_policy_log import log_of
-from measurement.policy_values import policy_value
-
-ARMS = {"Mens E-Mail": 0, "Womens E-Mail": 1, "No E-Mail": 2}
-DRAWS = 20
-
-
-def _out_of_fold(x: np.ndarray, action: np.ndarray, reward: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Least squares per arm, shape (n, 3), each row predicted by the other four fifths."""
-    fold = rng.integers(0, 5, reward.size)
-    predicted = np.zeros((reward.size, len(ARMS)))
-    for held in range(5):
-        for arm in range(len(ARMS)):
-            train = (fold != held) & (action == arm)
-            predicted[fold == held, arm] = x[fold == held] @ np.linalg.lstsq(x[train], reward[train], rcond=None)[0]
-    return predicted
+from benchmarks.hillstrom_log import errors
 
 
 @pytest.fixture(scope="module")
-def errors(data_dir: Path) -> dict[str, np.ndarray]:
-    """Relative error of each estimator in each draw, of the policy: women's e-mail to who bought women's merchandise, else the men's."""
-    with open(data_dir / "hillstrom.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
-    numbers = {name: np.array([float(line[name]) for line in lines]) for name in ("visit", "womens", "newbie", "recency", "history")}
-    visit, womens = numbers["visit"], numbers["womens"]
-    arm = np.array([ARMS[line["segment"]] for line in lines])
-    x = np.column_stack([np.ones(arm.size), womens, numbers["newbie"], numbers["recency"] / 10, np.log(numbers["history"]) / 5])
-    policy = np.where(womens == 1, ARMS["Womens E-Mail"], ARMS["Mens E-Mail"])
-    truth = policy_value(log_of(visit, arm, np.full(arm.size, 1 / 3), policy), "snips").value
-    score = np.column_stack([0.8 * numbers["newbie"] - (numbers["recency"] > 6), 1 - 1.5 * womens, np.log(numbers["history"]) - 5.5])
-    logging = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
-    logging_prob = logging[np.arange(arm.size), arm]
-    rng, found = np.random.default_rng(0), {name: np.zeros(DRAWS) for name in ("ips", "snips", "dr", "naive")}
-    for draw in range(DRAWS):
-        kept = np.flatnonzero(rng.random(arm.size) < 0.55 * logging_prob)  # about 11,700 rows, as if `logging` had chosen
-        predicted = _out_of_fold(x[kept], arm[kept], visit[kept], rng)
-        log = log_of(visit[kept], arm[kept], logging_prob[kept], policy[kept], predicted)
-        found["naive"][draw] = visit[kept].mean() / truth - 1
-        for name in ("ips", "snips", "dr"):
-            found[name][draw] = policy_value(log, name).value / truth - 1
-    return found
+def found(data_dir: Path) -> dict[str, np.ndarray]:
+    return errors(data_dir)
 
 
-def test_dr_is_within_five_percent_and_nearly_unbiased(errors: dict[str, np.ndarray]) -> None:
-    assert np.sqrt(np.mean(errors["dr"] ** 2)) <= 0.05
-    assert abs(errors["dr"].mean()) <= 0.01
+def test_dr_is_within_five_percent_and_nearly_unbiased(found: dict[str, np.ndarray]) -> None:
+    assert np.sqrt(np.mean(found["dr"] ** 2)) <= 0.05
+    assert abs(found["dr"].mean()) <= 0.01
 
 
-def test_the_naive_mean_of_the_log_is_not(errors: dict[str, np.ndarray]) -> None:
-    assert abs(errors["naive"].mean()) > 0.1
-    assert np.sqrt(np.mean(errors["ips"] ** 2)) < 0.06 > np.sqrt(np.mean(errors["snips"] ** 2))
+def test_the_naive_mean_of_the_log_is_not(found: dict[str, np.ndarray]) -> None:
+    assert abs(found["naive"].mean()) > 0.1
+    assert np.sqrt(np.mean(found["ips"] ** 2)) < 0.06 > np.sqrt(np.mean(found["snips"] ** 2))
