@@ -36,6 +36,7 @@ def roi_report(facts: Facts, span: Span) -> dict[str, Any]:
     compared, groups, sizes = _comparisons(facts, span)
     sums = _with_incremental(tally(facts, "all"), compared)
     by = {name: rows_of(tally(facts, name)) for name in DIMENSIONS if name != "all"}
+    by["period"].sort(key=lambda row: str(row["name"]))  # months are read in their order
     return {
         "report": "roi",
         **period_of(facts, span),

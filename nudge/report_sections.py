@@ -273,7 +273,7 @@ def _models(document: Document) -> list[Section]:
     rows, metrics, warnings = [], [], []
     for one in document["models"]:
         rows.append([one["name"], one["registered_as"], one["champion"] or "-", one["number_of_versions"]])
-        metrics += [[one["name"], name, float(value)] for name, value in list(one["metrics"].items())[:_METRICS]]
+        metrics += [[one["name"], name, Figure(f"{value:,.4g}")] for name, value in list(one["metrics"].items())[:_METRICS]]
         warnings += [[one["name"], text] for text in one["warnings"]]
     return [
         Section("Models", ("model", "registered as", "champion", "versions"), rows),

@@ -70,6 +70,15 @@ def _counted_together(workers: int) -> Iterator[None]:
 
 def build_app() -> Any:
     """The application of one worker process, for the workspace that `serve` named."""
+    workspace = Workspace.open(Path(os.environ[_WORKSPACE_VARIABLE]))
+    together = os.environ.get(_METRICS_VARIABLE)
+    return application(
+        workspace, may_be_open=bool(os.environ.get(_LOOPBACK_VARIABLE)), metrics_folder=None if together is None else Path(together)
+    )
+
+
+def application(workspace: Workspace, *, may_be_open: bool, metrics_folder: Path | None = None) -> Any:
+    """API and console over a workspace; `may_be_open` where it answers without keys as long as there are none."""
     from nudge.console_desk import WorkspaceConsole
     from nudge.leads_desk import WorkspaceLeads
     from nudge.models_desk import WorkspaceModels
@@ -77,7 +86,6 @@ def build_app() -> Any:
     from nudge.report_desk import WorkspaceReports
     from serving.app import create_app
 
-    workspace = Workspace.open(Path(os.environ[_WORKSPACE_VARIABLE]))
     service = workspace.open_service(watch=True)
     service.models = WorkspaceModels(workspace)
     service.reports = WorkspaceReports(workspace)
@@ -86,9 +94,7 @@ def build_app() -> Any:
     service.console = WorkspaceConsole(workspace, service)
     keys = service.key_ring()
     keys.watch()
-    together = os.environ.get(_METRICS_VARIABLE)
-    open_here = bool(os.environ.get(_LOOPBACK_VARIABLE))
-    return create_app(service, keys=keys, may_be_open=open_here, metrics_folder=None if together is None else Path(together))
+    return create_app(service, keys=keys, may_be_open=may_be_open, metrics_folder=metrics_folder)
 
 
 def who_may_call(workspace: Workspace, host: str) -> str:

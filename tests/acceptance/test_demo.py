@@ -13,12 +13,17 @@ from fastapi.testclient import TestClient
 
 from nudge.features_ready import ensure_online
 from nudge.planning import PlanOptions, plan_workspace
+from nudge.server import application
 from nudge.snapshot_source import WorkspaceSnapshots
 from nudge.workspace import Workspace
 from serving.app import create_app
 from serving.realtime.snapshot import SnapshotHolder
 from serving.service import Service
 from tests.acceptance.conftest import Bank
+from tests.console.browsing import CHECKS, CONTRASTS, LEAST_CONTRAST, Window, browser, needs_chromium, served
+from tests.console.pages import PAGES
+
+__all__ = ["browser"]
 
 SEEDS = (1, 2)
 """Two small banks here; `make bench ONLY=demo_banks` takes five of the full size."""
@@ -56,6 +61,24 @@ def test_the_plan_and_the_batch_api_give_the_same_contacts_the_same_treatments(b
     assert len(decided) == COMPARED
     assert len(set(planned)) > 10
     assert decided == planned
+
+
+@needs_chromium
+def test_every_page_of_the_console_is_whole_and_readable_on_the_demo(bank: Callable[[int], Bank], browser: Any) -> None:
+    workspace = bank(1).workspace
+    (contact_id,) = (
+        pq.read_table(workspace.folder / "data" / "contacts.parquet", columns=["contact_id"]).slice(0, 1)["contact_id"].to_pylist()
+    )
+    with served(application(workspace, may_be_open=True)) as address:
+        window, found = Window(browser, address, "day"), {}
+        for path in (*PAGES, f"/console/contact?id={contact_id}"):
+            page = window.look(path)
+            found[path] = [*page.evaluate(CHECKS), *page.evaluate(CONTRASTS, LEAST_CONTRAST), *window.wrong]
+            window.wrong.clear()
+        goals = window.look("/").get_by_text("marketing pays").count()
+        window.context.close()
+    assert {path: problems for path, problems in found.items() if problems} == {}
+    assert goals == 1
 
 
 def test_they_do_so_under_binding_limits_but_for_the_last_contact_of_each_limit(bank: Callable[[int], Bank]) -> None:
