@@ -27,8 +27,9 @@ def check_references(catalog: Catalog) -> None:
         _check_action(catalog, action, f"actions[{index}]")
     names = _names_by_key(catalog)
     for index, policy in enumerate(catalog.contact_policy):
-        own = {**names, "action": {*names["action"], "*"}, "after": set(catalog.outcomes)}
-        _check_selector(policy, own, f"contact_policy[{index}]")
+        _check_selector(policy, {**names, "action": {*names["action"], "*"}}, f"contact_policy[{index}]")
+        if policy.after is not None:
+            _known_or_to_come(f"contact_policy[{index}].after", policy.after, catalog.outcomes)
     for index, constraint in enumerate(catalog.constraints):
         _check_selector(constraint, names, f"constraints[{index}]")
     if catalog.lead is not None and catalog.lead.goal is not None:
@@ -75,7 +76,7 @@ def _check_action(catalog: Catalog, action: Action, path: str) -> None:
 
 def _check_trigger(catalog: Catalog, trigger: Trigger, path: str) -> None:
     for place, action in enumerate(trigger.actions):
-        _known(f"{path}.actions[{place}]", action, catalog.action_by_id)
+        _known_or_to_come(f"{path}.actions[{place}]", action, catalog.action_by_id)
     if trigger.action is not None:
         _known(f"{path}.action", trigger.action, catalog.action_by_id)
     if trigger.segment is not None:
@@ -107,6 +108,29 @@ def _known(path: str, name: str, names: Collection[str]) -> None:
         listed = ", ".join(sorted(names)[:_LISTED]) or "none is declared"
         listed += f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         raise ConfigError("is not declared", field=path, got=f"'{name}'", allowed=listed, hint=nearest(name, names))
+
+
+def _known_or_to_come(path: str, name: str, names: Collection[str]) -> None:
+    """Refuse what looks like a misspelt name; any other may be declared later, and until then stands for nothing (`to_come`)."""
+    if nearest(name, names):
+        _known(path, name, names)
+
+
+def to_come(catalog: Catalog) -> list[str]:
+    """What a catalogue names and does not declare, in words: policies that never apply, actions that no trigger can choose until then."""
+    said = [
+        f"contact_policy[{index}].after: '{policy.after}' is not declared under outcomes, so the policy {policy.id} never applies"
+        for index, policy in enumerate(catalog.contact_policy)
+        if policy.after is not None and policy.after not in catalog.outcomes
+    ]
+    for index, trigger in enumerate(catalog.triggers):
+        missing = [one for one in trigger.actions if one not in catalog.action_by_id]
+        if missing:
+            rest = "decides without it" if len(missing) < len(trigger.actions) else "decides nothing"
+            said.append(
+                f"triggers[{index}].actions: {', '.join(missing)} is not declared under actions, so the trigger {trigger.id} {rest}"
+            )
+    return said
 
 
 def _refuse_duplicates(ids: Iterable[tuple[str, str]]) -> None:

@@ -162,7 +162,7 @@ def compile_catalog(catalog: Catalog, dtypes: Mapping[str, Dtype]) -> CompiledCa
     bound = _each(treatments, lambda action, _: action.kind == "default")
     actions = tuple(_compile_action(index, action, findings, place) for index, action in enumerate(catalog.actions))
     lead = None if catalog.lead is None else compile_lead(catalog.lead, findings)
-    triggers = compile_triggers(catalog.triggers, catalog.segments, findings)
+    triggers = compile_triggers(catalog.triggers, catalog.action_by_id, catalog.segments, findings)
     segments = {name: findings.condition(text, path=f"segments.{name}") for name, text in catalog.segments.items()}
     findings.refuse()
     return CompiledCatalog(

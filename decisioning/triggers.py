@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
@@ -85,13 +85,18 @@ class CompiledTrigger:
         return _all_hold(self.enters, rows)
 
 
-def compile_triggers(triggers: Iterable[Trigger], segments: Mapping[str, str], findings: RuleFindings) -> tuple[CompiledTrigger, ...]:
-    """The triggers as `findings` compiles them; what does not fit is remembered there."""
+def compile_triggers(
+    triggers: Iterable[Trigger], declared: Collection[str], segments: Mapping[str, str], findings: RuleFindings
+) -> tuple[CompiledTrigger, ...]:
+    """The triggers as `findings` compiles them, with those of their actions that are declared; what does not fit is remembered there."""
     compiled = []
-    for place, one in enumerate(triggers):
+    for place, named in enumerate(triggers):
+        one = named.model_copy(update={"actions": tuple(action for action in named.actions if action in declared)})
         when = findings.event_condition(one.when, path=f"triggers[{place}].when") if one.when else ()
         enters = one.enters if one.segment is None else segments[one.segment]
-        compiled.append(CompiledTrigger(one, when, findings.condition(enters, path=f"triggers[{place}].enters") if enters else ()))
+        entering = findings.condition(enters, path=f"triggers[{place}].enters") if enters else ()
+        if one.actions:
+            compiled.append(CompiledTrigger(one, when, entering))
     return tuple(compiled)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from decisioning.catalog_checks import to_come
 from decisioning.compiled_catalog import compile_catalog
 from decisioning.errors import NudgeError
 from decisioning.vocabulary import Columns
@@ -67,7 +68,8 @@ def ingest_workspace(workspace: Workspace, *, quarantine: bool, progress: Callab
         merge_ledger_events(workspace, ledger)
     progress("auditing the data")
     document = ingest_document(report, audit(workspace.folder))
-    return {**document, "warnings": [*document["warnings"], *_broken_rules(workspace)]}
+    unknown = [f"catalog.yaml: {one}" for one in to_come(catalog)]
+    return {**document, "warnings": [*document["warnings"], *unknown, *_broken_rules(workspace)]}
 
 
 def _broken_rules(workspace: Workspace) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from decisioning.catalog import parse_catalog
+from decisioning.catalog_checks import to_come
+from decisioning.compiled_catalog import compile_catalog
 from decisioning.errors import ConfigError, RuleError
 from tests.decisioning.strategies import compiled, make_action, make_catalog
 
@@ -186,7 +188,6 @@ channels:
 outcomes:
   loan_taken:  {kind: conversion, behaviour: positive, window_days: 30}
   click:       {kind: response, behaviour: positive, window_days: 7}
-  reject:      {kind: response, behaviour: negative, window_days: 7}
   unsubscribe: {kind: opt_out, behaviour: negative, window_days: 30}
 actions:
   - id: personal_loan
@@ -210,10 +211,15 @@ contact_policy:                       # rolling windows; all must hold
   - {id: email_week, channel: email, max: 2, per_days: 7}
   - {id: any_month, max: 5, per_days: 30}
   - {id: after_reject, action: "*", after: reject, suppress_days: 30}
+  - {id: firm_week, scope: account, max: 2, per_days: 7}
 constraints:                          # of a plan, and of real time through their shadow prices
   - {id: budget, measure: cost, max: 50000}
   - {id: calls, channel: call, measure: contacts, max: 500}
-controls: {holdout: 0.02, salt: "2026q4"}
+  - {id: loan_min, action: personal_loan, measure: contacts, min: 1000}
+controls: {holdout: 0.02, random: 0.01, salt: "2026q4"}
+exploration: {method: squarecb, budget: 500.0}   # money of expected profit per period given up to learn; 0 turns it off
+triggers:                             # event-triggered actions
+  - {id: cart, event_type: cart_abandoned, actions: [cart_reminder], within_minutes: 60}
 triggers_webhook: null                # URL that gets decisions as CloudEvents
 fallback: {web: {home_hero: brand_banner}}
 lead: null                            # or the lead definition: fit, behaviour, asked answers, threshold, owner rule
@@ -228,7 +234,17 @@ def test_the_contracts_own_example_reads_as_it_is_written() -> None:
     assert catalog.channels["email"].quiet_hours == (time(21), time(8))
     assert [treatment.id for _, treatment in catalog.treatments] == ["personal_loan_email_a", "personal_loan_hero"]
     assert catalog.cost_of(*catalog.treatments[0]) == 0.02
-    assert [policy.id for policy in catalog.contact_policy] == ["email_week", "any_month", "after_reject"]
+    assert [policy.id for policy in catalog.contact_policy] == ["email_week", "any_month", "after_reject", "firm_week"]
+
+
+def test_what_a_catalogue_names_before_it_is_declared_stands_for_nothing_and_is_said() -> None:
+    catalog = parse_catalog(yaml.safe_load(CONTRACT_EXAMPLE))
+    assert to_come(catalog) == [
+        "contact_policy[2].after: 'reject' is not declared under outcomes, so the policy after_reject never applies",
+        "triggers[0].actions: cart_reminder is not declared under actions, so the trigger cart decides nothing",
+    ]
+    dtypes = {"requested_amount": "float", "age": "int", "has_loan": "bool", "days_since_last_login": "float", "debt_ratio": "float"}
+    assert compile_catalog(catalog, dtypes).triggers == ()  # type: ignore[arg-type]
 
 
 MEANT = """
