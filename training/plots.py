@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,9 @@ Interval = tuple[float, float, float]
 
 Band: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 """(low, curve, high) at the same places."""
+
+_WIDEST = 80
+"""Letters of a title that fit into a line."""
 
 
 def calibration_plot(y: FloatArray, p: FloatArray, *, title: str, bins: int = 15) -> bytes:
@@ -103,7 +107,7 @@ def shares_plot(shares: Mapping[str, float], *, title: str, axis: str) -> bytes:
 def _figure(title: str, height: float = 4.0) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.4, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=10)
+    figure.suptitle("\n".join(wrap(title, _WIDEST)), fontsize=10)  # over the whole figure: long labels leave the axes little
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
