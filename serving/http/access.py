@@ -57,6 +57,8 @@ LOGIN, LOGOUT = f"{CONSOLE}/login", f"{CONSOLE}/logout"
 _STATIC = f"{CONSOLE}/static/"
 _FILES = (f"{CONSOLE}/contact/export", f"{CONSOLE}/audiences/")
 """Pages of the console that hand out lists of people, or everything about one."""
+_OF_ANY_FORM = "{contact_id}"
+"""The part of an address that may have slashes: an id of the data. The other names are ours or the catalog's."""
 
 
 def is_console(path: str) -> bool:
@@ -88,9 +90,18 @@ class Table:
         if scope is not None:
             return scope
         if is_console(path):
-            return OPEN if path in (LOGIN, LOGOUT) or path.startswith(_STATIC) else READ if method == "GET" else ADMIN
+            return _of_page(method, path)
         return next((scope for verb, pattern, scope in self._patterns if verb == method and pattern.fullmatch(path)), ADMIN)
 
 
+def _of_page(method: str, path: str) -> str:
+    if path in (LOGIN, LOGOUT) or path.startswith(_STATIC):
+        return OPEN
+    if method != "GET":
+        return ADMIN
+    return EXPORT if path.startswith(_FILES) else READ
+
+
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", path)))
+    parts = re.split(r"(\{\w+\})", path)
+    return re.compile("".join(".*" if part == _OF_ANY_FORM else "[^/]+" if part.startswith("{") else re.escape(part) for part in parts))

@@ -46,4 +46,4 @@ def _method(scope: Scope) -> str:
 
 def _route(scope: Scope) -> str:
     path: str = scope["path"]
-    return path if path in _HOT else getattr(scope.get("route"), "path", _UNKNOWN)
+    return path if path in _HOT else getattr(scope.get("route"), "path_format", _UNKNOWN)

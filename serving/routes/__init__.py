@@ -3,8 +3,8 @@
 Routes read, call one verb, answer.
 
 ======================== ======================================================
-`decisions.py`           decisions, outcomes, suppressions, explanations
-`people.py`              one person: consents, erasure, export, joined visitors
+`decisions.py`           decisions, outcomes, explanations
+`people.py`              one person: what is held, consents, suppressions, erasure, export, joined visitors
 `events.py`              contact events
 `models.py`              registered models
 `reports.py`             measured reports

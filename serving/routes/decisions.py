@@ -15,7 +15,6 @@ from serving.http.http_errors import json_only, problem_of
 from serving.ports.verbs import Service
 from serving.schemas.decisions import (
     MAX_ITEMS,
-    ContactView,
     DecisionRequest,
     DecisionResponse,
     DecisionTrace,
@@ -27,8 +26,6 @@ from serving.schemas.decisions import (
     Problem,
     Readiness,
     Replayed,
-    SuppressionIn,
-    SuppressionOut,
 )
 from serving.schemas.explained import MAX_SAMPLE, SAMPLE, FunnelReport
 from serving.schemas.validation import InvalidFields, read
@@ -55,7 +52,6 @@ Serving = Annotated[Service, Depends(_service)]
 OneDecision = Annotated[SkipValidation[DecisionRequest], Body()]
 ManyDecisions = Annotated[SkipValidation[Annotated[list[DecisionRequest], Field(max_length=MAX_ITEMS)]], Body()]
 Outcomes = Annotated[SkipValidation[OutcomeIn | Annotated[list[OutcomeIn], Field(max_length=MAX_ITEMS)]], Body()]
-OneSuppression = Annotated[SkipValidation[SuppressionIn], Body()]
 PathId = Annotated[Id, Path()]
 Sample = Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="how many contacts the figures are of; always the same ones")]
 
@@ -111,18 +107,6 @@ def prices(service: Serving) -> Any:
 def report_funnel(service: Serving, contacts: Sample = SAMPLE) -> Any:
     """Show what becomes of the candidates of a sample of contacts, stage by stage, and what the choices hang on."""
     return service.report_funnel(contacts)
-
-
-@router.put("/v1/contacts/{contact_id}/suppressions", response_model=SuppressionOut, dependencies=[Depends(json_only)])
-def suppress(service: Serving, contact_id: PathId, body: OneSuppression) -> Any:
-    """Switch an action, a channel or everything off for a contact until a date."""
-    return service.suppress(contact_id, read(SuppressionIn, body))
-
-
-@router.get("/v1/contacts/{contact_id}", response_model=ContactView)
-def contact(service: Serving, contact_id: PathId) -> Any:
-    """Show everything held about a contact."""
-    return service.contact(contact_id)
 
 
 @router.get("/health/live", response_model=Liveness)

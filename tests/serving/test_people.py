@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -124,3 +125,14 @@ def test_the_routes_about_one_person_answer_and_refuse(client: TestClient) -> No
     joined = client.post("/v1/identities", json={"anonymous_id": "a-1", "contact_id": "c-1"})
     assert joined.json() == {"anonymous_id": "a-1", "contact_id": "c-1", "joined": {"ledger": {"decisions": 2}}, "again": False}
     assert client.post("/v1/identities", json={"anonymous_id": "a-1"}).status_code == 422
+
+
+@pytest.mark.parametrize("contact_id", ["a/b", "../../etc", "a/", "/", "a//b", "export/b", "consents/a", "żółw/🐢", "a b?c#/d"])
+def test_a_contact_whose_id_has_slashes_is_reached_like_any_other(client: TestClient, contact_id: str) -> None:
+    address = f"/v1/contacts/{quote(contact_id, safe='')}"
+    assert client.get(address).json()["contact_id"] == contact_id
+    assert client.get(f"{address}/export").json()["contact_id"] == contact_id
+    assert client.delete(address).json()["contact_id"] == contact_id
+    said = client.put(f"{address}/consents/email", json={"status": "granted"}).json()
+    assert (said["contact_id"], said["purpose"]) == (contact_id, "email")
+    assert client.put(f"{address}/suppressions", json={"until": "2027-03-01T00:00:00Z"}).json()["contact_id"] == contact_id
