@@ -31,6 +31,13 @@ DTYPES: tuple[Dtype, ...] = ("bool", "int", "float", "string", "date", "timestam
 NO_ACTION = "no_action"
 """The action_id of a contact who was in scope and gets nothing: a logged control, and a candidate of priority 0."""
 
+UNFIT_FOR_IDS = "[\\x00-\\x1f\\x7f]|^[\\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"
+"""Matches an id that nobody could write down: control characters, or nothing but blanks. One pattern for Python and for DuckDB, whose
+``\\s`` knows ASCII only."""
+
+LONGEST_ID = 256
+"""Characters of an id that stands in addresses and requests."""
+
 Stage: TypeAlias = Literal[
     "eligibility", "applicability", "suitability", "consent", "contact_policy", "placement", "score", "arbitrate", "control", "allocation"
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from decisioning.errors import DataError, nearest
-from decisioning.vocabulary import NO_ACTION
+from decisioning.vocabulary import LONGEST_ID, NO_ACTION, UNFIT_FOR_IDS
 from features.ingest_sql import RAW, ROW
 from features.sources import literal, quoted
 from features.tables import ColumnSpec, TableSpec
@@ -108,6 +108,7 @@ def _value_checks(column: ColumnSpec, anonymous: bool) -> Iterator[Check]:
     """What one column's values must be, whatever the other rows say."""
     name, raw = quoted(column.name), quoted(RAW + column.name)
     given = f"nullif(CAST({raw} AS VARCHAR), '') IS NOT NULL"
+    yield from _id_checks(column, name)
     if column.kind == "time":
         hint = f"strptime({column.name}, '%d.%m.%Y') or epoch_ms({column.name}) in the source makes it one"
         allowed = "2026-11-22T10:00:00Z, a date or a timestamp"
@@ -132,6 +133,16 @@ def _value_checks(column: ColumnSpec, anonymous: bool) -> Iterator[Check]:
         anonymous_event = column.name == "contact_id" and anonymous  # a visitor who is not known yet has no contact_id
         bad = f"{name} IS NULL AND anonymous_id IS NULL" if anonymous_event else f"{name} IS NULL"
         yield Check(column.name, bad, "missing value (NULL or empty)")
+
+
+def _id_checks(column: ColumnSpec, name: str) -> Iterator[Check]:
+    """What no request over HTTP could name."""
+    if column.kind == "id":
+        bad = f"regexp_matches({name}, {literal(UNFIT_FOR_IDS)})"
+        hint = f"trim or regexp_replace({column.name}, '[[:cntrl:]]', '', 'g') in the source takes them away"
+        yield Check(column.name, bad, "control characters, or nothing but blanks, in an id", allowed="text as it is printed", hint=hint)
+    if column.name == "contact_id":
+        yield Check(column.name, f"length({name}) > {LONGEST_ID}", "an id too long", allowed=f"up to {LONGEST_ID} characters")
 
 
 def _name_checks(connection: duckdb.DuckDBPyConnection, spec: TableSpec, columns: Collection[str], known: Known) -> Iterator[Check]:

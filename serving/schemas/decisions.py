@@ -8,12 +8,14 @@ data is due, an integer is cast to text as in the contract tables. A number is f
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from decisioning.vocabulary import LONGEST_ID, UNFIT_FOR_IDS
 from serving.schemas.explained import ExplanationOut
 
 MAX_ITEMS = 1_000
@@ -26,10 +28,11 @@ MAX_DEADLINE_MS = 60_000
 """The longest that a caller may allow one decision to take."""
 
 _BIGGEST_INTEGER = 2**63
+_UNFIT = re.compile(UNFIT_FOR_IDS)
 
 
 def _printable(text: str) -> str:
-    if text.isspace() or any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if _UNFIT.search(text):
         raise PydanticCustomError("text", "text without control characters, not blank")
     return text
 
@@ -62,7 +65,7 @@ def _scalar(value: object) -> object:
     raise PydanticCustomError("scalar", "text, a finite number, true, false or null")
 
 
-Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(_printable)]
 DataId: TypeAlias = Annotated[Id, BeforeValidator(_id_of_data)]
 Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 Scalar: TypeAlias = Annotated[

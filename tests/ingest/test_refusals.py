@@ -30,6 +30,21 @@ REFUSALS: dict[str, tuple[str, str, list[str]]] = {
         f"{CONTACTS} UNION ALL SELECT NULL, 1, 'F' UNION ALL SELECT '', 1, 'F'",
         ["contacts.contact_id: missing value (NULL or empty) in 2 of 5 rows", "row 4: contact_id=NULL", "row 5: contact_id=''"],
     ),
+    "contacts whose ids cannot be written down": (
+        "contacts",
+        f"{CONTACTS} UNION ALL SELECT unnest(['a' || chr(9), 'a' || chr(10) || 'b', 'a' || chr(0), chr(160) || ' ']), 1, 'F'",
+        ["contacts.contact_id: control characters, or nothing but blanks, in an id in 4 of 7 rows", r"row 4: contact_id='a\t'", "trim"],
+    ),
+    "an id that no request may have": (
+        "contacts",
+        f"{CONTACTS} UNION ALL SELECT repeat('x', 257), 1, 'F'",
+        ["contacts.contact_id: an id too long in 1 of 4 rows", "up to 256 characters"],
+    ),
+    "an event id with a line break": (
+        "events",
+        EVENTS.replace("'e2'", "'e2' || chr(13)"),
+        ["events.event_id: control characters", r"row 2: event_id='e2\r'"],
+    ),
     "a duplicate contact": (
         "contacts",
         f"{CONTACTS} UNION ALL SELECT 'a', 31, 'F'",
