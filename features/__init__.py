@@ -19,6 +19,7 @@
 ``shapes.py``               the few shapes that a window feature has
 ``windows.py``              the standard windows: events, touches, responses, consents
 ``purchases.py``            the standard windows over purchases: recency, frequency, money
+``sessions.py``             the visit that a contact is in
 ``firms.py``                what the contacts of one firm did together
 ``user_sql.py``             a workspace's own features/*.sql, with the leak check
 ``finding.py``              contacts found by a part of their id

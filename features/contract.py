@@ -48,7 +48,7 @@ class FeatureSpec:
     dtype : Dtype
         One of ``decisioning.vocabulary.DTYPES``.
     unit : str
-        ``count``, ``days``, ``money``, ``share``, ``flag``, ``id`` or ``none`` (an attribute whose unit only its owner knows).
+        ``count``, ``days``, ``minutes``, ``money``, ``share``, ``flag``, ``id`` or ``none`` (an attribute whose unit only its owner knows).
     null_rule : str
         What a NULL means, or ``never`` where there is none.
     window_days : int or None

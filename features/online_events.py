@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TypeAlias
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decisioning.errors import DataError
+from decisioning.vocabulary import BoolArray, Columns
 from features.contract import FeatureContract, FeatureSpec
 from features.online import Change, Kept
 from features.online_recent import (
@@ -38,6 +39,8 @@ from features.online_recent import (
     Recent,
 )
 from features.packing import Packing, as_of_of
+from features.sessions import LONGEST, MINUTE, OVER_AFTER
+from features.sessions import SOURCE as SESSION
 from features.shapes import ZERO_IF_NONE, listed
 from features.streams import MONEY_UNIT
 
@@ -46,6 +49,7 @@ MOST_AHEAD = 300_000_000
 
 Computed: TypeAlias = Callable[["Windows"], float | str | None]
 
+_IDLE = "session_idle_minutes"
 _PLAIN_COUNT = re.compile(r"(events|touches|responses|negative_outcomes)_\d+d")
 
 
@@ -76,6 +80,18 @@ class Windows:
     def days_since(self, moment: int | None) -> float | None:
         """Days from a moment to as_of."""
         return None if moment is None else (self.as_of - moment) / float(DAY)
+
+    @cached_property
+    def session(self) -> tuple[int, int, int] | None:
+        """Events of the current session, microseconds since its first and since its newest; None where there is none."""
+        visits = self.recent.visits
+        if not len(visits) or self.as_of - visits["moment"][-1] > OVER_AFTER:
+            return None
+        last = int(visits["moment"][-1])
+        lately = visits[np.searchsorted(visits["moment"], last - LONGEST) :]
+        of_newest = [lately["moment"][lately["session"] == one] for one in set(lately["session"][lately["moment"] == last].tolist())]
+        events, began = max((len(moments), -int(moments[0])) for moments in of_newest)
+        return events, self.as_of + began, self.as_of - last
 
     def _begin(self, window_days: int) -> int:
         return int(np.searchsorted(self._moments, self.as_of - window_days * DAY))
@@ -114,6 +130,11 @@ class OnlineFeatures:
         return tuple(name for name in self.contract.names if name not in self.computed)
 
     @cached_property
+    def of_sessions(self) -> tuple[str, ...]:
+        """The features of the current session."""
+        return tuple(spec.name for spec in self.contract.specs if spec.source == SESSION and spec.name in self.computed)
+
+    @cached_property
     def longest(self) -> int:
         """The longest window in microseconds."""
         return DAY * max((spec.window_days or 0 for spec in self.contract.specs if spec.name in self.computed), default=0)
@@ -124,6 +145,23 @@ class OnlineFeatures:
         # What is never NULL is 0 where nothing happened: counts, money, consents.
         zeros = {spec.name: 0 for spec in self.contract.specs if spec.null_rule.startswith("never") and spec.dtype != "string"}
         return self.packing.changed(self.packing.null, zeros, 0)
+
+    def unpacked(self, vectors: Sequence[bytes | None], now: int) -> tuple[Columns, BoolArray]:
+        """`Packing.unpack`, without the sessions that are over by `now` (microseconds since 1970 UTC).
+
+        All else is as of each vector's own moment; a session that went on then is none any more half an hour after its newest event.
+        """
+        columns, found = self.packing.unpack(vectors)
+        if not self.of_sessions:
+            return columns, found
+        going = np.flatnonzero(~np.isnan(columns[self.of_sessions[0]].astype(np.float64)))
+        idle = columns[_IDLE][going].astype(np.float64) * MINUTE if _IDLE in self.of_sessions else 0.0
+        as_of = np.array([as_of_of(vectors[row] or b"") for row in going], dtype="datetime64[us]").astype(np.int64)
+        over = going[now - as_of + idle > OVER_AFTER]
+        ended = {name: columns[name].copy() for name in self.of_sessions}
+        for column in ended.values():
+            column[over] = np.nan
+        return {**columns, **ended}, found
 
     def after(self, fact: Fact, now: int) -> Change:
         """What `fact` makes of a contact's vector at `now` (microseconds since 1970 UTC).
@@ -158,6 +196,8 @@ class OnlineFeatures:
         before = int(as_of_of(vector).astype(np.int64)) if kept.vector is not None else fact.at
         as_of = max(now, fact.at + 1, before)
         recent = recent.after(fact, self.codes, as_of - self.longest)
+        if self.codes.sessions:
+            recent = recent.visited(fact, as_of)
         windows = Windows(recent, as_of)
         values = {name: compute(windows) for name, compute in self.computed.items()}
         return Kept(self.packing.changed(vector, values, as_of), recent.to_bytes(self.codes))
@@ -267,6 +307,9 @@ def _repeat_mean(w: Windows) -> float | None:
 
 _NAMED: dict[str, tuple[str, Computed]] = {
     "days_since_last_event": ("events", lambda w: w.days_since(w.recent["last_event"])),
+    "session_events": (SESSION, lambda w: None if w.session is None else w.session[0]),
+    "session_minutes": (SESSION, lambda w: None if w.session is None else w.session[1] / float(MINUTE)),
+    _IDLE: (SESSION, lambda w: None if w.session is None else w.session[2] / float(MINUTE)),
     "days_since_last_touch": ("interactions", lambda w: w.days_since(w.recent["last_touch"])),
     "tenure_days": ("events, contacts.valid_from", _tenure),
     "response_rate_365d": ("outcomes, interactions", _response_rate),

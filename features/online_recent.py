@@ -3,12 +3,13 @@
 ::
 
     8 bytes        as in the packed vector: format, the contract's hash, 0
-    2 x 4 bytes    how many purchase days, how many facts
+    3 x 4 bytes    how many purchase days, how many facts, how many visits
     8 bytes each   first_known, first_event, last_event, last_touch, money of all purchases, money of the first purchase day,
                    then the last event of each type and on each channel that has features of its own: microseconds since 1970 UTC,
                    money in millionths; the smallest int64 where there is none
     8 bytes each   the first purchase of each purchase day, in order
     21 bytes each  the facts of the longest window, in order (`FACT`)
+    16 bytes each  the events with a session that a session still going on may have, in order (`VISIT`)
 
 Counts over all time are kept as such; only what a window may lose again is kept fact by fact.
 """
@@ -25,6 +26,7 @@ import numpy.typing as npt
 
 from features.contract import FeatureContract
 from features.packing import NULL_INT
+from features.sessions import LONGEST, OVER_AFTER, SOURCE, session_code
 from features.shapes import listed
 from features.streams import MONEY_UNIT
 
@@ -41,13 +43,19 @@ EVENT, TOUCH, POSITIVE, NEGATIVE, PURCHASE = range(5)
 FACT = np.dtype([("moment", "<i8"), ("money", "<i8"), ("kind", "u1"), ("type", "<i2"), ("channel", "<i2")])
 """A kept fact; the codes of `type` and `channel` are those of `Codes`."""
 
+VISIT = np.dtype([("moment", "<i8"), ("session", "<i8")])
+"""A kept event of a session (`features.sessions.session_code`)."""
+
+VISITS_KEPT = LONGEST + OVER_AFTER
+"""How long (microseconds) an event of a session matters; nothing is kept where the contract has no sessions."""
+
 MOST_MONEY, MOST_TOTAL = 2**56, 2**62
 """A purchase of more, a total of more, is kept as so much: 72 thousand million, 4.6 million million."""
 
 SCALARS = ("first_known", "first_event", "last_event", "last_touch", "money", "first_day_money")
 
 _KINDS: dict[FactKind, int] = {"event": EVENT, "touch": TOUCH, "positive": POSITIVE, "negative": NEGATIVE}
-_COUNTS = struct.Struct("<II")
+_COUNTS = struct.Struct("<III")
 _HEAD = 8 + _COUNTS.size
 
 Facts: TypeAlias = npt.NDArray[np.void]
@@ -65,6 +73,8 @@ class Fact:
     event_type, channel : str or None
     value : float or None
         Money of an event.
+    session_id : str or None
+        The visit of an event.
     """
 
     kind: FactKind
@@ -72,6 +82,7 @@ class Fact:
     event_type: str | None = None
     channel: str | None = None
     value: float | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,7 @@ class Codes:
     types: tuple[str, ...]
     channels: tuple[str, ...]
     touch_channels: tuple[str, ...]
+    sessions: bool
 
     @classmethod
     def of(cls, contract: FeatureContract) -> Codes:
@@ -89,6 +101,7 @@ class Codes:
         return cls(
             bytes([FORMAT]) + bytes.fromhex(contract.hash) + b"\x00",
             *(_named(contract, start) for start in (TYPE, CHANNEL, TOUCH_CHANNEL)),
+            sessions=any(spec.source == SOURCE for spec in contract.specs),
         )
 
     @cached_property
@@ -125,7 +138,7 @@ class Codes:
             *(f"type {code}" for code in range(len(self.types))),
             *(f"channel {code}" for code in range(len(self.channels))),
         ]
-        return np.dtype([("prefix", "V8"), ("days", "<u4"), ("facts", "<u4"), *((name, "<i8") for name in scalars)])
+        return np.dtype([("prefix", "V8"), ("days", "<u4"), ("facts", "<u4"), ("visits", "<u4"), *((name, "<i8") for name in scalars)])
 
     @cached_property
     def scalars(self) -> struct.Struct:
@@ -161,32 +174,41 @@ class Recent:
         The first purchase of each purchase day, in order.
     facts : array of FACT
         In the order of their moments.
+    visits : array of VISIT
+        In the order of their moments.
     """
 
     scalars: tuple[int | None, ...]
     days: npt.NDArray[np.int64]
     facts: Facts
+    visits: Facts
 
     @classmethod
     def nothing(cls, codes: Codes) -> Recent:
         """Of a contact to whom nothing happened."""
-        return cls((None,) * codes.last_moments, np.empty(0, dtype=np.int64), np.empty(0, dtype=FACT))
+        return cls((None,) * codes.last_moments, np.empty(0, dtype=np.int64), np.empty(0, dtype=FACT), np.empty(0, dtype=VISIT))
 
     @classmethod
     def from_bytes(cls, kept: bytes, codes: Codes) -> Recent | None:
         """What `to_bytes` wrote; None where that was under another contract."""
         if kept[:8] != codes.prefix:
             return None
-        days, facts = _COUNTS.unpack_from(kept, 8)
+        days, facts, visits = _COUNTS.unpack_from(kept, 8)
         scalars = tuple(None if number == NULL_INT else number for number in codes.scalars.unpack_from(kept, _HEAD))
         begin = _HEAD + codes.scalars.size
-        return cls(scalars, np.frombuffer(kept, "<i8", days, begin), np.frombuffer(kept, FACT, facts, begin + 8 * days))
+        ends = begin + 8 * days, begin + 8 * days + FACT.itemsize * facts
+        return cls(
+            scalars,
+            np.frombuffer(kept, "<i8", days, begin),
+            np.frombuffer(kept, FACT, facts, ends[0]),
+            np.frombuffer(kept, VISIT, visits, ends[1]),
+        )
 
     def to_bytes(self, codes: Codes) -> bytes:
         """The bytes that `from_bytes` reads."""
         scalars = codes.scalars.pack(*(NULL_INT if number is None else number for number in self.scalars))
-        counts = _COUNTS.pack(len(self.days), len(self.facts))
-        return b"".join((codes.prefix, counts, scalars, self.days.tobytes(), self.facts.tobytes()))
+        counts = _COUNTS.pack(len(self.days), len(self.facts), len(self.visits))
+        return b"".join((codes.prefix, counts, scalars, self.days.tobytes(), self.facts.tobytes(), self.visits.tobytes()))
 
     def __getitem__(self, name: str) -> int | None:
         """One of `SCALARS`."""
@@ -219,6 +241,15 @@ class Recent:
                 scalars[place] = _greatest(scalars[place], fact.at)
         changed = replace(self, facts=facts, scalars=tuple(scalars))
         return changed._with_purchase(fact.at, money) if kind == PURCHASE else changed
+
+    def visited(self, fact: Fact, as_of: int) -> Recent:
+        """What it is once `fact` happened in its session; what no session going on at `as_of` or later can have may be forgotten."""
+        keep_from = as_of - VISITS_KEPT
+        if fact.kind != "event" or not fact.session_id or fact.at < keep_from:
+            return self
+        begin, place = np.searchsorted(self.visits["moment"], (keep_from, fact.at))
+        new = np.array([(fact.at, session_code(fact.session_id))], dtype=VISIT)
+        return replace(self, visits=np.concatenate((self.visits[begin:place], new, self.visits[place:])))
 
     def _with_purchase(self, at: int, money: int) -> Recent:
         day, days = at // DAY, self.days // DAY

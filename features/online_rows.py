@@ -33,11 +33,14 @@ from features.online_recent import (
     PURCHASE,
     SCALARS,
     TOUCH,
+    VISIT,
+    VISITS_KEPT,
     Codes,
     FactKind,
     Facts,
 )
 from features.packing import NULL_INT
+from features.sessions import NAMED, SESSION_CODE
 from features.shapes import TOUCHED
 from features.sources import connect, literal, open_tables, quoted
 from features.streams import MONEY_UNIT
@@ -180,20 +183,22 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) 
     connection.register("touch_codes", _code_table(codes.touch_channels, len(codes.channels)))
     other_type, other_channel = f"{codes.other_type}::SMALLINT", f"{codes.other_channel}::SMALLINT"
     money = f"least(coalesce(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT), 0), {MOST_MONEY})"
+    visited = f"{NAMED} AND occurred_at >= make_timestamp({cut - VISITS_KEPT})" if codes.sessions else "false"
     behaviour = "coalesce(behaviour, 'positive')"
     connection.execute(
         f"""CREATE TABLE facts AS
-        SELECT known.place, epoch_us(happened.moment) AS moment, money, kind, type, channel FROM (
+        SELECT known.place, epoch_us(happened.moment) AS moment, money, kind, type, channel, session FROM (
             SELECT contact_id, occurred_at AS moment, CAST(CASE WHEN value > 0 THEN {money} ELSE 0 END AS BIGINT) AS money,
                 CAST(CASE WHEN value > 0 THEN {PURCHASE} ELSE {EVENT} END AS UTINYINT) AS kind,
-                coalesce(type_codes.code, {other_type}) AS type, coalesce(channel_codes.code, {other_channel}) AS channel
+                coalesce(type_codes.code, {other_type}) AS type, coalesce(channel_codes.code, {other_channel}) AS channel,
+                CASE WHEN {visited} THEN {SESSION_CODE} ELSE 0 END AS session
             FROM events LEFT JOIN type_codes ON event_type = type_codes.name LEFT JOIN channel_codes ON channel = channel_codes.name
             UNION ALL
-            SELECT contact_id, occurred_at, 0, {TOUCH}, {other_type}, coalesce(touch_codes.code, {other_channel})
+            SELECT contact_id, occurred_at, 0, {TOUCH}, {other_type}, coalesce(touch_codes.code, {other_channel}), 0
             FROM interactions LEFT JOIN touch_codes ON channel = touch_codes.name WHERE {TOUCHED}
             UNION ALL
             SELECT coalesce(outcomes.contact_id, interactions.contact_id), outcomes.occurred_at, 0,
-                CASE {behaviour} WHEN 'positive' THEN {POSITIVE} ELSE {NEGATIVE} END, {other_type}, {other_channel}
+                CASE {behaviour} WHEN 'positive' THEN {POSITIVE} ELSE {NEGATIVE} END, {other_type}, {other_channel}, 0
             FROM outcomes LEFT JOIN interactions
                 ON outcomes.contact_id IS NULL AND outcomes.interaction_id = interactions.interaction_id
             WHERE {behaviour} IN ('positive', 'negative')
@@ -232,12 +237,15 @@ class _Chunk:
         day = self._moments[bought] // DAY
         starts = bought[_first_of(self.place[bought], day)]
         lately = np.flatnonzero(self._moments >= self.cut - self.features.longest)
+        visits = np.flatnonzero(self.columns["session"])
         head["days"] = np.bincount(self.place[starts], minlength=contacts)
         head["facts"] = np.bincount(self.place[lately], minlength=contacts)
+        head["visits"] = np.bincount(self.place[visits], minlength=contacts)
         parts = (
             _bytes(head, np.ones(contacts, dtype=np.int64)),
             _bytes(self._moments[starts], head["days"]),
-            _bytes(self._facts(lately), head["facts"]),
+            _bytes(self._records(FACT, lately), head["facts"]),
+            _bytes(self._records(VISIT, visits), head["visits"]),
         )
         return list(pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary())).to_pylist())
 
@@ -248,11 +256,11 @@ class _Chunk:
     def _is(self, *kinds: int) -> npt.NDArray[np.bool_]:
         return np.isin(self.columns["kind"], kinds)
 
-    def _facts(self, which: npt.NDArray[np.intp]) -> Facts:
-        facts = np.empty(len(which), dtype=FACT)
-        for name in FACT.names or ():
-            facts[name] = self.columns[name][which]
-        return facts
+    def _records(self, kind: np.dtype[np.void], which: npt.NDArray[np.intp]) -> Facts:
+        records = np.empty(len(which), dtype=kind)
+        for name in kind.names or ():
+            records[name] = self.columns[name][which]
+        return records
 
     def _scalars(self, first_known: Numbers) -> dict[str, Numbers]:
         contacts, event = len(first_known), self._is(EVENT, PURCHASE)

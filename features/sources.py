@@ -25,6 +25,7 @@ KEY_COLUMNS: dict[str, dict[str, str]] = {
         "event_id": "VARCHAR",
         "value": "DOUBLE",
         "channel": "VARCHAR",
+        "session_id": "VARCHAR",
     },
     "interactions": {
         "interaction_id": "VARCHAR",

@@ -31,7 +31,7 @@ from features.online_carrying import Carrying
 from features.online_events import Noted, OnlineFeatures
 from features.online_recent import Fact
 from features.online_sqlite import SqliteVectors
-from features.packing import Packing, as_of_of
+from features.packing import as_of_of
 from features.remembered import RememberedVectors, fresh
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class FeatureDoor:
         self._online = online
         self._built: Built | None = None
         self._feast: FeatureStore | None = None
-        self._packing: Packing | None = None
+        self._opened: OnlineFeatures | None = None
         self._events: OnlineFeatures | None = None
         self._remembered = RememberedVectors()
 
@@ -107,7 +107,7 @@ class FeatureDoor:
             No contacts; data or a query that cannot be used; another process is building.
         """
         self._built = build_rows(self._workspace, as_of, progress=progress)
-        self._packing = self._events = None
+        self._opened = self._events = None
         if progress:
             progress("registry")
         with _quiet():
@@ -194,7 +194,7 @@ class FeatureDoor:
             store, view = self._store()
             as_of = built.as_of.astype(datetime).replace(tzinfo=UTC)
             store.registry.apply_materialization(view, self._project, as_of, as_of)
-        self._packing = None
+        self._opened = None
         return contacts
 
     def online(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> tuple[Columns, BoolArray]:
@@ -204,7 +204,7 @@ class FeatureDoor:
         ----------
         contact_ids : sequence of str
         now : datetime64[us], optional
-            From when `OnlineConfig.max_age_days` counts; the clock's now by default.
+            From when `OnlineConfig.max_age_days` counts, and a session is over; the clock's now by default.
 
         Raises
         ------
@@ -215,18 +215,20 @@ class FeatureDoor:
         Unavailable
             Where the store cannot be read.
         """
-        packing = self._packing or self._open_online()
-        vectors = self.read(contact_ids, now=now)
+        features = self._opened or self._open_online()
+        moment = _now() if now is None else now
+        vectors = self.read(contact_ids, now=moment)
         self._remembered.keep(contact_ids, vectors)
-        return packing.unpack(vectors)
+        return features.unpacked(vectors, microseconds(moment))
 
     def remembered(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> tuple[Columns, list[np.datetime64 | None]]:
         """What this door read last of contacts, for when the store does not answer: features, and as of when; None where it has nothing.
 
         What is too old for `online` is too old here.
         """
-        vectors = fresh(self._remembered.recall(contact_ids), self._online.max_age_days, _now() if now is None else now)
-        columns, _ = Packing(self.contract).unpack(vectors)
+        moment = _now() if now is None else now
+        vectors = fresh(self._remembered.recall(contact_ids), self._online.max_age_days, moment)
+        columns, _ = OnlineFeatures(self.contract).unpacked(vectors, microseconds(moment))
         return columns, [None if vector is None else as_of_of(vector) for vector in vectors]
 
     def remember_as(self, other: FeatureDoor) -> None:
@@ -302,7 +304,7 @@ class FeatureDoor:
         """
         from features.skew import skew
 
-        self._packing or self._open_online()
+        self._opened or self._open_online()
         return skew(self, self._workspace, self._current(), events, most_contacts)
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
@@ -353,8 +355,8 @@ class FeatureDoor:
             return RedisVectors(self._online.connection_string or DEFAULT_ADDRESS, self._project)
         return SqliteVectors(self._workspace / ONLINE_FILE, f"{self._project}_{VIEW}")
 
-    def _open_online(self) -> Packing:
-        """The layout of the vectors, once the store is known to hold vectors of this contract."""
+    def _open_online(self) -> OnlineFeatures:
+        """What the vectors hold, once the store is known to hold vectors of this contract."""
         held = self.materialised()
         if held is None:
             raise NotFound("no features are in the online store", hint="run nudge features materialize")
@@ -365,8 +367,8 @@ class FeatureDoor:
                 allowed=self.contract.hash,
                 hint="run nudge features materialize",
             )
-        self._packing = Packing(self.contract)
-        return self._packing
+        self._opened = OnlineFeatures(self.contract)
+        return self._opened
 
 
 def microseconds(moment: np.datetime64) -> int:

@@ -11,6 +11,7 @@ import duckdb
 from features.contract import FeatureSpec
 from features.firms import firms
 from features.purchases import purchases
+from features.sessions import sessions
 from features.shapes import (
     NOTHING,
     TOUCHED,
@@ -140,5 +141,5 @@ def consents(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     return StandardFeatures(tuple(made), (Stream("consents", "contact_id", facts, tuple(measures)),))
 
 
-GROUPS: tuple[Group, ...] = (purchases, events, touches, responses, consents, firms)
+GROUPS: tuple[Group, ...] = (purchases, events, sessions, touches, responses, consents, firms)
 """Every kind of standard features, in the order in which names are given."""

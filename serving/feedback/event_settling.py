@@ -131,7 +131,7 @@ class Settling:
 
     def _apply(self, snapshot: Snapshot, event: EventRecord, now: datetime) -> bool:
         """Whether the online store has the event; it has not where it does not answer: then the event stays open."""
-        fact = Fact("event", micros(event.occurred_at), event.event_type, event.channel, event.value)
+        fact = Fact("event", micros(event.occurred_at), event.event_type, event.channel, event.value, event.session_id)
         try:
             snapshot.online.apply_event(event.contact_id, fact, to_datetime64(now), event_id=event.event_id)
         except Unavailable as error:
