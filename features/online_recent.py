@@ -100,7 +100,9 @@ class Codes:
         """The codes of a contract: in the order of its features' sources."""
         return cls(
             bytes([FORMAT]) + bytes.fromhex(contract.hash) + b"\x00",
-            *(_named(contract, start) for start in (TYPE, CHANNEL, TOUCH_CHANNEL)),
+            _named(contract, TYPE),
+            _named(contract, CHANNEL),
+            _named(contract, TOUCH_CHANNEL),
             sessions=any(spec.source == SOURCE for spec in contract.specs),
         )
 
