@@ -21,6 +21,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -79,18 +80,28 @@ def control_groups(contact_ids: Sequence[str] | TextArray, controls: Controls) -
     return groups
 
 
-def group_of(contact_id: str, controls: Controls) -> int:
-    """`control_groups` of one contact.
+Layers: TypeAlias = tuple[tuple[int, float, bytes], ...]
+"""Of each layer that keeps anybody: its place in `GROUPS`, the number below which it keeps a contact, what is hashed before its id."""
+
+
+def layers_of(controls: Controls) -> Layers:
+    """The layers as `drawn_for` asks them."""
+    salted = (f"{controls.salt}|{name}|".encode() for name in _LAYERS)
+    return tuple((place, t, salt) for place, (t, salt) in enumerate(zip(_thresholds(controls), salted, strict=True)) if t > 0)
+
+
+def drawn_for(contact_id: str, layers: Layers) -> int:
+    """`control_groups` of one contact: the first layer that keeps it, or the group of everybody else.
 
     Examples
     --------
     >>> from decisioning.catalog import Controls
-    >>> GROUPS[group_of("c-2", Controls(holdout=0.5, random=0.5))]
+    >>> GROUPS[drawn_for("c-2", layers_of(Controls(holdout=0.5, random=0.5)))]
     'holdout'
     """
-    for layer, threshold in enumerate(_thresholds(controls)):
-        if threshold > 0 and _unit(f"{controls.salt}|{GROUPS[layer]}|{contact_id}".encode()) < threshold:
-            return layer
+    for place, threshold, salt in layers:
+        if _unit(salt + contact_id.encode()) < threshold:
+            return place
     return _TREATED
 
 

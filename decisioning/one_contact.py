@@ -17,12 +17,12 @@ import numpy as np
 
 from decisioning.candidates import OneScores, Removal, Situation
 from decisioning.contact_policy import saw
-from decisioning.control import GROUPS, TREATED, group_of
+from decisioning.control import GROUPS, TREATED, drawn_for
 from decisioning.eligibility import not_asked_for
 from decisioning.history import History, ListedPast
 from decisioning.one_catalog import Columns, OnePolicy, OneRule, places_of
 from decisioning.one_worth import OneAppraisal, OneHouse, worth
-from decisioning.quiet_hours import local_date
+from decisioning.quiet_hours import local_date, microseconds
 from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray
 
@@ -71,7 +71,7 @@ def appraise_one(house: House, situation: Situation, history: History) -> Apprai
 def open_one(house: OneHouse, situation: Situation, history: History) -> Opened | None:
     """What can be said of the one contact's candidates before they are scored; None where it takes the stages themselves."""
     catalog, own = house.catalog, house.own
-    if group_of(situation.contact_ids[0], catalog.catalog.controls) != _TREATED or _is_out_of_the_ordinary(house, history):
+    if drawn_for(str(situation.contact_ids[0]), house.layers) != _TREATED or _is_out_of_the_ordinary(house, history):
         return None
     alive, taken, rules = own.elsewhere(situation.channel, situation.placements)
     opened = Opened(situation, history, alive, list(taken))
@@ -112,7 +112,7 @@ def _conditions(opened: Opened, rules: tuple[OneRule, ...]) -> None:
 
 
 def _policies(opened: Opened, policies: tuple[OnePolicy, ...]) -> None:
-    now = int(opened.situation.now.astype("datetime64[us]").astype(np.int64))
+    now = microseconds(opened.situation.now)
     history = opened.history
     touches = _rows(history.touches, ("action_id", "channel")) if len(history.touch_row) else []
     outcomes = _rows(history.outcomes, ("action_id", "outcome")) if len(history.outcome_row) else []

@@ -14,7 +14,7 @@ from decisioning.arbitration import Economics
 from decisioning.candidates import Candidates, OneScores, Removal, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import GROUPS, TREATED
+from decisioning.control import GROUPS, TREATED, layers_of
 from decisioning.history import History
 from decisioning.limits import ROUNDING
 from decisioning.one_catalog import OneRule, places_of
@@ -48,6 +48,7 @@ class OneHouse:
         self.house = house
         self.catalog: CompiledCatalog = house.catalog
         self.own = house.catalog.for_one
+        self.layers = layers_of(house.catalog.catalog.controls)
         self.priced = [found for one in house.catalog.catalog.constraints if (found := _priced(house, one)) is not None]
 
 

@@ -15,11 +15,24 @@ def to_datetime(moment: np.datetime64) -> datetime:
     return naive.replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=64)
+def microseconds(moment: np.datetime64) -> int:
+    """`moment` as whole microseconds since 1970.
+
+    Examples
+    --------
+    >>> microseconds(np.datetime64("1970-01-01T00:00:01"))
+    1000000
+    """
+    return int(moment.astype("datetime64[us]").astype(np.int64))
+
+
 def to_local(moment: np.datetime64, time_zone: str) -> datetime:
     """`moment` (UTC) on the clocks of `time_zone`."""
     return to_datetime(moment).astimezone(ZoneInfo(time_zone))
 
 
+@lru_cache(maxsize=64)
 def local_date(moment: np.datetime64, time_zone: str) -> date:
     """The calendar date of `moment` (UTC) in `time_zone`.
 

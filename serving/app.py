@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,6 +38,10 @@ from serving.watching.metrics import Metrics
 
 SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
 """Options for `uvicorn.run(app, ...)`: no Server header, no line per request beside our own, seconds to finish what is under way."""
+
+SHORT_TURN = 0.0005
+"""Seconds that a thread may keep the interpreter while others wait: the thread that decides lets go of it whenever it asks a store, and the
+event loop has it back a moment later, not after Python's five milliseconds."""
 
 ROUTERS = (
     router,
@@ -101,7 +106,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         metrics.watch()
+        turn = sys.getswitchinterval()
+        sys.setswitchinterval(SHORT_TURN)
         yield
+        sys.setswitchinterval(turn)
         desk.close()
         metrics.close()
         if keys is not None:

@@ -14,6 +14,7 @@ from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
 from decisioning.history import Firms, History, ListedPast, Past, Planned, Suppression, firms_of
+from decisioning.quiet_hours import microseconds
 from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, Columns, Dtype
 from features.online import Materialised
@@ -231,7 +232,7 @@ def account_of(columns: Columns) -> Any:
 def history_at(standing: Standing, situation: Situation, sources: Sources) -> History:
     """The past of the one contact of `situation`, as the contact policies read it."""
     contact_id, account_id = situation.contact_ids[0], account_of(situation.columns)
-    latest = int(situation.now.astype("datetime64[us]").astype(np.int64))
+    latest = microseconds(situation.now)
     touches = _past(standing.touches.get(contact_id, []), TOUCH_COLUMNS, latest)
     outcomes = _past(standing.outcomes.get(contact_id, []), OUTCOME_COLUMNS, latest)
     firms = None
