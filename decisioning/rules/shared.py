@@ -91,20 +91,22 @@ class StatedValues:
                 numbers[list(columns)] = value
         return cls(numbers, tuple((expression, as_places(columns)) for expression, columns in found.items()))
 
-    def on_row(self, row: Row, living: Sequence[bool]) -> list[float]:
-        """The same of one row, as a list; an expression that nothing living asks for is not computed: NaN."""
-        values = self._listed[0][:]
-        for expression, columns in self._listed[1]:
-            if any(living[column] for column in columns):
+    def on_row(self, row: Row, alive: int) -> list[float]:
+        """The same of one row, as a list; an expression that nothing `alive` (treatments as bits) asks for is not computed: NaN."""
+        numbers, expressions = self._listed
+        values = numbers[:]
+        for expression, bits, columns in expressions:
+            if alive & bits:
                 number = expression.on_row(row)
                 for column in columns:
                     values[column] = math.nan if number is None else number
         return values
 
     @cached_property
-    def _listed(self) -> tuple[list[float], list[tuple[Expression, list[int]]]]:
+    def _listed(self) -> tuple[list[float], list[tuple[Expression, int, list[int]]]]:
         numbers: list[float] = self.numbers.tolist()
-        return numbers, [(expression, columns.tolist()) for expression, columns in self.expressions]
+        listed = [(expression, columns.tolist()) for expression, columns in self.expressions]
+        return numbers, [(expression, sum(1 << column for column in set(columns)), columns) for expression, columns in listed]
 
     def on(self, rows: Rows, alive: BoolArray | None = None) -> FloatArray:
         """Money a response, shape (rows.length, n_treatments): NaN where it is NULL or observed.

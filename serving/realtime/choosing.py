@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-
 from decisioning.candidates import OneScores
 from decisioning.decide import Decision, choose, decide
 from decisioning.errors import NudgeError
@@ -84,14 +82,14 @@ def choose_all(house: House, scorer: Scorer, features: FeatureRows, wanted: Sequ
         else:
             gathered = one.wanted.gathered
             one.opened = one.timed(lambda gathered=gathered: open_one(shared, gathered.situation, gathered.history))  # type: ignore[misc]
-    _score(shared, scorer, features, [one for one in ones if one.opened is not None])
+    _score(scorer, features, [one for one in ones if one.opened is not None])
     for one in ones:
         if not one.over:
             one.choice.decision = one.timed(lambda one=one: _chosen(shared, one))  # type: ignore[misc]
     return [one.choice for one in ones]
 
 
-def _score(house: OneHouse, scorer: Scorer, features: FeatureRows, ones: Sequence[_One]) -> None:
+def _score(scorer: Scorer, features: FeatureRows, ones: Sequence[_One]) -> None:
     """Score what is alive, all at once; where that fails everybody is decided for alone."""
     alive = [one for one in ones if one.opened is not None and one.opened.alive]
     for one in ones:
@@ -100,11 +98,11 @@ def _score(house: OneHouse, scorer: Scorer, features: FeatureRows, ones: Sequenc
     if not alive:
         return
     begun = perf_counter()
-    mask = np.concatenate([one.opened.mask(house.own.n_treatments) for one in alive if one.opened is not None])
+    living = [one.opened.alive for one in alive if one.opened is not None]
     rows = [one.wanted.gathered.situation.rows.only for one in alive]
     columns = features.take([one.wanted.gathered.place for one in alive])
     try:
-        scores = scorer.of_each(columns, alive[0].wanted.gathered.situation.now, rows, mask)
+        scores = scorer.of_each(columns, alive[0].wanted.gathered.situation.now, rows, living)
     except Exception as error:  # one of them brought it about: alone, only its own decision fails
         LOG.debug("scoring %d contacts at once failed; each is scored alone", len(alive), exc_info=error)
         return

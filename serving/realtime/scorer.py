@@ -16,6 +16,7 @@ import numpy as np
 from decisioning.candidates import OneScores, Scores, Situation
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.errors import ContractMismatch
+from decisioning.one_catalog import places_of
 from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, null_column
 from estimators.adaptive import by_arm, shifted_level
@@ -97,7 +98,7 @@ class Scorer:
         known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation.columns, as_of))
 
-    def of_each(self, columns: Columns, now: np.datetime64, rows: Sequence[Row], alive: BoolArray) -> list[OneScores]:
+    def of_each(self, columns: Columns, now: np.datetime64, rows: Sequence[Row], living: Sequence[int]) -> list[OneScores]:
         """The same of several contacts, each of a request of its own, computed together.
 
         Parameters
@@ -106,9 +107,13 @@ class Scorer:
         now : numpy.datetime64
         rows : sequence of n Row
             What the values of the catalogue are read from, with each request's context.
-        alive : array of bool, shape (n, n_treatments)
+        living : sequence of n int
+            The treatments that are alive, as bits.
         """
         as_of = now if self.feature_as_of is None else self.feature_as_of
+        alive = np.zeros((len(rows), len(self.catalog.treatments)), dtype=np.bool_)
+        for place, bits in enumerate(living):
+            alive[place, places_of(bits)] = True
         said = self.answers(columns, as_of, len(rows))
         propensity, uplift, risk = (part.tolist() for part in self._of_alive(said, alive))
         observed = said.value.tolist()
@@ -118,20 +123,20 @@ class Scorer:
             OneScores(
                 propensity[place],
                 uplift[place],
-                self._value_of_one(row, observed[place], living),
+                self._value_of_one(row, observed[place], bits),
                 risk[place],
                 clv,
                 *rest,
                 None if error is None else partial(_error_in, error, place),
             )
-            for place, (row, clv, living) in enumerate(zip(rows, said.clv.tolist(), alive.tolist(), strict=True))
+            for place, (row, clv, bits) in enumerate(zip(rows, said.clv.tolist(), living, strict=True))
         ]
 
     def of_nobody(self, row: Row) -> OneScores:
         """The scores of a contact of whom nothing is alive: what the catalogue says a response is worth, and nothing else."""
         k = len(self.catalog.treatments)
         unknown = [math.nan] * k
-        value = self._value_of_one(row, [math.nan] * len(self._valued), [False] * k)
+        value = self._value_of_one(row, [math.nan] * len(self._valued), 0)
         return OneScores(unknown, unknown, value, unknown, math.nan, self._base_rate, self._traffic, self._evidence)
 
     def _of_alive(self, said: Answers, alive: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -234,13 +239,17 @@ class Scorer:
             value[:, columns] = said.value[:, places]
         return value
 
-    def _value_of_one(self, row: Row, observed: list[float], living: list[bool]) -> list[float]:
+    def _value_of_one(self, row: Row, observed: list[float], alive: int) -> list[float]:
         """As `_value`, of one contact."""
-        value = self.catalog.stated_values.on_row(row, living)
-        columns, places = self._observed
-        for column, place in zip(columns.tolist(), places.tolist(), strict=True):
+        value = self.catalog.stated_values.on_row(row, alive)
+        for column, place in self._observed_pairs:
             value[column] = observed[place]
         return value
+
+    @cached_property
+    def _observed_pairs(self) -> list[tuple[int, int]]:
+        columns, places = self._observed
+        return list(zip(columns.tolist(), places.tolist(), strict=True))
 
     @cached_property
     def _observed(self) -> tuple[IntArray, IntArray]:

@@ -238,7 +238,7 @@ def test_a_model_that_fails_fires_nothing_and_loses_nothing(tmp_path: Path, monk
             raise ValueError("nobody foresaw this")
 
         with monkeypatch.context() as patched:
-            patched.setattr(type(house.snapshots.current.scorer), "__call__", fails)
+            patched.setattr(type(house.snapshots.current.scorer), "answers", fails)
             receipt = _record(house, _cart())
         assert (receipt["accepted"], [one["trigger"] for one in receipt["decisions"]]) == (1, ["cart"])
         assert receipt["decisions"][0]["decision"]["degraded"] == "scores_unavailable"
