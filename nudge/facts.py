@@ -3,7 +3,7 @@
 ===========  ======================================================================================================================
 `touches`    touch_id, contact_id, action_id, channel, direction, occurred_at, cost, source, triggered
 `controls`   row_id, contact_id, occurred_at, selection_prob: the logged controls of the ingested history (`no_action`)
-`happened`   outcome_id, contact_id, touch_id, action_id, outcome, kind, behaviour, value, occurred_at
+`happened`   outcome_id, contact_id, touch_id, action_id, outcome, kind, behaviour, value, occurred_at, known_at
 `decided`    contact_id, control_group, occurred_at: the first group that the ledger knows a contact in
 `lead_steps` contact_id, step (of `LEAD_EVENTS`, or `found`), occurred_at, revenue, days (since it was handed over, of one that was won)
 `people`     contact_id, name, account_id, market
@@ -16,7 +16,8 @@
 Ids of contacts and sessions are numbers here, hashes of 64 bits, which join and sort in a fraction of the time of texts: the chance that
 two of a million are taken for one is 3 in 100 million. `people` says what a contact is called. Ids of touches and controls are numbers too;
 the `touch_id` of an outcome is NULL where it names none, and -1 where it names one that is not there. `source` is `history` (ingested) or
-`ledger` (decided here). `occurred_at` is NULL in a one-shot experiment.
+`ledger` (decided here). `occurred_at` is NULL in a one-shot experiment. `known_at` is `occurred_at`, but no later than the outcome was
+reported: one that is dated in the future does not close the windows of others.
 An outcome that was both reported and ingested, by its event_id, is one.
 """
 
@@ -72,13 +73,16 @@ _INGESTED: dict[str, dict[str, str]] = {
         "occurred_at": "TIMESTAMP",
     },
 }
-_WITH_TIME = ("touches", "controls", "happened", "events", "decided")
+_WITH_TIME = {"happened": "known_at", **dict.fromkeys(("touches", "controls", "events", "decided"), "occurred_at")}
 _KEPT: dict[str, tuple[str, ...]] = {
     "decisions": ("contact_id", "decided_at", "control_group", "decision_id", "triggered"),
     "selections": (
         *("decision_id", "rank", "contact_id", "decided_at", "action_id", "treatment_id", "channel", "direction", "cost", "redeems"),
     ),
-    "outcomes": (*("event_id", "decision_id", "contact_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at"),),
+    "outcomes": (
+        *("event_id", "decision_id", "contact_id", "treatment_id", "action_id", "outcome", "behaviour", "value", "occurred_at"),
+        "received_at",
+    ),
     "leads": ("contact_id", "handed_over_at", "accepted_at", "rejected_at", "won_at", "revenue"),
 }
 _NUMBER = "seq * 64 + CAST(string_split(stream, '/')[2] AS BIGINT) AS number"
@@ -107,7 +111,7 @@ class Facts:
     db : DuckDBPyConnection
     catalog : Catalog
     newest : datetime or None
-        The newest time of anything, naive UTC; None where nothing has a time.
+        The newest time of anything that was known when it was, naive UTC; None where nothing has a time.
     """
 
     db: duckdb.DuckDBPyConnection
@@ -145,7 +149,8 @@ def open_facts(workspace: Workspace) -> Iterator[Facts]:
         _describe(db, catalog)
         db.execute(_UNIFIED)
         db.execute(_lead_steps())
-        times = db.execute(" UNION ALL ".join(f"SELECT max(occurred_at) AS newest FROM {table}" for table in _WITH_TIME)).fetchall()
+        newest = " UNION ALL ".join(f"SELECT max({time}) AS newest FROM {table}" for table, time in _WITH_TIME.items())
+        times = db.execute(newest).fetchall()
         yield Facts(db, catalog, max((row[0] for row in times if row[0] is not None), default=None))
 
 
@@ -268,17 +273,17 @@ CREATE TEMP TABLE happened AS
   WITH reported AS (
     SELECT event_id, o.contact_id,
            CASE WHEN o.decision_id IS NOT NULL AND o.treatment_id IS NOT NULL THEN coalesce(t.touch_id, -1) END AS touch_id,
-           o.action_id, outcome, behaviour, value, o.occurred_at
+           o.action_id, outcome, behaviour, value, o.occurred_at, least(o.occurred_at, o.received_at) AS known_at
     FROM kept_outcomes o LEFT JOIN touched_here t ON t.decision_id = o.decision_id AND t.treatment_id = o.treatment_id
   ), ingested AS (
     SELECT o.event_id, coalesce(o.contact_id, i.contact_id) AS contact_id, i.touch_id, i.action_id, o.outcome, o.behaviour, o.value,
-           o.occurred_at
+           o.occurred_at, o.occurred_at AS known_at
     FROM ingested_outcomes o LEFT JOIN logged_rows i ON i.interaction_id = o.interaction_id
     WHERE o.event_id IS NULL OR NOT EXISTS (SELECT 1 FROM kept_outcomes k WHERE k.event_id = o.event_id)
   ), worth AS (SELECT goal, CASE WHEN count(DISTINCT value) = 1 THEN any_value(value) END AS value FROM catalog GROUP BY goal)
   SELECT row_number() OVER () AS outcome_id, contact_id, touch_id, u.action_id, u.outcome, k.kind,
          coalesce(u.behaviour, k.behaviour) AS behaviour,
-         coalesce(u.value, CASE WHEN k.kind = 'conversion' THEN coalesce(c.value, w.value) END) AS value, occurred_at, k.window_us
+         coalesce(u.value, CASE WHEN k.kind = 'conversion' THEN coalesce(c.value, w.value) END) AS value, occurred_at, known_at, k.window_us
   FROM (SELECT * FROM reported UNION ALL SELECT * FROM ingested) u JOIN kinds k USING (outcome)
   LEFT JOIN (SELECT action_id, goal, value FROM catalog) c ON c.action_id = u.action_id AND c.goal = u.outcome
   LEFT JOIN worth w ON w.goal = u.outcome

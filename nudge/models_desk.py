@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from nudge.evaluating import promote_workspace, rollback_workspace
+from nudge.facts import as_naive
+from nudge.report_roi import iso
 from nudge.workspace import Workspace
 from training.model_run import ModelVersion
 from training.promote import FORCED_TAG, ROLLED_BACK_TAG
@@ -43,11 +46,17 @@ def _model(name: str, versions: list[ModelVersion]) -> dict[str, Any]:
 
 
 def _version(row: ModelVersion) -> dict[str, Any]:
+    as_of = row.tags.get("nudge.as_of")
     tags = {name: row.tags.get(tag) or None for name, tag in _TAGS.items()}
-    return {"version": row.version, "aliases": list(row.aliases), **tags}
+    return {
+        "version": row.version,
+        "aliases": list(row.aliases),
+        "as_of": iso(as_naive(datetime.fromisoformat(as_of))) if as_of else None,
+        **tags,
+    }
 
 
-_TAGS = {"as_of": "nudge.as_of", "promoted_because": REASON_TAG, "forced": FORCED_TAG, "rolled_back": ROLLED_BACK_TAG}
+_TAGS = {"promoted_because": REASON_TAG, "forced": FORCED_TAG, "rolled_back": ROLLED_BACK_TAG}
 
 
 def _silent(message: str, done: int = 0, total: int = 0, /) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from features.audit import audit
-from nudge.facts import Facts
+from nudge.facts import Facts, as_naive
 from nudge.report_roi import iso
 from nudge.workspace import Workspace, require_data
 
@@ -23,7 +23,7 @@ def data_report(workspace: Workspace, facts: Facts) -> dict[str, Any]:
     return {
         "report": "data",
         "as_of": iso(facts.newest),
-        "ingested_at": state.ingested_at.isoformat(),
+        "ingested_at": iso(as_naive(state.ingested_at)),
         "timeless": state.timeless,
         **audit(workspace.folder).to_json(),
         "ledger": {name: facts.number(f"SELECT count(*) FROM kept_{name}") for name in ("decisions", "selections", "outcomes")},

@@ -264,7 +264,7 @@ def _money_of_a_period(facts: Facts) -> tuple[float, float, int]:
         f"""SELECT coalesce(stddev_samp(coalesce(m.value, 0)), 0), coalesce(avg(coalesce(m.value, 0)), 0), count(*)
           FROM people p LEFT JOIN (
           SELECT contact_id, sum(value) AS value FROM happened WHERE kind = 'conversion' AND behaviour = 'positive' AND (occurred_at IS NULL
-            OR occurred_at > (SELECT max(occurred_at) FROM happened WHERE kind = 'conversion') - to_microseconds({round(days * 86400e6)}))
+            OR occurred_at > (SELECT max(known_at) FROM happened WHERE kind = 'conversion') - to_microseconds({round(days * 86400e6)}))
           GROUP BY contact_id) m USING (contact_id)"""
     )
     return float(str(spread)), float(str(mean)), int(str(contacts))

@@ -98,7 +98,7 @@ def answered(facts: Facts) -> bool:
     """Whether any conversion is known from after the first decision: without, nothing can have come of it yet."""
     return bool(
         facts.one(
-            """SELECT coalesce((SELECT max(occurred_at) FROM happened WHERE kind = 'conversion')
+            """SELECT coalesce((SELECT max(known_at) FROM happened WHERE kind = 'conversion')
             > (SELECT min(occurred_at) FROM first_decided), FALSE)"""
         )[0]
     )
@@ -147,7 +147,7 @@ def read_logged(facts: Facts, span: Span) -> Logged | None:
         return None
     _money(facts)
     longest = facts.number("SELECT coalesce(max(window_us), 0) FROM kinds WHERE kind = 'conversion'")
-    facts.db.execute(f"SET VARIABLE closed = (SELECT max(occurred_at) FROM happened) - to_microseconds({longest})")
+    facts.db.execute(f"SET VARIABLE closed = (SELECT max(known_at) FROM happened) - to_microseconds({longest})")
     closed = "occurred_at IS NULL OR occurred_at <= getvariable('closed')"
     open_rows = facts.number(f"SELECT count(*) FROM logged WHERE NOT ({closed})")
     table = facts.db.execute(f"SELECT * FROM logged JOIN money USING (row_id) WHERE {closed}").fetchnumpy()

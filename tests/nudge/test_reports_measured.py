@@ -30,6 +30,7 @@ from nudge.report_roi import roi_report
 from nudge.report_sections import sections
 from nudge.tallies import prepare, tally
 from nudge.workspace import Workspace
+from nudge.worth import read_logged
 
 CATALOG: dict[str, Any] = {
     "version": "1",
@@ -331,6 +332,21 @@ def test_an_outcome_that_was_reported_and_ingested_is_one(tmp_path: Path) -> Non
         ledger.record_outcomes([OutcomeRecord("e1", "c1", "sale", "positive", when, when, value=100.0)])
     with open_facts(made) as facts:
         assert sums(facts, "all", "all")["revenue"] == 100.0
+
+
+def test_an_outcome_dated_in_the_future_closes_no_window_and_moves_no_report(tmp_path: Path, by_hand: Facts) -> None:
+    received, dated = datetime(2026, 2, 20, tzinfo=UTC), datetime(2027, 12, 1, tzinfo=UTC)
+    made = workspace(tmp_path / "shop", {**HAND, "outcomes": HAND["outcomes"].replace("2026-03-01", "2026-02-02")})
+    with made.open_ledger() as ledger:
+        ledger.record_outcomes([OutcomeRecord("e1", "c3", "sale", "positive", dated, received, value=7.0)])
+    with open_facts(made) as facts:
+        document, data = roi_report(facts, Span()), data_report(made, facts)
+        assert sums(facts, "all", "all")["revenue"] == sums(by_hand, "all", "all")["revenue"] + 7.0
+        logged = read_logged(facts, Span())
+    assert document["as_of"] == data["as_of"] == "2026-02-20T00:00:00Z"
+    assert data["ingested_at"].endswith("Z")
+    assert logged is not None
+    assert (logged.rows.contact.size, logged.open_rows) == (4, 1)  # the touch of 1 February has 11 days to go
 
 
 def test_a_workspace_with_contacts_alone_has_every_report(tmp_path: Path) -> None:
