@@ -15,7 +15,7 @@ from tests.nudge.shops import CONSENTS, CONTACTS, Shop
 
 NOW = datetime.now(UTC)
 EVENTS = """SELECT 'c-' || i % 50 AS contact_id, 'buy' AS event_type, 10.0 + i AS value, 'web' AS channel, 'in-' || i AS event_id,
-  now()::TIMESTAMP - INTERVAL 20 DAY + INTERVAL 1 HOUR * i AS occurred_at FROM range(300) r(i)"""
+  's-' || i AS session_id, now()::TIMESTAMP - INTERVAL 20 DAY + INTERVAL 1 HOUR * i AS occurred_at FROM range(300) r(i)"""
 
 
 @pytest.fixture
@@ -40,6 +40,12 @@ def _bought(shop: Shop, contact_id: str) -> float:
     return float(columns["purchase_value_365d"][0])
 
 
+def _session_events(shop: Shop, contact_id: str) -> float:
+    columns, _ = Workspace.open(shop.folder).open_door().online([contact_id])
+    assert columns["last_event_type"][0] == "buy"
+    return float(columns["session_events"][0])
+
+
 def _skew(shop: Shop) -> set[float]:
     answer = shop.run("features", "audit")
     assert answer.code == 0, answer.err
@@ -51,12 +57,13 @@ def test_events_are_known_at_once_and_stay_through_builds_materialisations_and_i
     late = (NOW - timedelta(days=19)).isoformat()
     receipt = _happen(
         events_shop,
-        {"contact_id": "c-7", "event_id": "h-1", "value": 100.0},
+        {"contact_id": "c-7", "event_id": "h-1", "value": 100.0, "session_id": "visit"},
         {"contact_id": "c-7", "event_id": "h-2", "value": 50.0, "occurred_at": late},
         {"contact_id": "new", "event_id": "h-3", "value": 5.0},
     )
     assert receipt["accepted"] == 3
     assert _bought(events_shop, "c-7") == before + 150.0
+    assert _session_events(events_shop, "c-7") == 1
     assert _skew(events_shop) == {0.0}  # recomputed offline with the events that no build knows yet
     for command in (
         ["features", "materialize"],
