@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from features.leakage_signs import Happened, Verdict, signs_of
 from features.sources import quoted
@@ -78,8 +79,11 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, tables: Collection[str], c
         return
     connection.execute(_scope_sql("interactions" if "interactions" in tables else "contacts"))
     outcomes = connection.execute("SELECT DISTINCT outcome FROM outcomes WHERE contact_id IS NOT NULL ORDER BY outcome").fetchall()
-    for (outcome,) in outcomes:
-        connection.execute(_sample_sql("occurred_at" in types["outcomes"]), [outcome])
+    sampled = _sample_sql("occurred_at" in types["outcomes"])
+    samples = {outcome: connection.sql(sampled, params=[outcome]).to_arrow_table() for (outcome,) in outcomes}
+    _gather(connection, samples.values())
+    for outcome, sampled_contacts in samples.items():
+        connection.register("audit_sample", sampled_contacts)
         sample = connection.sql(_rows_sql(attributes, types["contacts"])).to_arrow_table()
         happened = _happened(connection, sample)
         if happened is None:
@@ -93,6 +97,14 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, tables: Collection[str], c
             signs = signs_of(_values(sample.column(place), types[table][column])[rows], known)
             if signs.auc >= ALMOST_PERFECT_AUC or signs.auc_among_possible >= SUSPICIOUS_AUC or signs.verdict is not None:
                 yield Leak(table, column, outcome, signs.auc, signs.verdict)
+
+
+def _gather(connection: duckdb.DuckDBPyConnection, samples: Collection[pa.Table]) -> None:
+    """What is known of all who are sampled for any outcome, read from the file once."""
+    if samples:
+        connection.register("audit_sampled", pa.concat_tables([sample.select(["contact_id"]) for sample in samples]))
+        who = "SELECT contact_id FROM audit_sampled"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE audit_contacts AS SELECT * FROM contacts WHERE contact_id IN ({who})")
 
 
 def _scope_sql(table: str) -> str:
@@ -111,8 +123,7 @@ def _sample_sql(timed: bool) -> str:
     """
     first = "min(occurred_at)" if timed else "CAST(NULL AS TIMESTAMP)"
     return (
-        "CREATE OR REPLACE TEMP TABLE audit_sample AS WITH "
-        f"positives AS MATERIALIZED (SELECT contact_id, {first} AS moment FROM outcomes WHERE outcome = $1 AND contact_id IN "
+        f"WITH positives AS MATERIALIZED (SELECT contact_id, {first} AS moment FROM outcomes WHERE outcome = $1 AND contact_id IN "
         "(SELECT contact_id FROM audit_scope) GROUP BY contact_id), "
         f"kept AS MATERIALIZED ({_in_order_of_hash('SELECT contact_id, moment FROM positives', MAX_POSITIVES)}), "
         f"others AS ({_in_order_of_hash('SELECT contact_id FROM audit_scope ANTI JOIN positives USING (contact_id)', MAX_NEGATIVES)}) "
@@ -141,7 +152,7 @@ def _rows_sql(attributes: list[tuple[str, str]], contact_types: Mapping[str, str
             " WHERE contacts.valid_from IS NULL OR s.moment IS NULL OR contacts.valid_from < s.moment"
             " QUALIFY row_number() OVER (PARTITION BY contact_id ORDER BY contacts.valid_from DESC NULLS LAST) = 1"
         )
-    source = f"audit_sample s JOIN contacts USING (contact_id){joined}{history}"
+    source = f"audit_sample s JOIN audit_contacts AS contacts USING (contact_id){joined}{history}"
     return f"SELECT s.happened, hash({company}) // 7 % 2 AS half, {has} AS has_account, {listed} FROM {source} ORDER BY hash(contact_id)"
 
 

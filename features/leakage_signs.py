@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from decisioning.vocabulary import FloatArray
 
@@ -148,7 +149,8 @@ def _auc(values: npt.NDArray[Any], codes: Codes, happened: Happened) -> float:
     scores = [_other_half_share(codes, happened)]
     if values.dtype != object:
         gap = 1.0 + float(np.nanmax(np.abs(values), initial=0.0))
-        scores += [np.nan_to_num(values, nan=-2 * gap), np.nan_to_num(values, nan=2 * gap)]
+        # where nothing is NULL, NULLs first or last is the same order
+        scores += [np.nan_to_num(values, nan=side * 2 * gap) for side in ((-1, 1) if np.isnan(values).any() else (1,))]
     areas = [_area(score, happened.flags) for score in scores]
     return max(max(area, 1.0 - area) for area in areas)
 
@@ -218,7 +220,7 @@ def _other_half_share(codes: Codes, happened: Happened) -> FloatArray:
 def _readings(values: npt.NDArray[Any]) -> list[_Reading]:
     """The ways to read an attribute as levels: its own or its bins first, then NULL against filled."""
     if values.dtype == object:
-        missing: Flags = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
+        missing: Flags = np.asarray(pa.array(values, pa.string()).is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
         readings = [_text_levels(values)]
     else:
         missing = np.isnan(values)
@@ -233,11 +235,11 @@ def _readings(values: npt.NDArray[Any]) -> list[_Reading]:
 
 def _text_levels(values: npt.NDArray[Any]) -> _Reading:
     """Levels of a few rows are one level together."""
-    known: dict[Any, int] = {}
-    codes = np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=values.size)
+    encoded = pa.array(values, pa.string()).dictionary_encode(null_encoding="encode")  # in the order of their first rows, NULL among them
+    codes, known = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
     often = np.bincount(codes) >= _MIN_LEVEL
     renumbered = np.where(often, np.cumsum(often) - 1, int(often.sum()))
-    names = ["NULL" if value is None else f"'{value}'" for value, code in known.items() if often[code]]
+    names = ["NULL" if value is None else f"'{value}'" for code, value in enumerate(known) if often[code]]
     return _Reading(renumbered[codes], [*names, "rare levels"])
 
 

@@ -163,7 +163,10 @@ def insert_rows(conn: Connection, table: Table, names: Sequence[str], rows: Sequ
     """Insert many rows of plain values for the columns `names`: straight to the driver, at half the time of a statement a row."""
     statement = insert(table).compile(dialect=conn.dialect, column_keys=names)
     order = [list(names).index(name) for name in statement.positiontup or ()]
-    values: list[Any] = [tuple(row[i] for i in order) for row in rows] if order else [dict(zip(names, row, strict=True)) for row in rows]
+    if not order:
+        values: list[Any] = [dict(zip(names, row, strict=True)) for row in rows]
+    else:
+        values = list(rows) if order == list(range(len(names))) else [tuple(row[i] for i in order) for row in rows]
     conn.exec_driver_sql(str(statement), values)
 
 

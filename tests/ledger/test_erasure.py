@@ -202,6 +202,7 @@ def test_a_visitor_is_joined_once(ledger: Ledger) -> None:
         ledger.join_identity("c-1", "c-1", NOW)
     assert ledger.identities() == {"visitor-1": "c-1"}
     assert ledger.identities(["visitor-9"]) == {}
+    assert ledger.identities({f"visitor-{k}" for k in range(2_000)}) == {"visitor-1": "c-1"}  # more than one question's worth
 
 
 def test_two_visitors_of_one_contact_are_both_erased_with_it(url: str, ledger: Ledger) -> None:
