@@ -14,7 +14,7 @@ Read in this order:
   array a step: those of `stages.py` are their law), `lines.py` (one candidate's numbers), `select.py` (the slate) and `exploration/`
   (deliberate randomness)
 - composition two, `plan.py` (the population, under budgets), with `plan_offers.py`, `policy_room.py` (what caps leave), `allocation/` (who
-  gets what), `plan_exploration.py` and `plan_economics.py`
+  gets what), `plan_exploration.py`, `plan_economics.py` and `plan_reasons.py`
 - `price_book.py`: what real time pays for what it uses, from a plan's prices
 - `explanation/`: why this and not that, for one decision and for a population
 """

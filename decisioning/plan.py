@@ -12,14 +12,14 @@ from decisioning.allocation import Allocation, Offers, allocate
 from decisioning.allocation.problem import NONE
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
-from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import RANDOM, TREATED, hash_to_unit
 from decisioning.errors import Clashing, Infeasible
-from decisioning.explanation import LIMITED, segment_name
+from decisioning.explanation import segment_name
 from decisioning.history import History
 from decisioning.plan_economics import FACTORS, PRIORITY, chosen_economics
 from decisioning.plan_exploration import Explored, explore_plan
 from decisioning.plan_offers import Everybody, Gathered, asked_for, limits_of
+from decisioning.plan_reasons import Solved, reasons_of
 from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import FloatArray, IntArray, TextArray
 
@@ -41,7 +41,7 @@ class Plan:
     contact_ids, clv, control_group : of the row's contact.
     segment : that of the chosen or else the best candidate.
     reason : tuple of str
-        Why there is no action; where there is one, empty, or that a minimum asked for it.
+        Why there is no action; where there is one that is worth less than none, that a minimum asked for it or that it was drawn.
     treatment : array of int
         Column of the chosen treatment, -1 for no_action.
     factors : mapping name -> array
@@ -111,7 +111,7 @@ def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
             explored = None
     rows = _rows(everybody, offers, allocation, turn)
     economics = chosen_economics(unpriced, chunks, rows.place, _of_choice(everybody.offers["treatment"], rows.chosen, NONE))
-    return _as_plan(everybody, offers, allocation, rows, economics, explored)
+    return _as_plan(everybody, Solved(offers, allocation, caps, explored), rows, economics)
 
 
 def _explored(house: House, everybody: Everybody, offers: Offers, allocation: Allocation) -> Explored | None:
@@ -156,15 +156,9 @@ def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, turn: In
     return _Rows(place[order], contact[order], chosen[order].astype(np.int64), np.concatenate([shadow, np.zeros(len(left_out))])[order])
 
 
-def _as_plan(
-    everybody: Everybody,
-    offers: Offers,
-    allocation: Allocation,
-    rows: _Rows,
-    economics: dict[str, FloatArray],
-    explored: Explored | None,
-) -> Plan:
+def _as_plan(everybody: Everybody, solved: Solved, rows: _Rows, economics: dict[str, FloatArray]) -> Plan:
     place, contact, chosen, shadow_cost = rows
+    offers, allocation, _, explored = solved
     kept, has = everybody.offers, np.asarray(chosen != NONE, dtype=np.bool_)
     segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), everybody.segment[contact]).astype(np.int64)
     return Plan(
@@ -174,7 +168,7 @@ def _as_plan(
         clv=everybody.clv[contact],
         control_group=everybody.control_group[contact],
         segment=tuple(segment_name(int(one)) for one in segment),
-        reason=_reasons(everybody, contact, chosen),
+        reason=reasons_of(everybody, solved, contact, chosen),
         treatment=_of_choice(kept["treatment"], chosen, NONE).astype(np.int64),
         factors={name: economics[name] for name in FACTORS},
         priority=np.where(has, np.nan_to_num(economics[PRIORITY]) - shadow_cost, 0.0),
@@ -208,30 +202,6 @@ def _rank_key(everybody: Everybody, offers: Offers, taken: IntArray, shadow: Flo
 def _of_choice(per_offer: Any, chosen: IntArray, otherwise: float) -> Any:
     has = chosen != NONE
     return np.where(has, per_offer[np.where(has, chosen, 0)], otherwise) if len(per_offer) else np.full(len(chosen), otherwise)
-
-
-def _reasons(everybody: Everybody, contact: IntArray, chosen: IntArray) -> tuple[str, ...]:
-    """Why nothing: what the stages said, or that the limits are used better elsewhere. And of what did not beat no_action: why it comes."""
-    limited, asked = ": ".join(LIMITED), _asked_by(everybody.catalog)
-    worth_it = _of_choice(everybody.offers["worth_it"], chosen, 1).astype(np.bool_)
-    treatment = _of_choice(everybody.offers["treatment"], chosen, NONE).astype(np.int64)
-    words = []
-    for who, one, column, own in zip(contact.tolist(), chosen.tolist(), treatment.tolist(), worth_it.tolist(), strict=True):
-        if one == NONE:
-            words.append(everybody.reason[who] or limited)
-        else:
-            words.append("" if own else f"minimum: {asked[column]}; without it doing nothing would be worth more")
-    return tuple(words)
-
-
-def _asked_by(catalog: CompiledCatalog) -> list[str]:
-    """Which minimums count each treatment, in words."""
-    asking: list[list[str]] = [[] for _ in catalog.treatments]
-    for constraint in catalog.catalog.constraints:
-        if constraint.min:
-            for column in np.flatnonzero(catalog.use_per_contact[constraint.id] > 0).tolist():
-                asking[column].append(f"`{constraint.id}`")
-    return [f"{' and '.join(names)} {'asks' if len(names) == 1 else 'ask'} for it" for names in asking]
 
 
 def _in_words(error: Infeasible, constraints: Sequence[Constraint]) -> Infeasible:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from decisioning.allocation.problem import LocalCap
 from decisioning.candidates import Situation
+from decisioning.catalog import Policy
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.contact_policy import Room, rooms
 from decisioning.history import History
@@ -27,7 +28,7 @@ class PolicyRoom:
 
     def add(self, situation: Situation, history: History) -> None:
         """Take note of the next chunk of contacts. Accounts carry the same numbers in all chunks."""
-        if any(self._of_accounts()) or self.per_contact > 1:
+        if any(policy.scope == "account" for policy in self._policies()) or self.per_contact > 1:
             self.rooms.append(rooms(self.catalog, situation, history))
 
     def caps(self) -> tuple[LocalCap, ...]:
@@ -35,18 +36,18 @@ class PolicyRoom:
         if not self.rooms:
             return ()
         found = []
-        for place, of_accounts in enumerate(self._of_accounts()):
+        for place, policy in enumerate(self._policies()):
             parts = [chunk[place] for chunk in self.rooms]
-            if of_accounts or self.per_contact > 1:
-                cap = _of_accounts(parts) if of_accounts else _of_contacts(parts)
-                found.append(self._that_can_bind(cap))
+            if policy.scope == "account" or self.per_contact > 1:
+                cap = _of_accounts(parts) if policy.scope == "account" else _of_contacts(parts)
+                found.append(self._that_can_bind(replace(cap, policy=policy.id)))
         return tuple(cap for cap in found if (cap.unit_of >= 0).any() and cap.members.any())
 
-    def _of_accounts(self) -> list[bool]:
-        """Whether each entry of `rooms` is of accounts."""
+    def _policies(self) -> list[Policy]:
+        """The policy of each entry of `rooms`."""
         caps = [policy for policy in self.catalog.catalog.contact_policy if policy.after is None]
         counts = [len(self.catalog.actions) if policy.action == "*" else 1 for policy in caps]
-        return [policy.scope == "account" for policy, count in zip(caps, counts, strict=True) for _ in range(count)]
+        return [policy for policy, count in zip(caps, counts, strict=True) for _ in range(count)]
 
     def _that_can_bind(self, cap: LocalCap) -> LocalCap:
         """The same cap without the units whose contacts cannot fill it."""
@@ -54,7 +55,7 @@ class PolicyRoom:
         contacts = np.bincount(cap.unit_of[inside], minlength=len(cap.room))
         most = min(self.per_contact, self._actions_of(cap.members))
         binds = np.append(cap.room < contacts * most, False)
-        return LocalCap(np.where(inside & binds[cap.unit_of], cap.unit_of, -1), cap.room, cap.members)
+        return replace(cap, unit_of=np.where(inside & binds[cap.unit_of], cap.unit_of, -1))
 
     def _actions_of(self, members: BoolArray) -> int:
         return sum(bool(members[list(one.columns)].any()) for one in self.catalog.actions)

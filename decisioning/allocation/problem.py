@@ -121,11 +121,14 @@ class LocalCap:
     room : array of int, shape (n_units,)
     members : array of bool, shape (n_treatments,)
         Which treatments count.
+    policy : str
+        The contact policy that says so, for those who explain.
     """
 
     unit_of: IntArray
     room: IntArray
     members: BoolArray
+    policy: str = ""
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,18 @@ def test_five_buyers_of_one_firm_are_not_all_called() -> None:
     firms: list[str | None] = ["acme"] * 5 + [None, None]
     made = planned(data, [[0.06], [0.09], [0.07], [0.08], [0.05], [0.06], [0.06]], situation, with_firms(situation, firms, []))
     assert np.flatnonzero(made.treatment >= 0).tolist() == [1, 3, 5, 6]
+    held_back = "contact_policy: what `firm_week` allows the account goes to others of it"
+    assert made.reason == (held_back, "", held_back, "", held_back, "", "")
+
+
+def test_who_the_budget_leaves_out_is_told_so_though_the_firm_has_had_its_share_too() -> None:
+    policy = [{"id": "firm_week", "scope": "account", "max": 1, "per_days": 7}]
+    constraints = [{"id": "calls", "channel": "call", "measure": "contacts", "max": 1}]
+    data = make_catalog([only("visit", "call")], contact_policy=policy, constraints=constraints)
+    situation = situation_of(4)
+    made = planned(data, [[0.09], [0.05], [0.06], [0.01]], situation, with_firms(situation, ["acme", "acme", None, "acme"], []))
+    assert np.flatnonzero(made.treatment >= 0).tolist() == [0]
+    assert [one.split(":")[0] for one in made.reason] == ["", "limits", "limits", "not_worth_it"]
 
 
 def test_what_an_account_has_had_takes_from_its_room() -> None:

@@ -16,12 +16,12 @@ WEB_ONLY = [make_action(name, treatments=[{"id": f"{name}_web", "channel": "web"
 UPLIFT = np.array([0.05, 0.04, 0.02])
 
 
-def explored(n: int, allowance: float, *, salt: str = "a", method: str = "squarecb", **more: Any) -> Plan:
+def explored(n: int, allowance: float, *, salt: str = "a", method: str = "squarecb", effects: Any = UPLIFT, **more: Any) -> Plan:
     exploration = {"method": method, "budget": 1000.0}
     catalog = compiled(make_catalog(WEB_ONLY, exploration=exploration, **more))
     seeds = np.array([f"{salt}-{row}" for row in range(n)], dtype=object)
     situation = situation_of(n, seeds=seeds)
-    scores = replace(scores_of((n, 3), uplift=np.tile(UPLIFT, (n, 1))), evidence=np.array([200.0, 150.0, 60.0]))
+    scores = replace(scores_of((n, 3), uplift=np.tile(effects, (n, 1))), evidence=np.array([200.0, 150.0, 60.0]))
     house = house_of(catalog, situation, scores, allowance=allowance)
     return plan(house, [(situation, history_of(situation))])
 
@@ -61,6 +61,23 @@ def test_exploring_never_goes_beyond_a_limit_nor_below_a_minimum() -> None:
     assert (made.treatment == 1).sum() <= 25
     assert (made.treatment == 0).sum() >= 1900
     assert made.allocation.used.tolist() == [(made.treatment == 1).sum(), (made.treatment == 0).sum()]
+
+
+def test_what_was_drawn_says_so_and_no_more_say_that_a_minimum_asked_for_them_than_it_lacked() -> None:
+    effects = np.array([0.05, -0.001, -0.03])  # a card is worth less than nothing, and so is an app
+    limits = [
+        {"id": "cards", "action": "card", "measure": "contacts", "min": 15},
+        {"id": "apps", "action": "app", "measure": "contacts", "min": 1},
+    ]
+    made = explored(2_000, 900.0, effects=effects, constraints=limits)
+    word = np.array([one.split(":")[0] for one in made.reason])
+    assert set(word[made.treatment == 0].tolist()) == {""}
+    assert set(word[made.treatment == -1].tolist()) == {"exploration"}
+    assert (made.treatment == 1).sum() > 15
+    assert set(word[made.treatment == 1].tolist()) <= {"exploration", "minimum"}
+    for column, least in ((1, 15), (2, 1)):
+        drawn = (word[made.treatment == column] == "exploration").sum()
+        assert (word[made.treatment == column] == "minimum").sum() == max(0, least - drawn)
 
 
 def test_the_same_seeds_draw_the_same_and_others_differently() -> None:
