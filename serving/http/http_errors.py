@@ -70,6 +70,7 @@ TITLES: dict[int, str] = {
 RETRY_AFTER_SECONDS = 1
 _LATER = (429, 503)
 _OURS = (500, 503)
+_OPTION = "--"
 
 
 class ProblemResponse(JSONResponse):
@@ -105,8 +106,13 @@ def problem_of(error: NudgeError) -> dict[str, Any]:
         return failure(status, error.what, error)
     if isinstance(error, InvalidFields):
         return problem(status, str(error), error.problems)
-    fields = [] if error.field is None else [FieldProblem(field=error.field, got=error.got, expected=error.allowed)]
-    return problem(status, str(error), fields)
+    fields = [] if error.field is None else [FieldProblem(field=_as_key(error.field), got=error.got, expected=error.allowed)]
+    return problem(status, str(error).removeprefix(_OPTION), fields)
+
+
+def _as_key(field: str) -> str:
+    """An option of the command line as the key of a request: `--why` is `why` there."""
+    return field.removeprefix(_OPTION).replace("-", "_") if field.startswith(_OPTION) else field
 
 
 def problem(status: int, detail: str, errors: list[FieldProblem] | tuple[FieldProblem, ...] = ()) -> dict[str, Any]:

@@ -31,6 +31,9 @@ LOG = logging.getLogger(__name__)
 _ATTEMPTS = 40
 """How often in a row the decisions of a call are made while others keep getting ahead of all of them."""
 
+_NOTHING_MADE = {"features": 0.0, "score": 0.0, "decide": 0.0, "log": 0.0}
+"""What an answer took that was there already."""
+
 
 @dataclass(frozen=True)
 class _Made:
@@ -89,6 +92,7 @@ class Deciding:
 
     def _earlier(self, asked: Mapping[int, AnyDecision]) -> tuple[dict[int, dict[str, Any] | NudgeError], list[int]]:
         """The answers of those whose request_id has its decision already, and the places of the others."""
+        begun = perf_counter()
         named = {place: one.request_id for place, one in asked.items() if one.request_id is not None and not one.dry_run}
         found = self._ledger.decisions_by_request(set(named.values()), since=self._clock() - REQUEST_WINDOW)
         results: dict[int, dict[str, Any] | NudgeError] = {}
@@ -96,7 +100,7 @@ class Deciding:
             record = found.get(request_id)
             if record is not None:
                 same = record.contact_id == asked[place].contact_id
-                results[place] = dict(record.trace["response"]) if same else _used_for_another(request_id)
+                results[place] = _again(record, _NOTHING_MADE | {"total": _ms_since(begun)}) if same else _used_for_another(request_id)
         return results, [place for place in asked if place not in results]
 
     def _made(self, wanted: Mapping[int, tuple[AnyDecision, float]], snapshot: Snapshot) -> dict[int, _Made | NudgeError]:
@@ -199,7 +203,12 @@ def _answer(made: _Made, held: DecisionRecord | None, log_ms: float) -> dict[str
         return _finished(made, log_ms)
     if held.contact_id != made.record.contact_id:
         return _used_for_another(made.record.request_id)
-    return dict(held.trace["response"])
+    return _again(held, _took(made, log_ms))
+
+
+def _again(held: DecisionRecord, took_ms: dict[str, float]) -> dict[str, Any]:
+    """The answer of an earlier call with this request_id, and what this one took."""
+    return {**held.trace["response"], "took_ms": took_ms}
 
 
 def _used_for_another(request_id: str | None) -> Conflict:
@@ -207,8 +216,11 @@ def _used_for_another(request_id: str | None) -> Conflict:
 
 
 def _finished(made: _Made, log_ms: float) -> dict[str, Any]:
-    took = {**made.body["took_ms"], "log": log_ms, "total": _ms_since(made.started)}
-    return {**made.body, "took_ms": took}
+    return {**made.body, "took_ms": _took(made, log_ms)}
+
+
+def _took(made: _Made, log_ms: float) -> dict[str, float]:
+    return {**made.body["took_ms"], "log": log_ms, "total": _ms_since(made.started)}
 
 
 def _ms_since(started: float) -> float:

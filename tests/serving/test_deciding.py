@@ -170,7 +170,10 @@ def test_a_dry_run_leaves_no_trace(house: House) -> None:
 
 def test_the_same_request_id_within_a_day_gets_the_same_decision(house: House) -> None:
     first = ask(house, "adult", channel="web", request_id="r-1")
-    assert ask(house, "adult", channel="web", request_id="r-1")["decision_id"] == first["decision_id"]
+    again = ask(house, "adult", channel="web", request_id="r-1")
+    assert {**again, "took_ms": None} == {**first, "took_ms": None}
+    assert list(again["took_ms"]) == list(first["took_ms"]) == ["features", "score", "decide", "log", "total"]
+    assert again["took_ms"]["total"] > again["took_ms"]["score"] == 0.0
     house.clock.advance(hours=25)
     assert ask(house, "adult", channel="web", request_id="r-1")["decision_id"] != first["decision_id"]
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from decisioning.errors import ConfigError, Conflict, ContractMismatch, DataError, NotFound, NudgeError, TooLarge, Unavailable
-from serving.http.http_errors import status_of
+from serving.http.http_errors import problem_of, status_of
 from tests.serving.fake_service import FakeService
 
 JSON = {"Content-Type": "application/json"}
@@ -155,6 +155,12 @@ def test_a_wrong_method_names_the_right_ones(client: TestClient) -> None:
 )
 def test_every_error_has_one_status(error: NudgeError, status: int) -> None:
     assert status_of(error) == status
+
+
+def test_an_option_of_the_command_line_is_the_key_of_a_request() -> None:
+    found = problem_of(RequestError("a forced promotion needs its reason", field="--why"))
+    assert found["errors"][0]["field"] == "why"
+    assert found["detail"] == "why: a forced promotion needs its reason"
 
 
 def test_an_unavailable_store_asks_to_try_again_and_keeps_its_address_to_itself(client: TestClient, service: FakeService) -> None:
