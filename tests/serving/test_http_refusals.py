@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from decisioning.errors import ConfigError, Conflict, ContractMismatch, DataError, NotFound, NudgeError, TooLarge, Unavailable
+from decisioning.errors import ConfigError, Conflict, ContractMismatch, DataError, NotFound, NudgeError, RequestError, TooLarge, Unavailable
 from serving.http.http_errors import problem_of, status_of
 from tests.serving.fake_service import FakeService
 
