@@ -133,7 +133,7 @@ def ledger_evidence(shadow: Shadow, outcomes: Mapping[str, Sequence[OutcomeRecor
             spent[i] += one.clv
     numbers: dict[Choice, int] = {(): NOTHING}
     policies = {NO_ACTION if name == HOLDOUT else name: _doing(made, name, place, numbers) for name in (made[0].does if made else ())}
-    policies[RANDOM] = _by_chance(made, place)
+    policies[RANDOM] = _by_chance(made, place, numbers)
     return Evidence(
         source=SOURCE,
         contact=np.array([one.contact_id for one in made], dtype=np.str_),
@@ -195,7 +195,7 @@ def _doing(made: Sequence[Remade], name: str, place: Mapping[str, int], numbers:
     )
 
 
-def _by_chance(made: Sequence[Remade], place: Mapping[str, int]) -> Doing:
+def _by_chance(made: Sequence[Remade], place: Mapping[str, int], numbers: dict[Choice, int]) -> Doing:
     """A relevant action at random. Of several slots the mean of what is drawn has no short form: there the log alone speaks."""
     goals = np.zeros((len(made), len(place)), dtype=np.bool_)
     for i, one in enumerate(made):
@@ -205,8 +205,11 @@ def _by_chance(made: Sequence[Remade], place: Mapping[str, int]) -> Doing:
     def where_single(numbers: Sequence[float]) -> FloatArray:
         return np.where(single, np.array(numbers, dtype=np.float64), 0.0)
 
+    def does(open_at_random: Choice) -> int:
+        return BY_CHANCE if len(open_at_random) > 1 else numbers.setdefault(open_at_random, len(numbers))  # of one there is nothing to draw
+
     return Doing(
-        does=np.array([BY_CHANCE if one.open_at_random else NOTHING for one in made], dtype=np.int64),
+        does=np.array([does(one.open_at_random) for one in made], dtype=np.int64),
         agrees=np.array([one.at_random for one in made]),
         profit=where_single([_profit(one, one.open_at_random) / max(len(one.open_at_random), 1) for one in made]),
         goals=goals,

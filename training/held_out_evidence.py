@@ -161,7 +161,8 @@ class _Table:
         agrees = np.where(count > 0, own / np.maximum(count, 1), self.logged == NOTHING)
         goals = np.column_stack([choices[:, self.goal_of == g].any(axis=1) for g in range(self.n_goals)])
         profit = (np.nan_to_num(self.profit) * choices).sum(axis=1) / np.maximum(count, 1)
-        return Doing(np.where(count > 0, BY_CHANCE, NOTHING), agrees.astype(np.float64), profit, goals)
+        does = np.where(count > 1, BY_CHANCE, np.where(count == 1, np.argmax(choices, axis=1), NOTHING))  # of one there is nothing to draw
+        return Doing(does, agrees.astype(np.float64), profit, goals)
 
 
 def _of_goals(per_action: FloatArray, goal_of: IntArray, n_goals: int, logged: IntArray) -> FloatArray:

@@ -61,6 +61,21 @@ def test_the_comparison_finds_what_each_policy_truly_earns() -> None:
     assert gain.high < 0
     assert lines[PROPENSITY_GREEDY].gain.high < 0  # it asks those who come anyway
     assert lines[RANDOM].gain.high < 0
+    assert lines[RANDOM].low < silence - COST < lines[RANDOM].high  # half of them pushed and half asked, of which nothing comes on average
+
+
+def test_of_one_action_chance_draws_what_the_champion_takes_wherever_it_is_worth_it() -> None:
+    two = a_log(7)
+    one = {name: getattr(two, name)[:, :1] for name in ("happened", "open", "value", "cost", "propensity", "uplift")}
+    log = replace(two, actions=("push",), goals=("sale",), action=np.where(two.action == "ask", "no_action", two.action), **one)
+    closed = replace(log, open=np.arange(N)[:, None] % 4 > 0)
+    lines = {line.name: line for line in compared(evidence_of(closed, closed))}
+
+    acts = (log.uplift * VALUE > COST) & closed.open
+    assert lines[RANDOM].agreement == pytest.approx((acts | ~closed.open).mean())
+    everywhere = replace(closed, uplift=np.full((N, 1), 0.2))
+    lines = {line.name: line for line in compared(evidence_of(everywhere, everywhere))}
+    assert (lines[RANDOM].value, lines[RANDOM].agreement) == (lines[CHAMPION].value, 1.0)
 
 
 def test_a_gain_is_known_better_than_the_values_it_is_a_difference_of() -> None:
