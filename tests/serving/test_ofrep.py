@@ -86,7 +86,7 @@ def test_a_decision_with_less_says_that_it_is_stale(served: TestClient, house: H
         (b'{"context": []}', "INVALID_CONTEXT"),
         (b'{"context": {}}', "TARGETING_KEY_MISSING"),
         (b'{"context": {"targetingKey": ""}}', "TARGETING_KEY_MISSING"),
-        (b'{"context": {"targetingKey": 17}}', "INVALID_CONTEXT"),
+        (b'{"context": {"targetingKey": 1.5}}', "INVALID_CONTEXT"),
         (b'{"context": {"targetingKey": "c", "user": {"age": 3}}}', "INVALID_CONTEXT"),
     ],
 )
