@@ -26,6 +26,9 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "night": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
 }
+WAIT_MS = 180_000
+"""For figures that are made in the background; they are there within seconds on a machine that is not busy."""
+
 LEAST_CONTRAST = 4.5
 """Of text against what is behind it: WCAG 2.1, level AA."""
 
@@ -118,10 +121,8 @@ class Window:
 
     def look(self, path: str) -> Any:
         """The page once nothing on it is being worked out; with everything opened that can be."""
-        for _ in range(200):
-            self.page.goto(self.address + path, wait_until="load")
-            if self.page.locator("[data-waiting]").count() == 0:
-                break
-            time.sleep(0.1)
+        self.page.goto(self.address + path, wait_until="load")
+        # A page that waits looks again by itself: to go elsewhere meanwhile would break off either journey.
+        self.page.wait_for_selector("body:not(:has([data-waiting]))", timeout=WAIT_MS)
         self.page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
         return self.page

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from ledger.events import TRIGGERED, EventRecord
-from ledger.measured import LedgerReader
+from ledger.events import EventRecord
 from ledger.outbox import Message
 from ledger.store import Ledger
-from tests.ledger.conftest import DAY, NOW, decision
+from tests.ledger.conftest import DAY, NOW
 
 EVENT = EventRecord("e-1", "c-1", "cart_abandoned", NOW - DAY, NOW, 120.5, "web", "s-1", "page-7", "v-1", {"items": 3, "coupon": None})
 
@@ -117,13 +116,6 @@ def test_a_ledger_of_before_events_gets_their_tables_and_their_streams(tmp_path:
     with Ledger.open(sqlite_url) as ledger:
         assert ledger.events.record([EVENT]) == ["accepted"]
         assert ledger.verify().intact
-
-
-def test_a_decision_that_an_event_called_for_is_counted_as_triggered(ledger: Ledger, url: str) -> None:
-    ledger.record_decisions([decision("d-1", request_id=f"{TRIGGERED}1"), decision("d-2", request_id="other"), decision("d-3")])
-    with LedgerReader(url) as reader, reader.reading() as conn:
-        (stretch,) = reader.stretches(conn, "triggered")
-    assert stretch.texts == ("d-1",)
 
 
 MINUTE = timedelta(minutes=1)
