@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,13 +58,16 @@ class OpenLoop:
         self.latencies_ms[status].append((perf_counter() - due) * 1e3)
 
     async def _answered(self, request: bytes) -> int:
-        if self._free:
-            reader, writer = self._free.pop()
-        elif self._open < MOST_CONNECTIONS:
+        """The status; once more where the server had closed a kept connection before it saw the request, as every HTTP client does."""
+        while self._free:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                return await self._on(*self._free.pop(), request)
+        if self._open < MOST_CONNECTIONS:
             self._open += 1
-            reader, writer = await asyncio.open_connection(self._host, self._port)
-        else:
-            return 0
+            return await self._on(*await asyncio.open_connection(self._host, self._port), request)
+        return 0
+
+    async def _on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))

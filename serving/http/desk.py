@@ -40,11 +40,15 @@ class Patience:
     most_waiting : int
         Requests and outcomes that may wait in all; a call of a thousand is let in where nothing waits.
     seconds : float
-        How long a request may have to wait that names no deadline of its own; one that is let in is decided, however long that takes.
+        How long one decision may have to wait that names no deadline of its own: somebody looks at a page meanwhile. What is let in is
+        decided, however long that takes.
+    seconds_of_many : float
+        The same of a call for several decisions, and of outcomes: a program waits.
     """
 
     most_waiting: int = 2_000
-    seconds: float = 2.0
+    seconds: float = 0.5
+    seconds_of_many: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class Desk:
             No decision can be made or kept now.
         """
         shortest = min((one.deadline_ms for one in requests if one.deadline_ms is not None), default=None)
-        self._admit(len(requests), self.patience.seconds if shortest is None else shortest / 1e3)
+        usual = self.patience.seconds if len(requests) == 1 else self.patience.seconds_of_many
+        self._admit(len(requests), usual if shortest is None else shortest / 1e3)
         came = perf_counter()
         if len(requests) <= MOST_AT_ONCE:
             first: list[dict[str, Any] | NudgeError] = await self._ask(self._decided, requests, came)
@@ -105,7 +110,7 @@ class Desk:
 
     async def record(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         """Keep outcomes, each once (`schemas.OutcomeReceipt`); raises as `decide`."""
-        self._admit(len(outcomes), self.patience.seconds)
+        self._admit(len(outcomes), self.patience.seconds_of_many)
         receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, perf_counter())
         return receipt
 
@@ -120,6 +125,12 @@ class Desk:
     def waiting(self) -> int:
         """How many requests and outcomes have no answer yet."""
         return self._waiting
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one decision more would be refused, whatever it asks."""
+        ahead = self._waiting
+        return ahead >= self.patience.most_waiting or ahead * self._seconds_each > self.patience.seconds
 
     def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], came: float) -> asyncio.Future[Any]:
         if self._thread is None:

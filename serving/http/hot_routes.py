@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from decisioning.errors import NudgeError
+from decisioning.errors import NudgeError, Overloaded
 from ledger.codec import plain
 from serving.http.body_limit import ASGIApp, Receive, Scope, Send, replayed
 from serving.http.desk import Desk
-from serving.http.http_errors import ProblemResponse, is_json, problem_of
+from serving.http.http_errors import PROBLEM_JSON, RETRY_AFTER_SECONDS, ProblemResponse, is_json, problem_of
 from serving.schemas import hot_requests
 
 LOG = logging.getLogger(__name__)
@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 _JSON = b"application/json"
 _ENCODER = msgspec.json.Encoder(enc_hook=plain)
 _Answered = tuple[int, Any]
+_ONE = "/v1/decisions"
+_PLAIN = ((b"content-type", _JSON),)
+_CROWDED = msgspec.json.encode(problem_of(Overloaded("the answer would come too late", hint="try again in a moment")))
+_LATER = ((b"content-type", PROBLEM_JSON.encode()), (b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
 
 
 class HotRoutes:
@@ -34,7 +38,7 @@ class HotRoutes:
         self._desk = desk
         self._max_body_bytes = max_body_bytes
         self._routes: dict[str, tuple[Callable[[bytes], Sequence[Any] | None], Callable[[Any], Awaitable[_Answered]]]] = {
-            "/v1/decisions": (hot_requests.one_decision, self._decide),
+            _ONE: (hot_requests.one_decision, self._decide),
             "/v1/decisions:batch": (hot_requests.many_decisions, self._decide_many),
             "/v1/outcomes": (hot_requests.outcomes, self._record),
         }
@@ -47,6 +51,9 @@ class HotRoutes:
             return
         body, more = await self._body(receive)
         if body is None:  # the caller has gone: there is nobody to answer
+            return
+        if scope["path"] == _ONE and self._desk.crowded:  # refused unread: what it costs to refuse is taken from those who are decided
+            await _send(send, 429, _CROWDED, _LATER)
             return
         asked = None if more else route[0](body)
         if asked is None:
@@ -96,9 +103,9 @@ def _is_json(scope: Scope) -> bool:
     return False
 
 
-async def _send(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", _JSON), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _send(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = _PLAIN) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
 
 
