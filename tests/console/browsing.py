@@ -8,12 +8,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -26,7 +29,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "night": {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
 }
-WAIT_MS = 180_000
+WAIT_MS = 20_000
 """For figures that are made in the background; they are there within seconds on a machine that is not busy."""
 
 LEAST_CONTRAST = 4.5
@@ -101,8 +104,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
@@ -119,10 +121,22 @@ class Window:
         self.page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
         self.page.on("request", lambda one: None if one.url.startswith(address) else self.wrong.append(f"outside: {one.url}"))
 
+    def _go(self, path: str) -> None:
+        """A page that waits looks again by itself, which may break off the journey to another: then it is begun anew."""
+        for _ in range(5):
+            try:
+                self.page.goto(self.address + path, wait_until="load")
+            except PlaywrightError as error:
+                if "ERR_ABORTED" not in str(error):
+                    raise
+            else:
+                return
+        raise AssertionError(f"{path} was never reached")
+
     def look(self, path: str) -> Any:
         """The page once nothing on it is being worked out; with everything opened that can be."""
-        self.page.goto(self.address + path, wait_until="load")
-        # A page that waits looks again by itself: to go elsewhere meanwhile would break off either journey.
-        self.page.wait_for_selector("body:not(:has([data-waiting]))", timeout=WAIT_MS)
+        self._go(path)
+        with suppress(PlaywrightTimeout):  # what takes longer is shown as being worked out, and that must be readable too
+            self.page.wait_for_selector("body:not([data-waiting]):not(:has([data-waiting]))", timeout=WAIT_MS)
         self.page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
         return self.page
