@@ -25,6 +25,8 @@ from benchmarks.results import Figure
 
 DAYS, SEEDS, AT_ONCE = 60, 3, 3
 LAST_DAYS = 14
+FIRST_NIGHTS = 7
+"""On which there may be too little to learn from, or to judge by."""
 RANDOM, BY_RESPONSE, NUDGE, ORACLE = "random", "propensity-greedy", "nudge", "oracle"
 """Propensity-greedy knows every true propensity: it ranks by propensity x value - cost, and nobody who learns could rank better by it."""
 PICTURE = ROOT / "docs" / "img" / "closed_loop.svg"
@@ -67,6 +69,7 @@ def figures(runs: Sequence[Sequence[Day]]) -> list[Figure]:
     by_response = [(one[BY_RESPONSE] - one[RANDOM]) / (one[ORACLE] - one[RANDOM]) for one in last]
     unit = f"PLN a decision, last {LAST_DAYS} of {len(runs[0])} days, mean of {len(runs)} seeds"
     means = {name: float(np.mean([one[name] for one in last])) for name in COLOURS}
+    refused = [night for days in runs for day in days[FIRST_NIGHTS:] for night in day.night if night.get("refused")]
     asked = [night for days in runs for day in days for night in day.night if night.get("asked") == "uplift"]
     return [
         *(Figure(f"closed_loop.{name}", means[name], unit, ORACLE, means[ORACLE]) for name in COLOURS),
@@ -76,6 +79,7 @@ def figures(runs: Sequence[Sequence[Day]]) -> list[Figure]:
             "closed_loop.the same of propensity-greedy, which knows the true propensities", float(np.mean(by_response)), "as a fraction"
         ),
         Figure("closed_loop.first day above half of the oracle's gain", max(_first_above(days, 0.5) for days in runs), "days, worst seed"),
+        Figure(f"closed_loop.refusals of training and gate after {FIRST_NIGHTS} nights", len(refused), "nights x models", goal="<= 0"),
         Figure("closed_loop.challengers of uplift that the gate was asked about", len(asked), "nights"),
         Figure("closed_loop.of them promoted", sum(bool(night["promoted"]) for night in asked), "nights"),
         Figure(

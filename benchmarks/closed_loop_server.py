@@ -1,4 +1,4 @@
-"""What `nudge serve` decides, records and swaps with, at a clock that the benchmark moves: sixty days would else take sixty days."""
+"""The application of `nudge serve`, at a clock that the benchmark moves: sixty days would else take sixty days."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from nudge.server import application
 from nudge.workspace import Workspace
-from serving.app import create_app
 
 FOLDER, CLOCK = "NUDGE_BENCHMARK", "clock"
 
@@ -16,7 +16,7 @@ FOLDER, CLOCK = "NUDGE_BENCHMARK", "clock"
 def app() -> Any:
     """For `uvicorn --factory benchmarks.closed_loop_server:app`, over the workspace in `NUDGE_BENCHMARK`."""
     folder = Path(os.environ[FOLDER])
-    return create_app(Workspace.open(folder).open_service(watch=True, clock=lambda: now(folder)))
+    return application(Workspace.open(folder), may_be_open=True, clock=lambda: now(folder))
 
 
 def now(folder: Path) -> datetime:

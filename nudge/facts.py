@@ -171,7 +171,7 @@ def _naive(column: str) -> str:
 def _read_plans(db: duckdb.DuckDBPyConnection, folder: Path) -> None:
     db.execute("CREATE TEMP TABLE plans (path VARCHAR, as_of TIMESTAMP, created_at VARCHAR)")
     for path in folder.glob("*/plan.parquet"):
-        with suppress(Unavailable, KeyError):  # a damaged folder says nothing, and is no reason to say nothing else
+        with suppress(Unavailable, KeyError, TypeError, ValueError):  # a damaged folder says nothing, and is no reason to say nothing else
             one = manifest_of(folder, path.parent.name) or {}
             row = [str(path), as_naive(datetime.fromisoformat(one["as_of"])), one["created_at"]]
             db.execute("INSERT INTO plans VALUES (?, ?, ?)", row)

@@ -88,13 +88,14 @@ def _held(workspace: Workspace, folder: Path) -> Iterator[_Held]:
     url = absolute_url(workspace.config.stores.ledger, workspace.folder)
     workspace.open_ledger().close()  # an older ledger is brought up to date, an absent one made
     try:
-        _claim(folder)
+        _refuse_others(folder)
         with (
             (folder / ".lock").open("w", encoding="utf-8") as lock,
             duckdb.connect() as db,
             LedgerReader(url) as reader,
         ):
             fcntl.flock(lock, fcntl.LOCK_EX)
+            _claim(folder)
             db.execute("SET TimeZone = 'UTC'")
             with reader.reading() as found:
                 yield _Held(folder, db, found, Manifest.read(folder))
@@ -104,9 +105,16 @@ def _held(workspace: Workspace, folder: Path) -> Iterator[_Held]:
 
 
 def _claim(folder: Path) -> None:
-    """Make the folder, or refuse one that is somebody else's: everything in it that is not of the export would go."""
+    """Say that the folder is an export before its first file: an export that ends half-way is known by it, to erasures too."""
+    _refuse_others(folder)
+    if not (folder / MANIFEST).exists():
+        Manifest().write(folder)
+
+
+def _refuse_others(folder: Path) -> None:
+    """Make the folder, or refuse one that is somebody else's: files in it that are not of the export would go."""
     folder.mkdir(parents=True, exist_ok=True)
-    others = {one.name for one in folder.iterdir() if not one.name.startswith(".")} - {MANIFEST, *TABLES}
+    others = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
     if others and not (folder / MANIFEST).exists():
         got = ", ".join(sorted(others)[:3])
         raise RequestError(

@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +77,13 @@ def build_app() -> Any:
     )
 
 
-def application(workspace: Workspace, *, may_be_open: bool, metrics_folder: Path | None = None) -> Any:
+def application(
+    workspace: Workspace,
+    *,
+    may_be_open: bool,
+    metrics_folder: Path | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Any:
     """API and console over a workspace; `may_be_open` where it answers without keys as long as there are none."""
     from nudge.console_desk import WorkspaceConsole
     from nudge.leads_desk import WorkspaceLeads
@@ -86,7 +92,7 @@ def application(workspace: Workspace, *, may_be_open: bool, metrics_folder: Path
     from nudge.report_desk import WorkspaceReports
     from serving.app import create_app
 
-    service = workspace.open_service(watch=True)
+    service = workspace.open_service(watch=True, clock=clock)
     service.models = WorkspaceModels(workspace)
     service.reports = WorkspaceReports(workspace)
     service.plans = WorkspacePlans(workspace)

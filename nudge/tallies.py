@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -119,8 +120,11 @@ def _compare_lifetime_values(facts: Facts, span: Span) -> bool:
         return False
     rows = "read_parquet($path) WHERE contact_id IS NOT NULL AND isfinite(clv)"
     worth = f"SELECT {numbered('contact_id')}, any_value(clv) AS clv FROM {rows} GROUP BY 1"
-    for name, path in (("clv_first", ends[0][0]), ("clv_last", last[0])):
-        facts.db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {worth}", {"path": path})
+    try:
+        for name, path in (("clv_first", ends[0][0]), ("clv_last", last[0])):
+            facts.db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {worth}", {"path": path})
+    except duckdb.Error:  # a damaged plan says nothing of worth, and is no reason to say nothing else
+        return False
     facts.db.execute(
         """CREATE OR REPLACE TEMP TABLE lifetime_values AS SELECT contact_id, NULL::TIMESTAMP AS occurred_at,
         f.clv AS clv_before, l.clv AS clv_after FROM clv_first f JOIN clv_last l USING (contact_id)"""

@@ -26,6 +26,9 @@ _OF_DECISIONS: tuple[ModelName, ...] = ("propensity", "uplift")
 def champion_said(context: TrainingContext, test: Prepared) -> HeldOut | None:
     """The champions' predictions of the test rows later than all that they learned from; None where there are none of either.
 
+    A champion that cannot be opened any more (an own class that nudge.yaml no longer names, another version of the format, damage) says
+    nothing: training is what puts another in its place.
+
     Raises
     ------
     Unavailable
@@ -37,7 +40,10 @@ def champion_said(context: TrainingContext, test: Prepared) -> HeldOut | None:
     later = test.take(np.flatnonzero(test.data.rows.occurred_at >= _learned_until(found)))
     if not len(later):
         return None
-    bundles = {model: load_bundle(champion.path, context.trusted) for model, champion in found.items()}
+    try:
+        bundles = {model: load_bundle(champion.path, context.trusted(model)) for model, champion in found.items()}
+    except ValueError:
+        return None
     propensity, uplift = bundles["propensity"], bundles.get("uplift")
     assert isinstance(propensity, PropensityBundle)
     assert uplift is None or isinstance(uplift, UpliftBundle)

@@ -81,10 +81,10 @@ class TrainingContext:
     own_propensity: OwnEstimator | None = None
     own_uplift: OwnEstimator | None = None
 
-    @property
-    def trusted(self) -> tuple[str, ...]:
-        """The types of the user's own that bundles may open."""
-        return tuple(name for own in (self.own_propensity, self.own_uplift) if own is not None for name in own.trusted)
+    def trusted(self, model: ModelName) -> tuple[str, ...]:
+        """The types of the user's own that a model's bundle may hold, as serving reads it."""
+        own = {"propensity": self.own_propensity, "uplift": self.own_uplift}.get(model)
+        return () if own is None else tuple(own.trusted)
 
 
 @dataclass(frozen=True)

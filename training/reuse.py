@@ -23,7 +23,7 @@ def reusable(context: TrainingContext, model: ModelName, key: str) -> TrainedMod
         try:
             report = tracker.report(model, version)
             found = tracker.bundle(model, version)
-            load_bundle(found.path, context.trusted)
+            load_bundle(found.path, context.trusted(model))
         except (NotFound, ValueError):
             continue
         metrics = {name: float(value) for name, value in report["metrics"].items()}

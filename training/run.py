@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from training.fit_contracts import fit_contracts
 from training.fit_lead import fit_lead
 from training.fit_propensity import TESTED_CV, LearnedPropensity, PropensityTerms, learn_propensity
 from training.fit_uplift import NO_CONTROL, UpliftTerms, fit_uplift
-from training.held_out import HELD_OUT_FILE, held_out
+from training.held_out import HELD_OUT_FILE, HeldOut, held_out
 from training.interactions import Interactions
 from training.lead_rows import lead_definition, read_lead_rows
 from training.metric_intervals import clv_intervals, propensity_intervals
@@ -36,6 +36,7 @@ from training.publishing import Judged, publish
 from training.reuse import reusable
 from training.segments import UpliftShape, segments_table
 from training.steps import Steps
+from training.tracking import CHAMPION
 
 WORKERS = 2
 """Threads that fit, for all models together."""
@@ -102,13 +103,26 @@ def train(
         for model, one in fitted.judged.items()
     }
     models = {**kept, **made}
+    if only != "lead":
+        warnings += _retired(context, set(models))
     return TrainingReport(tuple(models[model] for model in wanted if model in models), tuple(dict.fromkeys(warnings)))
 
 
 def _left_behind(context: TrainingContext, only: ModelName) -> list[ModelName]:
     """The deciding models whose champions read other features than there are: with one new model alone, none could serve."""
-    hashes = {model: context.tracker.champion_reads(model) for model in DECIDING if model != only and only in DECIDING}
-    return [model for model, found in hashes.items() if found is not None and found != context.door.contract.hash]
+    return [model for model in DECIDING if model != only and only in DECIDING and _reads_other_features(context, model)]
+
+
+def _retired(context: TrainingContext, trained: Set[ModelName]) -> list[str]:
+    """Take the champions away that read other features and were not trained anew, and say so: one of them would keep all from serving."""
+    gone = [model for model in DECIDING if model not in trained and _reads_other_features(context, model)]
+    for model in gone:
+        context.tracker.move_alias(model, CHAMPION, None)
+    return [f"{model}: its champion cannot read the features of now, and none could be trained: it serves no longer" for model in gone]
+
+
+def _reads_other_features(context: TrainingContext, model: ModelName) -> bool:
+    return context.tracker.champion_reads(model) not in (None, context.door.contract.hash)
 
 
 def _own_log(context: TrainingContext, as_of: np.datetime64 | None) -> OwnLog | None:
@@ -196,18 +210,19 @@ class _Training:
             cv=TESTED_CV,
             terms=self._terms,
         )
+        said = champion_said(self.context, part.test)
         stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
         if "propensity" in models:
-            stages["propensity"] = lambda training: training._propensity(part, tested)
+            stages["propensity"] = lambda training: training._propensity(part, tested, said)
         if "uplift" in models:
-            stages["uplift"] = lambda training: training._uplift(part, tested.bundle)
+            stages["uplift"] = lambda training: training._uplift(part, tested.bundle, said)
         return stages
 
     @property
     def _terms(self) -> PropensityTerms:
         return PropensityTerms(self.context.settings.tuning_minutes, self.context.own_propensity)
 
-    def _propensity(self, part: Interactions, tested: LearnedPropensity) -> list[Judged]:
+    def _propensity(self, part: Interactions, tested: LearnedPropensity, said: HeldOut | None) -> list[Judged]:
         catalog, seed = self.context.catalog, self.context.seed
         scored = evaluate_propensity(tested.bundle, part.test, catalog)
         self.tell("propensity: fitting on all rows")
@@ -228,16 +243,18 @@ class _Training:
         groups = propensity_by_group(scored, part.test, catalog, self.context.settings.sensitive)
         judged = Judged("propensity", served, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
         judged = judged if own is None else replace(judged, method=OWN_METHOD)
-        tables = self._held_out(tested.bundle, None, part)
+        tables = self._held_out(tested.bundle, None, part, said)
         return [replace(judged, moments=part.all.data.rows.features_at, fairness=groups, tables=tables)]
 
-    def _held_out(self, propensity: PropensityBundle, uplift: UpliftBundle | None, part: Interactions) -> dict[str, bytes]:
+    def _held_out(
+        self, propensity: PropensityBundle, uplift: UpliftBundle | None, part: Interactions, champions: HeldOut | None
+    ) -> dict[str, bytes]:
         """What the tested fit and the champions say of the test rows, for the promotion gate."""
         kept = held_out(propensity, uplift, part.test, self.context.catalog, salt=self.context.workspace_id)
-        files = {HELD_OUT_FILE: kept, CHAMPION_FILE: champion_said(self.context, part.test)}
+        files = {HELD_OUT_FILE: kept, CHAMPION_FILE: champions}
         return {name: said.to_bytes() for name, said in files.items() if said is not None}
 
-    def _uplift(self, part: Interactions, propensity: PropensityBundle) -> list[Judged]:
+    def _uplift(self, part: Interactions, propensity: PropensityBundle, said: HeldOut | None) -> list[Judged]:
         if not part.all.controls.any():
             self.warnings.append(f"uplift is not trained: {NO_CONTROL}")
             return []
@@ -270,7 +287,7 @@ class _Training:
         judged = judged if terms.own is None else replace(judged, method=OWN_UPLIFT_METHOD)
         groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
         judged = replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)
-        return [replace(judged, tables=self._held_out(propensity, tested, part))]
+        return [replace(judged, tables=self._held_out(propensity, tested, part, said))]
 
     # --- CLV ------------------------------------------------------------------------------------------------------------------------
 

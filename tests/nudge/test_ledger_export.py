@@ -175,6 +175,32 @@ def test_a_folder_that_is_somebody_elses_is_left_alone(embedded: Workspace, tmp_
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_so_is_one_whose_folders_have_the_names_of_tables(embedded: Workspace, tmp_path: Path) -> None:
+    day = tmp_path / "log" / "decisions" / "day=2026-01-01"  # as `export-decisions --partitioned` writes them
+    day.mkdir(parents=True)
+    (day / "part.parquet").write_bytes(b"an analyst's")
+    with pytest.raises(RequestError, match="holds something else"):
+        export_ledger(embedded, tmp_path / "log")
+    assert (day / "part.parquet").read_bytes() == b"an analyst's"
+
+
+def test_an_erasure_reaches_what_a_first_export_left_that_ended_half_way(embedded: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedded.open_ledger() as ledger:
+        live(ledger, range(3))
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as broken:
+        broken.setattr("nudge.ledger_parts.Writer._moved", die)
+        with pytest.raises(SystemExit):
+            export_ledger(embedded)
+    folder = default_folder(embedded)
+    assert list(folder.rglob("*.parquet")) != []
+    forget_in_ledger_export(embedded)
+    assert [path for path in folder.rglob("*.parquet") if path.stat().st_size and "decisions" in str(path)] == []
+
+
 @pytest.mark.parametrize("ending", ["Manifest.write", "Writer._moved"])
 def test_what_an_export_that_ended_half_way_left_is_cleared_away_and_nothing_counts_twice(
     embedded: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str

@@ -199,9 +199,13 @@ def test_a_sensitive_column_that_is_no_feature_is_refused_with_the_nearest_name(
 
 def test_without_controls_uplift_is_refused_in_words_and_the_rest_is_trained(tmp_path: Path, mlflow_store: Path) -> None:
     context = a_context(tmp_path, mlflow_store, "no_control", controls=False, contacts=800)
+    context.tracker.publish(a_run("uplift", bundle=EmptyBundle("of old features")))
 
     report = train(context)
 
+    # Its champion would keep the others from serving, too.
+    assert context.tracker.champion_version("uplift") is None
+    assert "uplift: its champion cannot read the features of now, and none could be trained: it serves no longer" in report.warnings
     assert [model.name for model in report.models] == ["no_control-propensity", "no_control-clv"]
     assert any("uplift is not trained: there are no `no_action` interactions" in warning for warning in report.warnings)
 
@@ -274,6 +278,16 @@ def test_what_the_champion_says_of_rows_later_than_its_data_is_what_it_would_ser
     asked = later.data.features, later.data.rows.features_at, [(name, None) for name in found.actions]
     for said, served in ((found.propensity, propensity.propensity(*asked)), (found.uplift, uplift.uplift(*asked))):
         assert set(said[:, 0].round(9)) <= set(served[:, 0].round(9))
+
+
+def test_a_champion_that_cannot_be_opened_says_nothing_and_stops_no_training(
+    context: TrainingContext, report: TrainingReport, mlflow_store: Path
+) -> None:
+    tracker = Tracker(f"sqlite:///{mlflow_store}/mlflow.db", "damaged", mlflow_store / "artifacts", workspace_id=context.workspace_id)
+    long_ago = END - np.timedelta64(100, "D")
+    tracker.publish(a_run("propensity", bundle=EmptyBundle(context.door.contract.hash), as_of=long_ago))
+
+    assert champion_said(replace(context, tracker=tracker), Interactions.read(context, END).test) is None
 
 
 def test_a_champion_that_another_workspace_trained_says_nothing(context: TrainingContext, report: TrainingReport) -> None:
