@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
@@ -85,18 +85,15 @@ class OneAppraisal:
     shadow_cost: list[float]
     profit: list[float]
     priority: list[float]
-    _numbered: list[int] | None = field(default=None, init=False)
 
-    @property
+    @cached_property
     def removed_by(self) -> list[int]:
         """The place in `taken` of what took each candidate out, -1 for what is left."""
-        if self._numbered is None:
-            numbered = [-1] * len(self.priority)
-            for place, (bits, _) in enumerate(self.taken):
-                for column in places_of(bits):
-                    numbered[column] = place
-            self._numbered = numbered
-        return self._numbered
+        numbered = [-1] * len(self.priority)
+        for place, (bits, _) in enumerate(self.taken):
+            for column in places_of(bits):
+                numbered[column] = place
+        return numbered
 
     @cached_property
     def ranked(self) -> list[int]:

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection
 
-from decisioning.vocabulary import Columns
 from ledger import claims, codec, consents, history
 from ledger.history_queries import OUTCOME_NAMES, TOUCH_NAMES
 
@@ -94,14 +92,6 @@ def standing(conn: Connection, of: Wanted) -> Standing:
         seen_accounts=seen_accounts,
         meters={} if of.book is None else claims.meters(conn, of.book),
     )
-
-
-def columns_of(rows: Rows, names: Sequence[str], *, latest: int) -> Columns:
-    """Rows of texts with a last time, as columns of these names; what is dated after `latest` (microseconds) counts as then."""
-    *texts, at = list(zip(*rows, strict=True)) or [()] * len(names)
-    columns: dict[str, np.ndarray[Any, Any]] = {name: codec.text_column(text) for name, text in zip(names, texts, strict=False)}
-    columns[names[-1]] = codec.time_column([min(one, latest) for one in at])
-    return columns
 
 
 def _grouped(rows: Rows) -> dict[str, Rows]:

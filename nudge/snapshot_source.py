@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decisioning.catalog_checks import to_come
 from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.errors import ConfigError, NotFound
 from estimators.bundle import Bundle, ClvBundle, PropensityBundle, UpliftBundle, load_bundle
@@ -158,7 +159,10 @@ class WorkspaceSnapshots:
         """The catalogue, compiled; the one there is where its file and the contract are what they were."""
         key = _stamp(self._workspace.folder / "catalog.yaml"), contract.hash
         if self._catalog is None or self._catalog[0] != key:
-            self._catalog = (key, compile_catalog(self._workspace.read_catalog(), contract.dtypes))
+            catalog = self._workspace.read_catalog()
+            for one in to_come(catalog):
+                LOG.warning("catalog.yaml: %s", one)
+            self._catalog = (key, compile_catalog(catalog, contract.dtypes))
         return self._catalog[1]
 
     def models(self, versions: Mapping[str, int]) -> Models:

@@ -128,7 +128,7 @@ class Desk:
 
     @property
     def crowded(self) -> bool:
-        """Whether one decision more would be refused, whatever it asks."""
+        """Whether one decision more that names no deadline would be refused."""
         ahead = self._waiting
         return ahead >= self.patience.most_waiting or ahead * self._seconds_each > self.patience.seconds
 

@@ -25,6 +25,7 @@ _JSON = b"application/json"
 _ENCODER = msgspec.json.Encoder(enc_hook=plain)
 _Answered = tuple[int, Any]
 _ONE = "/v1/decisions"
+_DEADLINE = b"deadline_ms"
 _PLAIN = ((b"content-type", _JSON),)
 _CROWDED = msgspec.json.encode(problem_of(Overloaded("the answer would come too late", hint="try again in a moment")))
 _LATER = ((b"content-type", PROBLEM_JSON.encode()), (b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
@@ -52,7 +53,8 @@ class HotRoutes:
         body, more = await self._body(receive)
         if body is None:  # the caller has gone: there is nobody to answer
             return
-        if scope["path"] == _ONE and self._desk.crowded:  # refused unread: what it costs to refuse is taken from those who are decided
+        # Refused unread: what it costs to refuse is taken from those who are decided. Who says how long he waits is asked first.
+        if scope["path"] == _ONE and self._desk.crowded and _DEADLINE not in body:
             await _send(send, 429, _CROWDED, _LATER)
             return
         asked = None if more else route[0](body)

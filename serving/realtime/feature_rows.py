@@ -98,6 +98,7 @@ def with_given(
     """The features with those that requests give in the place of what is known; and the requests whose own are of the wrong type."""
     n, refused = len(given), dict[int, RequestError]()
     own: dict[str, np.ndarray] = dict(columns)
+    copied: set[str] = set()
     for place, features in enumerate(given):
         try:
             read = [(name, read_feature(name, value, dtypes[name])) for name, value in features.items() if name in dtypes]
@@ -105,10 +106,11 @@ def with_given(
             refused[place] = error
             continue
         for name, value in read:
-            kept = own.get(name)
-            column = null_column(dtypes[name], n) if kept is None else np.array(kept, dtype=value.dtype)
-            column[place] = value[0]
-            own[name] = column
+            if name not in copied:
+                kept = own.get(name)
+                own[name] = null_column(dtypes[name], n) if kept is None else np.array(kept, dtype=value.dtype)
+                copied.add(name)
+            own[name][place] = value[0]
     return FeatureRows(own, n), refused
 
 

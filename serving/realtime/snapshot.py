@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -108,11 +109,13 @@ def _giving_way() -> Iterator[None]:
     A decision lets go of it whenever it asks a store, a dozen times, and a thread that reads models then takes it for as long as it may.
     """
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _SHORT_TURN))
+    ours = min(before, _SHORT_TURN)
+    sys.setswitchinterval(ours)
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        if math.isclose(sys.getswitchinterval(), ours):  # else somebody has set another meanwhile
+            sys.setswitchinterval(before)
 
 
 class SnapshotHolder:

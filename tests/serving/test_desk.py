@@ -45,6 +45,21 @@ def ask(contact_id: str, **more: Any) -> list[HotDecision]:
     return [HotDecision(contact_id=contact_id, **more)]
 
 
+def test_a_crowded_desk_refuses_a_decision_unread_but_asks_who_says_how_long_he_waits() -> None:
+    service = Watched()
+    service.go.set()
+    app = create_app(service, patience=Patience(seconds=0.0001))
+    desk = app.state.desk
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        desk._waiting, desk._seconds_each = 100, 0.01  # a second's work
+        plain = client.post("/v1/decisions", json={"contact_id": "c-1"})
+        patient = client.post("/v1/decisions", json={"contact_id": "c-1", "deadline_ms": 5000})
+        desk._waiting = 0
+    assert (plain.status_code, plain.headers["retry-after"], plain.headers["content-type"]) == (429, "1", "application/problem+json")
+    assert plain.json()["detail"].startswith("the answer would come too late")
+    assert patient.status_code == 200
+
+
 async def begun(service: Watched) -> None:
     await asyncio.get_running_loop().run_in_executor(None, service.begun.wait, 30)
 

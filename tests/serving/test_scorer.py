@@ -11,8 +11,10 @@ import pytest
 from decisioning.candidates import Situation
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import compile_catalog
+from decisioning.rules.sql_scalars import Row
 from estimators.joint import Answers
 from estimators.scores import TreeScore
+from serving.realtime.feature_rows import FeatureRows
 from serving.realtime.scorer import Asked, Models, Scorer, plain_answers
 from tests.estimators.joint_worlds import NOW, N, clv, columns, propensity, uplift
 from tests.estimators.worlds import DTYPES
@@ -66,6 +68,23 @@ def test_only_candidates_that_are_alive_have_scores_and_they_are_those_of_everyb
         alone = one(situation(slice(row, row + 1)), np.ones((1, 12), dtype=np.bool_))
         for name in ("propensity", "uplift", "opt_out_risk", "value", "clv"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(whole, name)[row])
+
+
+def test_contacts_of_several_requests_get_the_scores_that_each_gets_alone() -> None:
+    one, n, rng = scorer(), 40, np.random.default_rng(1)
+    columns = {name: column[:n] for name, column in COLUMNS.items()}
+    alive = rng.random((n, 12)) < 0.4
+    alive[:, 0] = True
+    living = [sum(1 << k for k in range(12) if row[k]) for row in alive]
+    rows = [Row({}, {}, known) for known in FeatureRows(columns, n).for_rules]
+    for place, got in enumerate(one.of_each(columns, NOW, rows, living)):
+        alone = one(situation(slice(place, place + 1)), alive[place : place + 1])
+        for name in ("propensity", "uplift", "opt_out_risk"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(alone, name)[0])
+        np.testing.assert_array_equal(np.array(got.value)[alive[place]], alone.value[0][alive[place]])
+        assert got.clv == alone.clv[0]
+        for k in range(12):
+            np.testing.assert_array_equal(got.uplift_error(0, k), alone.uplift_error(0, k))
 
 
 @pytest.mark.parametrize("strange", ["uplift", "clv", "propensity"])
