@@ -67,8 +67,8 @@ class Calls:
     @classmethod
     def read(cls, raw: Path, folder: Path) -> Calls:
         """Make the example workspace in `folder` and read its labelled calls and their features."""
-        from nudge.features_ready import ensure_built
-        from nudge.workspace import Workspace
+        from nudge.ground.workspace import Workspace
+        from nudge.verbs.features_ready import ensure_built
 
         run("init", folder, "--example", "bank_marketing", "--set", f"data={raw}")
         run("ingest", "-w", folder)

@@ -28,7 +28,7 @@ from decisioning.history import History
 from decisioning.rules import Expression, Rows, RuleBook
 from decisioning.stages import appraise_candidates
 from decisioning.vocabulary import Columns, Dtype
-from nudge.yaml_files import read_yaml
+from nudge.ground.yaml_files import read_yaml
 
 CONTACTS = 300
 POPULATION = 20_000

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from nudge.ground.workspace import Workspace
 from nudge.server import application
-from nudge.workspace import Workspace
 
 FOLDER, CLOCK = "NUDGE_BENCHMARK", "clock"
 

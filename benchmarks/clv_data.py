@@ -15,7 +15,7 @@ from benchmarks.small_world import Array
 from decisioning.catalog import Catalog, parse_catalog
 from features.ingest import ingest
 from features.store import FeatureDoor, OnlineConfig
-from nudge.examples import init_workspace
+from nudge.verbs.examples import init_workspace
 
 DATA = Path(os.environ.get("NUDGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CUT = np.datetime64("1997-09-30")

@@ -27,7 +27,7 @@ from benchmarks.endurance_stream import Stream
 from benchmarks.http_load import Open, Requests, Run, Server, load, need_wrk, open_load, posting, started
 from benchmarks.online import redis_options
 from benchmarks.results import Figure
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 
 CONTACTS, SHARE, CLIENTS = 2_000, 0.7, 64
 SWAP_SECONDS, SEGMENT_SECONDS, QUIET_SECONDS = 20.0, 30.0, 60.0

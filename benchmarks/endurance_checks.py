@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from decisioning.catalog import Catalog, Policy
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 
 _DAY_US = 86_400_000_000
 

@@ -21,10 +21,10 @@ from benchmarks.report_world import CATALOG, SALE
 from benchmarks.results import Figure
 from decisioning.catalog import Controls
 from decisioning.control import GROUPS, TREATED, control_groups
-from nudge.facts import Span, open_facts
-from nudge.tallies import prepare, tally
-from nudge.workspace import Workspace
-from nudge.worth import programme
+from nudge.ground.workspace import Workspace
+from nudge.reports.facts import Span, open_facts
+from nudge.reports.tallies import prepare, tally
+from nudge.reports.worth import programme
 
 WORLDS, CONTACTS, HOLDOUT, COST = 500, 2_000, 0.2, 0.5
 _DAY = 86_400_000_000

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 
 CONTACTS, EVENTS, DECISIONS = 500_000, 5_000_000, 1_000_000
 SALE, HELD_OUT, TREATED = 80.0, 0.20, 0.25

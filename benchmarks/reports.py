@@ -14,10 +14,10 @@ from typing import Any
 
 from benchmarks import report_world
 from benchmarks.results import Figure
-from nudge.facts import Span, open_facts
-from nudge.ledger_export import export_ledger
-from nudge.report_roi import roi_report
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.reports.facts import Span, open_facts
+from nudge.reports.roi import roi_report
+from nudge.verbs.ledger_export import export_ledger
 
 
 def measure() -> Sequence[Figure]:

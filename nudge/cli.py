@@ -1,8 +1,7 @@
 """The command line: its commands, and how a refusal ends.
 
-Each command reads its options, calls one function and shows what it returned; `nudge/cli_learning.py`, `nudge/cli_deciding.py`,
-`nudge/cli_ledger.py`, `nudge/cli_keys.py` and `nudge/cli_webhooks.py` have them. Exit codes: 0 done, 1 a refusal with its reason on stderr,
-2 wrong usage.
+Each command reads its options, calls one function and shows what it returned; `nudge/commands/` has them. Exit codes: 0 done, 1 a refusal
+with its reason on stderr, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from collections.abc import Callable
 import typer
 
 from decisioning.errors import NudgeError
-from nudge import cli_deciding as deciding
-from nudge import cli_keys
-from nudge import cli_leads as leads
-from nudge import cli_learning as learning
-from nudge import cli_ledger as ledgers
-from nudge.cli_webhooks import webhooks_app
+from nudge.commands import deciding, leads, learning
+from nudge.commands import keys as cli_keys
+from nudge.commands import ledger as ledgers
+from nudge.commands.webhooks import webhooks_app
 
 app = typer.Typer(
     name="nudge",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from decisioning.errors import ConfigError, Conflict, RequestError
-from nudge.workspace import WEBHOOK_SECRET, Workspace
+from nudge.ground.workspace import WEBHOOK_SECRET, Workspace
 
 _WORKSPACE_VARIABLE = "NUDGE_SERVE_WORKSPACE"
 _LOOPBACK_VARIABLE = "NUDGE_SERVE_LOOPBACK"
@@ -85,14 +85,15 @@ def application(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Any:
     """API and console over a workspace; `may_be_open` where it answers without keys as long as there are none."""
-    from nudge.console_desk import WorkspaceConsole
-    from nudge.leads_desk import WorkspaceLeads
-    from nudge.models_desk import WorkspaceModels
-    from nudge.plan_desk import WorkspacePlans
-    from nudge.report_desk import WorkspaceReports
+    from nudge.desks.console import WorkspaceConsole
+    from nudge.desks.leads import WorkspaceLeads
+    from nudge.desks.models import WorkspaceModels
+    from nudge.desks.plans import WorkspacePlans
+    from nudge.desks.reports import WorkspaceReports
+    from nudge.verbs.opening import open_service
     from serving.app import create_app
 
-    service = workspace.open_service(watch=True, clock=clock)
+    service = open_service(workspace, watch=True, clock=clock)
     service.models = WorkspaceModels(workspace)
     service.reports = WorkspaceReports(workspace)
     service.plans = WorkspacePlans(workspace)

@@ -11,8 +11,8 @@ import typer
 import yaml
 
 from nudge.cli import app
-from nudge.config import parse_config
-from nudge.yaml_files import read_yaml
+from nudge.ground.config import parse_config
+from nudge.ground.yaml_files import read_yaml
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -16,7 +16,7 @@ import yaml
 
 from decisioning.catalog import parse_catalog
 from nudge.cli import app
-from nudge.config import parse_config
+from nudge.ground.config import parse_config
 from tests.conftest import ROOT
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import nudge.workspace
-from nudge.demo import run_demo
-from nudge.terminal import Terminal
-from nudge.workspace import Workspace
+import nudge.ground.workspace
+from nudge.ground.terminal import Terminal
+from nudge.ground.workspace import Workspace
+from nudge.verbs.demo import run_demo
 
 CONTACTS, DAYS = 6_000, 120
 
@@ -33,7 +33,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], B
 
         def of(seed: int) -> Bank:
             root: Path = tmp_path_factory.mktemp(f"bank{seed}") if seed not in made else made[seed].workspace.folder.parent
-            patch.setattr(nudge.workspace, "PROJECT", root)  # MLflow's root of this world alone
+            patch.setattr(nudge.ground.workspace, "PROJECT", root)  # MLflow's root of this world alone
             patch.chdir(root)
             if seed not in made:
                 document = run_demo(root / "demo", seed=seed, contacts=CONTACTS, days=DAYS, terminal=Terminal(quiet=True))

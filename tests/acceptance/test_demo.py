@@ -11,11 +11,11 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from nudge.features_ready import ensure_online
-from nudge.planning import PlanOptions, plan_workspace
+from nudge.ground.workspace import Workspace
 from nudge.server import application
-from nudge.snapshot_source import WorkspaceSnapshots
-from nudge.workspace import Workspace
+from nudge.verbs.features_ready import ensure_online
+from nudge.verbs.planning import PlanOptions, plan_workspace
+from nudge.verbs.snapshot_source import WorkspaceSnapshots
 from serving.app import create_app
 from serving.realtime.snapshot import SnapshotHolder
 from serving.service import Service

@@ -10,16 +10,17 @@ import yaml
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from nudge.console_desk import WorkspaceConsole
-from nudge.evaluating import evaluate_workspace
-from nudge.features_ready import materialize
-from nudge.ingesting import ingest_workspace
-from nudge.leads_desk import WorkspaceLeads
-from nudge.models_desk import WorkspaceModels
-from nudge.plan_desk import WorkspacePlans
-from nudge.planning import PlanOptions, plan_workspace
-from nudge.report_desk import WorkspaceReports
-from nudge.workspace import Workspace
+from nudge.desks.console import WorkspaceConsole
+from nudge.desks.leads import WorkspaceLeads
+from nudge.desks.models import WorkspaceModels
+from nudge.desks.plans import WorkspacePlans
+from nudge.desks.reports import WorkspaceReports
+from nudge.ground.workspace import Workspace
+from nudge.verbs.evaluating import evaluate_workspace
+from nudge.verbs.features_ready import materialize
+from nudge.verbs.ingesting import ingest_workspace
+from nudge.verbs.opening import open_service
+from nudge.verbs.planning import PlanOptions, plan_workspace
 from serving.app import create_app
 from serving.schemas.plans import PlanIn
 from tests.nudge.shops import CATALOG, CONSENTS, CONTACTS
@@ -73,7 +74,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def app(workspace: Workspace) -> FastAPI:
-    service = workspace.open_service(watch=True)
+    service = open_service(workspace, watch=True)
     service.models, service.reports = WorkspaceModels(workspace), WorkspaceReports(workspace)
     service.plans, service.leads = Plans(workspace), WorkspaceLeads(workspace)
     service.console = Desk(workspace, service)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 from tests.console.browsing import CHECKS, CONTRASTS, LEAST_CONTRAST, WINDOWS, Window, browser, needs_chromium, served
 from tests.console.pages import PAGES
 from tests.training.conftest import a_run

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from decisioning.errors import ConfigError, RequestError
-from nudge.limits_file import change_limits
-from nudge.workspace import Workspace
+from nudge.desks.limits_file import change_limits
+from nudge.ground.workspace import Workspace
 from tests.nudge.shops import CATALOG
 
 LIMITS = """

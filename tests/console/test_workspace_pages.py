@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from fastapi.testclient import TestClient
 
-from nudge.features_ready import default_as_of
-from nudge.leads import hand_over
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.verbs.features_ready import default_as_of
+from nudge.verbs.leads import hand_over
 from tests.console.conftest import silent
 from tests.console.pages import PAGES, Page, seen, send
 

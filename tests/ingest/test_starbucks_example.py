@@ -11,7 +11,7 @@ import yaml
 
 from decisioning.catalog import parse_catalog
 from features.ingest import ingest
-from nudge.examples import init_workspace
+from nudge.verbs.examples import init_workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

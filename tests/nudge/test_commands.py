@@ -89,7 +89,7 @@ def test_a_date_that_is_none_is_refused_by_its_option(shop: Shop) -> None:
 
 
 def test_a_planned_contact_can_be_looked_up_by_its_decision(shop: Shop) -> None:
-    from nudge.workspace import Workspace
+    from nudge.ground.workspace import Workspace
 
     shop.run("ingest")
     folder = Path(shop.run("plan").document["files"][0]).parent

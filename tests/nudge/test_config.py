@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from decisioning.errors import ConfigError, NotFound, NotSupportedYet
-from nudge.config import parse_config
-from nudge.workspace import Workspace
-from nudge.yaml_files import read_yaml
+from nudge.ground.config import parse_config
+from nudge.ground.workspace import Workspace
+from nudge.ground.yaml_files import read_yaml
 
 GOOD: dict[str, Any] = {"name": "shop", "sources": {"contacts": "SELECT 1 AS contact_id"}}
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from nudge.config import parse_config
-from nudge.models_desk import WorkspaceModels
+from nudge.desks.models import WorkspaceModels
+from nudge.ground.config import parse_config
 from tests.nudge.shops import Shop
 from training.model_run import ModelVersion
 

@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.verbs.opening import open_service
 from serving.schemas.events import EventIn
 from serving.service import Service
 from tests.nudge.shops import CONSENTS, CONTACTS, Shop
@@ -28,7 +29,7 @@ def events_shop(shop: Shop) -> Shop:
 
 
 def _happen(shop: Shop, *events: dict[str, Any]) -> dict[str, Any]:
-    service: Service = Workspace.open(shop.folder).open_service()
+    service: Service = open_service(Workspace.open(shop.folder))
     try:
         return service.events.record([EventIn.model_validate({"event_type": "buy", "channel": "web", **one}) for one in events])
     finally:

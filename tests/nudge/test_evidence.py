@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from decisioning.errors import NotFound
-from nudge.evidence import held_out_of
+from nudge.verbs.evidence import held_out_of
 from tests.training.test_gate import N, a_log
 from training.champion_said import CHAMPION_FILE
 from training.comparison import CHALLENGER, CHAMPION

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from decisioning.errors import Conflict, NotFound, RequestError
-from nudge.examples import available, init_workspace
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.verbs.examples import available, init_workspace
 
 
 @pytest.mark.parametrize("example", available())
@@ -44,7 +44,7 @@ def test_a_workspace_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_apostrophe_in_a_path_harms_nothing(tmp_path: Path) -> None:
-    from nudge.ingesting import ingest_workspace
+    from nudge.verbs.ingesting import ingest_workspace
 
     folder = tmp_path / "o'brien"
     folder.mkdir()

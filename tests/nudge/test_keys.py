@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from decisioning.errors import Conflict
+from nudge.ground.workspace import Workspace
 from nudge.server import build_app, who_may_call
-from nudge.workspace import Workspace
 from serving.http.api_keys import KeyRing
 from tests.nudge.shops import Shop
 

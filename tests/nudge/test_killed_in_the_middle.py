@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ledger.store import Ledger
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 from tests.nudge.shops import CATALOG, CONTACTS, Shop
 from tests.nudge.test_live_server import serving
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nudge.leads_desk import WorkspaceLeads
-from nudge.workspace import Workspace
+from nudge.desks.leads import WorkspaceLeads
+from nudge.ground.workspace import Workspace
 from tests.nudge.shops import CATALOG, Shop
 
 LEAD: dict[str, Any] = {

@@ -19,7 +19,7 @@ from estimators.heads import ResponseHead
 from estimators.uplift_head import UpliftHead
 from ledger.outcomes import OutcomeRecord
 from ledger.store import Ledger
-from nudge.ledger_evidence import Shadow, ledger_evidence, outcomes_of
+from nudge.verbs.ledger_evidence import Shadow, ledger_evidence, outcomes_of
 from serving.realtime.scorer import Models, Scorer
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.replaying.would_have import LeftOut, Remaking, Rival

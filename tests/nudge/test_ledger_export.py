@@ -13,16 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-import nudge.ledger_export as exporting
+import nudge.verbs.ledger_export as exporting
 from decisioning.errors import RequestError
 from ledger.events import EventRecord
 from ledger.measured import TABLES
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
 from ledger.store import Ledger
-from nudge.facts import open_facts
-from nudge.ledger_export import default_folder, export_ledger, forget_in_ledger_export
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.reports.facts import open_facts
+from nudge.verbs.ledger_export import default_folder, export_ledger, forget_in_ledger_export
 from tests.nudge.test_reports_measured import CATALOG
 
 NOW = datetime(2026, 10, 3, 12, tzinfo=UTC)
@@ -192,7 +192,7 @@ def test_an_erasure_reaches_what_a_first_export_left_that_ended_half_way(embedde
         raise SystemExit
 
     with monkeypatch.context() as broken:
-        broken.setattr("nudge.ledger_parts.Writer._moved", die)
+        broken.setattr("nudge.verbs.ledger_parts.Writer._moved", die)
         with pytest.raises(SystemExit):
             export_ledger(embedded)
     folder = default_folder(embedded)
@@ -214,7 +214,7 @@ def test_what_an_export_that_ended_half_way_left_is_cleared_away_and_nothing_cou
         raise SystemExit
 
     with monkeypatch.context() as broken:
-        broken.setattr(f"nudge.ledger_parts.{ending}", die)
+        broken.setattr(f"nudge.verbs.ledger_parts.{ending}", die)
         with pytest.raises(SystemExit):
             export_ledger(embedded)
     assert len(list((embedded.folder / "exports").rglob("*-000002-*.parquet"))) > 2  # written, and not counted

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from ledger.store import Ledger
-from nudge.features_ready import ensure_online
-from nudge.ingesting import ingest_workspace
-from nudge.snapshot_source import WorkspaceSnapshots
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.verbs.features_ready import ensure_online
+from nudge.verbs.ingesting import ingest_workspace
+from nudge.verbs.snapshot_source import WorkspaceSnapshots
 from serving.realtime.levels import LEVELS, Adapting, levels_for, renew_levels
 from serving.realtime.snapshot import SnapshotHolder
 from serving.schemas.decisions import DecisionRequest, OutcomeIn

@@ -19,7 +19,7 @@ import httpx
 import pytest
 import yaml
 
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
 from tests.nudge.shops import CATALOG, Shop
 
 CALLERS = 4

@@ -14,11 +14,11 @@ from mlflow import MlflowClient
 
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
-from nudge.features_ready import ensure_online
-from nudge.ingesting import ingest_workspace
-from nudge.snapshot_source import WorkspaceSnapshots, load_models, load_versions
-from nudge.training_command import train_workspace
-from nudge.workspace import Workspace
+from nudge.ground.workspace import Workspace
+from nudge.verbs.features_ready import ensure_online
+from nudge.verbs.ingesting import ingest_workspace
+from nudge.verbs.snapshot_source import WorkspaceSnapshots, load_models, load_versions
+from nudge.verbs.training import train_workspace
 from serving.realtime.snapshot import SnapshotHolder
 from serving.replaying.would_have import LeftOut, Remaking, Rival
 from serving.schemas.decisions import DecisionRequest, OutcomeIn

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from decisioning.errors import ConfigError, RequestError
-from nudge.facts import Span
-from nudge.goals_file import known_as, parse_goals
-from nudge.periods import parse_period
+from nudge.reports.facts import Span
+from nudge.reports.goals_file import known_as, parse_goals
+from nudge.reports.periods import parse_period
 
 NEWEST = datetime(2026, 11, 20, 12)  # noqa: DTZ001 - as DuckDB has it
 

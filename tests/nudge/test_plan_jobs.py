@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from decisioning.errors import NotFound, Overloaded
-from nudge import plan_jobs
-from nudge.plan_jobs import PlanJobs
+from nudge.desks import plan_jobs
+from nudge.desks.plan_jobs import PlanJobs
 
 SAYS = 'import sys; sys.stderr.write(\'{"message": "half", "done": 1, "total": 2}\\n\'); sys.stderr.flush();'
 PRINTS = f'{SAYS} print(\'{{"plan_id": "plan-1"}}\')'
@@ -105,7 +105,7 @@ def test_a_job_of_a_killed_server_has_failed_after_the_restart(tmp_path: Path) -
     server = f"""
 import sys, time
 from pathlib import Path
-from nudge.plan_jobs import PlanJobs
+from nudge.desks.plan_jobs import PlanJobs
 from tests.nudge.test_plan_jobs import Snippets
 jobs = PlanJobs(Path({str(tmp_path / "jobs")!r}), Snippets())
 print(jobs.start([{waits(tmp_path / "never")!r}], {{}}), flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nudge.report_charts import charts, estimates, through_time
+from nudge.reports.charts import charts, estimates, through_time
 
 INTERVAL = {"value": 2.0, "low": 1.0, "high": 3.0}
 

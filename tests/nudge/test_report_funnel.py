@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nudge.funnel_page import funnel_page
+from nudge.reports.funnel_page import funnel_page
 from tests.nudge.shops import CATALOG, Shop
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nudge.report_page import report_page
-from nudge.report_sections import sections
+from nudge.reports.page import report_page
+from nudge.reports.sections import sections
 from tests.nudge.shops import CATALOG, CONSENTS, Shop
 
 CONTACTS = """

@@ -18,19 +18,19 @@ import yaml
 from decisioning.errors import RequestError, Unavailable
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
-from nudge.facts import Facts, Span, as_naive, open_facts
-from nudge.goals_file import parse_goals
-from nudge.ingesting import ingest_workspace
-from nudge.report_channels import measured_channels
-from nudge.report_data import data_report
-from nudge.report_desk import WorkspaceReports
-from nudge.report_goals import goals_report
-from nudge.report_page import report_page
-from nudge.report_roi import roi_report
-from nudge.report_sections import sections
-from nudge.tallies import prepare, tally
-from nudge.workspace import Workspace
-from nudge.worth import read_logged
+from nudge.desks.reports import WorkspaceReports
+from nudge.ground.workspace import Workspace
+from nudge.reports.channels import measured_channels
+from nudge.reports.data import data_report
+from nudge.reports.facts import Facts, Span, as_naive, open_facts
+from nudge.reports.goals import goals_report
+from nudge.reports.goals_file import parse_goals
+from nudge.reports.page import report_page
+from nudge.reports.roi import roi_report
+from nudge.reports.sections import sections
+from nudge.reports.tallies import prepare, tally
+from nudge.reports.worth import read_logged
+from nudge.verbs.ingesting import ingest_workspace
 
 CATALOG: dict[str, Any] = {
     "version": "1",

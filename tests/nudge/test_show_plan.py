@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nudge.show_plan import planned, sentences
-from nudge.terminal import Terminal
+from nudge.answers.plan import planned, sentences
+from nudge.ground.terminal import Terminal
 
 LIMIT: dict[str, Any] = {"measure": "contacts", "used": 64.0, "limit": 64.0, "min": None, "slack": 0.0, "excess": None, "cost": 0.0}
 CALLS = {**LIMIT, "id": "calls", "shadow_price": 41.2, "cost": 3100.0}

@@ -8,8 +8,8 @@ import pytest
 
 from decisioning.errors import ConfigError
 from ledger.outbox import Message
+from nudge.ground.workspace import Workspace
 from nudge.server import serve
-from nudge.workspace import Workspace
 from tests.nudge.shops import CATALOG, Shop
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

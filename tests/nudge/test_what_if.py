@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from decisioning.catalog import parse_catalog
 from decisioning.errors import RequestError
-from nudge.plan_desk import WorkspacePlans
-from nudge.what_if import LimitChange, parse_limit, with_limits
-from nudge.workspace import Workspace
+from nudge.desks.plans import WorkspacePlans
+from nudge.ground.workspace import Workspace
+from nudge.verbs.what_if import LimitChange, parse_limit, with_limits
 from serving.app import create_app
 from tests.nudge.shops import CATALOG, Shop
 from tests.serving.fake_service import FakeService

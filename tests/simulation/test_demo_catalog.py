@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from decisioning.catalog import Catalog, parse_catalog
-from nudge.config import parse_config
+from nudge.ground.config import parse_config
 from simulation.actions import ACTIONS, CHANNELS, TREATMENTS, Action
 from simulation.world import World
 
