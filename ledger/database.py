@@ -1,7 +1,8 @@
 """Engine and transactions: the one place where SQLite and PostgreSQL differ.
 
 SQLite runs in WAL mode with synchronous=FULL, so a commit is on disk when it returns; a write begins with BEGIN IMMEDIATE, so two writers
-queue instead of failing half-way. Within a process writers also queue on a lock: SQLite itself would make them sleep and poll.
+queue instead of failing half-way. Within a process writers also queue on a lock: SQLite itself would make them sleep and poll. No commit
+copies the log into the file: `checkpoints` does, beside them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy.pool import QueuePool
 
 from decisioning.errors import ConfigError, Conflict, Unavailable
 from ledger import schema
+from ledger.checkpoints import NET_PAGES, Checkpoints
 
 BUSY_SECONDS = 15.0
 """How long a SQLite write waits for another process's write before the ledger counts as unavailable."""
@@ -51,6 +53,7 @@ class Database:
         self._place = self._engine.url.render_as_string(hide_password=True)
         self.dialect = self._engine.dialect.name
         self._queue: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        self._checkpoints = Checkpoints(str(self._engine.url.database), self._own_connection, self._queue)
         self._closed = False
         self._file: tuple[str, int] | None = None
         try:
@@ -85,6 +88,8 @@ class Database:
             conn.execution_options(ledger_write=True).begin(),
         ):
             yield conn
+        if self.dialect == "sqlite":
+            self._checkpoints.written()
 
     def overwrite_log(self) -> None:
         """Let SQLite's log hold nothing of what was overwritten or removed; what readers still read is left to the next call."""
@@ -98,7 +103,16 @@ class Database:
     def close(self) -> None:
         """Give every connection back; any later call raises `Unavailable`."""
         self._closed = True
+        self._checkpoints.close()
         self._engine.dispose()
+
+    def _own_connection(self) -> sqlite3.Connection:
+        """A connection outside the pool that waits for nobody's lock."""
+        dialect = self._engine.dialect
+        places, named = dialect.create_connect_args(self._engine.url)
+        conn: sqlite3.Connection = dialect.connect(*places, **{**named, "timeout": 0.0})  # type: ignore[assignment]
+        conn.isolation_level = None
+        return conn
 
     @contextmanager
     def _translated(self, *, opening: bool = False) -> Iterator[None]:
@@ -229,7 +243,7 @@ def _parsed(url: str) -> URL:
 
 def _sqlite_connection(dbapi: Any, _record: object) -> None:
     dbapi.isolation_level = None  # the driver begins no transaction by itself: `_sqlite_begin` does
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={NET_PAGES}"):
         dbapi.execute(f"PRAGMA {pragma}")
 
 

@@ -17,9 +17,11 @@ DEADLINE_SECONDS = 60.0
 
 WRITER = """
 import os, sys, threading
+from ledger import checkpoints
 from ledger.store import Ledger
 from tests.ledger.conftest import decision, email, outcome
 
+checkpoints._WORTH_BYTES, checkpoints._LONG_PAGES, checkpoints._SECONDS_BETWEEN = 1, 20, 0.001  # killed while the log is copied, too
 ledger, name = Ledger.open(sys.argv[1]), sys.argv[2]
 
 def write(thread):

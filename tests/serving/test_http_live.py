@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
-from serving.app import SERVER_OPTIONS, create_app
+from serving.app import SERVER_OPTIONS, create_app, settle
 from tests.serving.fake_service import FakeService
 
 MEGABYTE = 1_000_000
@@ -60,3 +61,13 @@ def test_an_answer_does_not_say_which_server_it_comes_from(address: str) -> None
     answer = httpx.post(f"{address}/v1/decisions", json={"contact_id": "c-1"})
     assert answer.status_code == 200
     assert "server" not in answer.headers
+
+
+def test_what_is_loaded_when_a_server_starts_is_spared_all_later_collections(address: str) -> None:
+    assert httpx.get(f"{address}/health/live").status_code == 200
+    spared = gc.get_freeze_count()
+    assert spared > 50_000
+    newcomer: list[object] = []
+    settle()
+    assert any(one is newcomer for one in gc.get_objects()), "what comes later must be collected as ever"
+    assert gc.get_freeze_count() <= spared
