@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from matplotlib.axes import Axes
-
 from nudge.answers.reports import percent
 from nudge.ground.terminal import Figure as FigureText
-from nudge.reports.drawing import FILL, INK, PALE, legend, lines_down, svg
+from serving.console import drawing
+from serving.console.charts import charts
 
 Document = Mapping[str, Any]
 Row = Sequence[object]
 
 META = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
 
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 3rem auto; padding: 0 1.25rem; color: #1d2433; background: #fbfbfd }
-h1 { font-size: 1.6rem; margin-bottom: .25rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem }
-table { border-collapse: collapse; width: 100%; font-size: .9rem } .wide { overflow-x: auto }
-th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-svg { width: 100%; height: auto } p.note { opacity: .75 }
-@media (prefers-color-scheme: dark) { body { color: #e6e9f0; background: #14171f } }
+STYLE = f"""{drawing.STYLE}
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 3rem auto; padding: 0 1.25rem;
+  color: #1d2433; background: #fbfbfd }}
+h1 {{ font-size: 1.6rem; margin-bottom: .25rem }} h2 {{ font-size: 1.15rem; margin: 2.5rem 0 .5rem }}
+table {{ border-collapse: collapse; width: 100%; font-size: .9rem }} .wide {{ overflow-x: auto }}
+th, td {{ text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top }}
+td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums }}
+p.note {{ opacity: .75 }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #e6e9f0; background: #14171f }} }}
 """
 
 
 def funnel_page(document: Document) -> str:
     """The page, as HTML."""
     nothing, stages = document["without_action"], document["stages"]
+    drawn = charts("funnel", document)
     about = f"{document['contacts']:,} contacts, {document['candidates']:,} candidates, as of {document['as_of']}"
     body = [
         "<h1>From every candidate to what is worth proposing</h1>",
         f'<p class="note">{escape(about)}; catalogue {escape(str(document["versions"]["catalog"]))}</p>',
-        _svg(_draw_stages(stages), "The share of candidates and of contacts that are left after each stage"),
+        drawn["Stages"],
         html_table(("stage", "candidates", "taken out", "left", "of all", "contacts with any left"), _stage_rows(stages)),
         "<h2>The rules, by what they take out</h2>",
         html_table(("stage", "rule", "candidates", "contacts"), _rule_rows(stages)),
@@ -52,10 +53,10 @@ def funnel_page(document: Document) -> str:
             [(one["control_group"], one["contacts"], one["without_action"]) for one in document["control_groups"]],
         ),
         "<h2>How much choice is left to a contact</h2>",
-        _svg(_draw_optionality(document["optionality"]), "The share of contacts by how many actions are left to them"),
+        drawn["Choice"],
         "<h2>What the first choices hang on</h2>",
         '<p class="note">The share of contacts who would get another first choice if the factor said nothing.</p>',
-        _svg(_draw_sensitivity(document["sensitivity"]["factors"]), "The share of contacts whose first choice each factor changes"),
+        drawn["Sensitivity"],
         html_table(("factor", "made neutral", "contacts", "share", "no longer any action", "an action after all"), _factor_rows(document)),
     ]
     head = f"{META}<title>Funnel</title><style>{STYLE}</style>"
@@ -114,46 +115,3 @@ def html_table(header: Sequence[str], rows: Sequence[Row]) -> str:
 
 def _is_figure(cell: object) -> bool:
     return isinstance(cell, int | float | FigureText) or str(cell).endswith("%")
-
-
-def _draw_stages(stages: Sequence[Document]) -> Callable[[Axes], None]:
-    contacts = max((one["contacts_available"] for one in stages), default=0) or 1
-
-    def draw(axes: Axes) -> None:
-        names = [_plain(one["stage"]) for one in stages]
-        axes.barh(names, [one["remaining"] for one in stages], height=0.62, color=FILL, label="candidates left")
-        left = [one["contacts_passing"] / contacts for one in stages]
-        axes.plot(left, names, "o", color=INK, markersize=5, label="contacts with any left")
-        legend(axes)
-
-    return draw
-
-
-def _draw_optionality(optionality: Document) -> Callable[[Axes], None]:
-    def draw(axes: Axes) -> None:
-        names = [f"{one['left']} action{'' if one['left'] == '1' else 's'}" for one in optionality["actions"]]
-        before, after = ([one["share"] for one in optionality[key]] for key in ("relevant_actions", "actions"))
-        axes.barh(names, before, height=0.72, color=PALE, alpha=0.45, label="that no rule takes out")
-        axes.barh(names, after, height=0.36, color=FILL, label="that are worth it")
-        legend(axes)
-
-    return draw
-
-
-def _draw_sensitivity(factors: Sequence[Document]) -> Callable[[Axes], None]:
-    def draw(axes: Axes) -> None:
-        axes.barh([_plain(one["factor"]) for one in factors], [one["share"] for one in factors], height=0.62, color=FILL)
-
-    return draw
-
-
-def _svg(draw: Callable[[Axes], None], title: str) -> str:
-    """What `draw` puts on axes of shares, one line a name."""
-
-    def shares(axes: Axes) -> None:
-        draw(axes)
-        lines_down(axes)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-
-    return svg(shares, title)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from nudge.reports.charts import charts
 from nudge.reports.funnel_page import META, STYLE, html_table
 from nudge.reports.sections import Document, Section, sections
+from serving.console.charts import charts
 
 _TITLES = {
     "roi": "What marketing brought in",
@@ -23,7 +23,7 @@ def report_page(document: Document) -> str:
     """The page, as HTML."""
     title = _TITLES[str(document["report"])]
     as_of = document.get("as_of")
-    drawn = charts(document)
+    drawn = charts(str(document["report"]), document)
     body = [f"<h1>{title}</h1>", f'<p class="note">As of {escape(str(as_of)[:16].replace("T", " "))}</p>' if as_of else ""]
     for one in sections(document):
         body.append(_section(one, drawn.get(one.title, "")))

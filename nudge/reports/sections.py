@@ -8,17 +8,10 @@ from typing import Any, TypeAlias
 
 from nudge.answers.reports import percent
 from nudge.ground.terminal import Figure
+from serving.console import words
 
 Document: TypeAlias = Mapping[str, Any]
 
-MODELS = {
-    "position_based": "position",
-    "time_decay": "time decay",
-    "shapley_rate": "Shapley (rate)",
-    "shapley": "Shapley",
-    "markov": "Markov",
-}
-"""Models of attribution as people call them."""
 _SLICED = (
     "attributed_revenue",
     "marketing_cost",
@@ -77,7 +70,12 @@ def _between(found: Document | None, unit: str, currency: str) -> list[object]:
 
 def _roi(document: Document) -> list[Section]:
     currency = document["currency"]
-    found = [_incremental(document, currency)]
+    made = document["incremental"]
+    found = [
+        _incremental(document, currency),
+        _months("Decided here, month by month", made["programme_by_month"], currency),
+        _months("In the log, month by month", made["by_month"], currency),
+    ]
     for head, figures in document["heads"].items():
         rows = [
             [
@@ -97,6 +95,11 @@ def _roi(document: Document) -> list[Section]:
             found.append(Section(f"By {name}", (name, *(key.replace("_", " ") for key in _SLICED)), rows, note))
     found += [_attribution(document, currency), _firms(document, currency), _chain(document), _content(document, currency)]
     return [*found, *_launch(document, currency), _unmeasured(document)]
+
+
+def _months(title: str, months: Sequence[Document], currency: str) -> Section:
+    rows = [[one["month"], one["treated"], one["control"], *_between(one["profit"], "money", "")] for one in months]
+    return Section(title, ("month", "touched", "control", f"incremental profit each, {currency}", "95 % interval"), rows)
 
 
 def _incremental(document: Document, currency: str) -> Section:
@@ -132,7 +135,7 @@ def _attribution(document: Document, currency: str) -> Section:
     found = document["attribution"]
     if found is None:
         return Section("Attribution", (), [])
-    header = ("channel", *(MODELS.get(name, name) for name in found["models"]))
+    header = ("channel", *(words.ATTRIBUTION.get(name, words.name(name)) for name in found["models"]))
     rows = [[one["channel"], *(shown(one["value"][name], "money") for name in found["models"])] for one in found["channels"]]
     note = (
         f"{found['conversions']:,.0f} sales worth {found['value']:,.2f} {currency} within a window after a touch, shared out to channels."

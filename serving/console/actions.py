@@ -7,7 +7,7 @@ from typing import Any
 
 from decisioning.catalog import Action, Catalog
 from serving.console import words
-from serving.console.charts import bars
+from serving.console.bars import bars
 from serving.console.console import Console
 from serving.console.figures import Figure
 
@@ -131,7 +131,7 @@ def performance(document: Mapping[str, Any], by: str, currency: str) -> list[dic
     """One line an action or channel of the ROI report, best first."""
     rows = [one for one in document["by"][by] if one.get("touches")]
     left = [(one.get("attributed_revenue") or 0.0) - (one.get("marketing_cost") or 0.0) for one in rows]
-    drawn = bars([(value, None, None) for value in left])
+    drawn = bars(left)
     return [
         {
             "name": one["name"],

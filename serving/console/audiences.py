@@ -8,7 +8,6 @@ from typing import Any
 from decisioning.catalog import Catalog
 from decisioning.errors import NudgeError, RequestError
 from serving.console import words
-from serving.console.charts import segment_map
 from serving.console.console import SAMPLE, Console
 from serving.console.contact import SEGMENTS
 from serving.console.forms import amount
@@ -28,7 +27,6 @@ def audiences(console: Console, fields: Mapping[str, str]) -> dict[str, Any]:
         "figures": [segments, kept, offered],
         "segments": segments,
         "segment_rows": [] if segments.document is None else _segments(segments.document),
-        "drawn": None if segments.document is None or segments.document["map"] is None else segment_map(segments.document["map"]),
         "kept": kept,
         "customer_segments": [] if kept.document is None else customer_segments(kept.document),
         "offered": offered,

@@ -7,7 +7,6 @@ from typing import Any
 
 from serving.console import words
 from serving.console.actions import performance
-from serving.console.charts import bars
 from serving.console.console import Console
 from serving.console.figures import Figure
 from serving.console.overview import worth
@@ -17,16 +16,6 @@ HEADS = {
     "performance": "How well it works",
     "response": "How people respond",
     "activity": "What was done",
-}
-MODELS = {
-    "first": "first touch",
-    "last": "last touch",
-    "linear": "evenly",
-    "position_based": "first and last most",
-    "time_decay": "later counts more",
-    "markov": "removal (Markov)",
-    "shapley": "fair share (Shapley)",
-    "shapley_rate": "fair share of rates",
 }
 
 
@@ -57,7 +46,6 @@ def _incremental(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     currency = document["currency"]
     rows = [one for one in document["channels"] if one["incremental"]]
     each = [one["incremental"]["profit"]["per_contact"] for one in rows]
-    drawn = bars([(one["value"], one["low"], one["high"]) for one in each])
     return [
         {
             "channel": one["channel"],
@@ -65,9 +53,8 @@ def _incremental(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "each": words.money(profit["value"], currency),
             "between": words.between(profit, "money", currency),
             "sure": _sure(profit),
-            "bar": bar,
         }
-        for one, profit, bar in zip(rows, each, drawn, strict=True)
+        for one, profit in zip(rows, each, strict=True)
     ]
 
 
@@ -105,7 +92,7 @@ def _attribution(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "sales": words.count(found["conversions"]),
         "value": words.money(found["value"], currency),
-        "models": [MODELS.get(name, words.name(name)) for name in names],
+        "models": [words.ATTRIBUTION.get(name, words.name(name)) for name in names],
         "rows": [(one["channel"], [words.money(one["value"][name]) for name in names]) for one in found["channels"]],
         "currency": currency,
     }
@@ -132,7 +119,6 @@ def _launch(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _drops(document: Mapping[str, Any]) -> dict[str, Any]:
     found, currency = document["drop"], document["currency"]
-    drawn = bars([(one["loss"], None, None) for one in found["drops"]])
     return {
         "contacts": found["contacts"],
         "infeasible": found["infeasible"],
@@ -143,8 +129,7 @@ def _drops(document: Mapping[str, Any]) -> dict[str, Any]:
                 "profit": words.money(one["now"]["profit"], currency),
                 "elsewhere": words.money(one["earned_elsewhere"], currency),
                 "loss": words.money(one["loss"], currency),
-                "bar": bar,
             }
-            for one, bar in zip(found["drops"], drawn, strict=True)
+            for one in found["drops"]
         ],
     }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from decisioning.catalog import Catalog
 from decisioning.errors import NudgeError
+from serving.console.charts import charts
 from serving.console.figures import LONG, QUESTIONS, Figure, Figures
 from serving.ports.console import ConsoleDesk
 from serving.ports.reports import ReportName
 from serving.ports.verbs import Service
+
+LOG = logging.getLogger(__name__)
 
 HOUR = 3_600.0
 
@@ -23,6 +27,9 @@ REGISTRY_SECONDS = 15.0
 
 SAMPLE = 2_000
 """Contacts of whom figures about the population are made."""
+
+PICTURES = "pictures"
+"""What is drawn of a document stands in it under this key, as SVG elements by title."""
 
 
 class Console:
@@ -44,7 +51,7 @@ class Console:
 
     def report(self, name: ReportName) -> Figure:
         """A measured report over everything that is known."""
-        return self.figures.ask(name, lambda: self.service.reports.report(name, period=None, drop=False))
+        return self.figures.ask(name, _drawn(name, lambda: self.service.reports.report(name, period=None, drop=False)))
 
     def dropped(self) -> Figure:
         """What each channel is worth: the plan made again without it."""
@@ -52,15 +59,15 @@ class Console:
         def make() -> dict[str, Any]:
             return self.service.reports.report("channels", period=None, drop=True)
 
-        return self.figures.ask(DROPPED, make, fresh=HOUR, lane=LONG)
+        return self.figures.ask(DROPPED, _drawn("channels", make), fresh=HOUR, lane=LONG)
 
     def funnel(self) -> Figure:
         """What becomes of a sample's candidates."""
-        return self.figures.ask(FUNNEL, lambda: self.service.report_funnel(SAMPLE), fresh=HOUR)
+        return self.figures.ask(FUNNEL, _drawn(FUNNEL, lambda: self.service.report_funnel(SAMPLE)), fresh=HOUR)
 
     def segments(self) -> Figure:
         """A sample's contacts by baseline and uplift."""
-        return self.figures.ask(SEGMENTS, lambda: self.service.segment_map(SAMPLE), fresh=HOUR)
+        return self.figures.ask(SEGMENTS, _drawn(SEGMENTS, lambda: self.service.segment_map(SAMPLE)), fresh=HOUR)
 
     def question(self, limits: Mapping[str, float]) -> Figure:
         """What the plan would be under other limits."""
@@ -89,8 +96,22 @@ class Console:
 
     def evaluation(self) -> Figure:
         """What the models are worth, and what is watched about them."""
-        return self.figures.ask(EVALUATION, self.desk.evaluation, fresh=HOUR, lane=LONG)
+        return self.figures.ask(EVALUATION, _drawn(EVALUATION, self.desk.evaluation), fresh=HOUR, lane=LONG)
 
     def close(self) -> None:
         """Make no more figures."""
         self.figures.close()
+
+
+def _drawn(name: str, make: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """What `make` gives, with its pictures: drawn with the figures, once, so that no page waits for them."""
+
+    def made() -> dict[str, Any]:
+        document = make()
+        try:
+            return {**document, PICTURES: charts(name, document)}
+        except Exception:  # the figures are worth showing without their pictures
+            LOG.exception("the pictures of the figures %s could not be drawn", name)
+            return {**document, PICTURES: {}}
+
+    return made

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.console import words
-from serving.console.charts import bars
+from serving.console.bars import bars
 
 _CHANGES = 6
 _STAGES = {
@@ -60,7 +60,7 @@ def _sum(parts: Sequence[Mapping[str, Any]], currency: str) -> list[dict[str, An
     """The steps of a sum, and the sum."""
     total = sum(part["amount"] or 0.0 for part in parts)
     rows = [(words.name(part["name"]), part["how"], part["amount"]) for part in parts] + [("priority", "the sum: the highest wins", total)]
-    drawn = bars([(amount, None, None) for *_, amount in rows])
+    drawn = bars([amount for *_, amount in rows])
     return [
         {"name": name, "how": how, "amount": words.money(amount, currency), "bar": bar, "total": place == len(rows) - 1}
         for place, ((name, how, amount), bar) in enumerate(zip(rows, drawn, strict=True))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.console import words
-from serving.console.charts import bars
 from serving.console.console import Console
 from serving.console.figures import Figure
 
@@ -130,7 +129,6 @@ def _metrics(found: Mapping[str, float]) -> list[dict[str, Any]]:
 
 def _policies(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     currency, lines = document["currency"], document["policies"]
-    drawn = bars([(one["gain"], one["gain_low"], one["gain_high"]) for one in lines])
     return [
         {
             "name": words.name(one["name"]),
@@ -139,10 +137,9 @@ def _policies(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "between": words.between(one, "money", currency),
             "gain": None if one["name"] == "champion" else words.money(one["gain"], currency),
             "gain_between": "" if one["name"] == "champion" else words.between({"low": one["gain_low"], "high": one["gain_high"]}, "money"),
-            "bar": bar,
             "warnings": one["warnings"],
         }
-        for one, bar in zip(lines, drawn, strict=True)
+        for one in lines
     ]
 
 

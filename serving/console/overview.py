@@ -7,7 +7,6 @@ from typing import Any
 
 from decisioning.errors import NudgeError
 from serving.console import words
-from serving.console.charts import bars
 from serving.console.console import Console
 from serving.console.figures import Figure
 
@@ -27,6 +26,7 @@ def overview(console: Console) -> dict[str, Any]:
         "figures": [roi, goals, evaluation, gaps],
         "roi": roi,
         "worth": None if roi.document is None else worth(roi.document),
+        "months": None if roi.document is None else months(roi.document),
         "goals": goals,
         "goal_rows": [] if goals.document is None else goal_rows(goals.document),
         "spending": spending(console),
@@ -61,8 +61,24 @@ def worth(document: Mapping[str, Any]) -> dict[str, Any] | None:
         "cost": words.money(found["cost"], currency),
         "fair": found.get("randomised", True),
         "beyond": made["attributed_beyond"],
-        "bar": bars([(total["value"], total["low"], total["high"])])[0],
     }
+
+
+def months(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Profit a contact, month by month: of what was decided here, else of what the log compares; one line a month."""
+    made, currency = document["incremental"], document["currency"]
+    here = bool(made["programme_by_month"])
+    rows = [
+        {
+            "month": words.month(one["month"]),
+            "each": words.money(one["profit"]["value"], currency),
+            "between": words.between(one["profit"], "money", currency),
+            "treated": one["treated"],
+            "control": one["control"],
+        }
+        for one in made["programme_by_month" if here else "by_month"]
+    ]
+    return {"decided_here": here, "rows": rows, "picture": "Decided here, month by month" if here else "In the log, month by month"}
 
 
 def _verdict(total: Mapping[str, Any], against: str) -> str:

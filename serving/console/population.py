@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.console import words
-from serving.console.charts import bars
 
 _MISSING = 6
 _RULES = 5
@@ -17,7 +16,6 @@ def customer_segments(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     currency, rows = document["currency"], document["segments"]
     found = [one["programme"] or one["history"] for one in rows]
     each = [None if one is None else one["profit"]["per_contact"] for one in found]
-    drawn = bars([(None, None, None) if one is None else (one["value"], one["low"], one["high"]) for one in each])
     return [
         {
             "name": words.name(one["segment"]),
@@ -26,9 +24,8 @@ def customer_segments(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "share": one["share"],
             "each": words.NOTHING if profit is None else words.money(profit["value"], currency),
             "between": words.between(profit, "money", currency),
-            "bar": bar,
         }
-        for one, profit, bar in zip(rows, each, drawn, strict=True)
+        for one, profit in zip(rows, each, strict=True)
     ]
 
 

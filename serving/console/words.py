@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeGuard
 
 NOTHING = "–"
 """Where nothing is known."""
+
+ATTRIBUTION = {
+    "first": "first touch",
+    "last": "last touch",
+    "linear": "evenly",
+    "position_based": "first and last most",
+    "time_decay": "later counts more",
+    "markov": "removal (Markov)",
+    "shapley": "fair share (Shapley)",
+    "shapley_rate": "fair share of rates",
+}
+"""Ways to share out a sale, as people call them."""
 
 _SPACE = "\u00a0"
 _SHORT = ("roi", "cac", "clv")
@@ -118,6 +130,17 @@ def moment(value: object) -> str:
         return str(value)
     aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     return f"{aware.day} {aware:%b %Y, %H:%M} UTC"
+
+
+def month(text: str) -> str:
+    """A year and a month as people write them.
+
+    Examples
+    --------
+    >>> month("2026-03")
+    'Mar 2026'
+    """
+    return f"{date.fromisoformat(f'{text}-01'):%b %Y}"
 
 
 def moments_in(text: str) -> str:

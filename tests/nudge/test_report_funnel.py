@@ -79,7 +79,7 @@ def test_the_page_holds_all_that_it_shows(shop: Shop, tmp_path: Path) -> None:
     shop.run("ingest")
     assert shop.run("report", "funnel", "--html", str(tmp_path / "funnel.html")).code == 0
     page = (tmp_path / "funnel.html").read_text(encoding="utf-8")
-    assert page.count("<svg ") == 3
+    assert page.count("<svg ") == 3 * 2
     assert re.findall(r'(?:src|href)="(?!#)[^"]*"|url\((?!#)', page) == []
     assert "prefers-color-scheme: dark" in page
     assert "currentColor" in page
