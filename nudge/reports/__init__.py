@@ -6,6 +6,6 @@
 `worth.py`               what contacting was worth against control groups; `crediting.py`: attribution
 `facts.py`               what was done and what came of it, as tables; `tallies.py`, `distinct.py`: their sums
 `periods.py`             `--period`; `goals_file.py`: goals.yaml
-`sections.py`            what a report says to people; `charts.py`, `drawing.py`: its pictures; `page.py`, `funnel_page.py`: one page
+`sections.py`            what a report says to people; `page.py`, `funnel_page.py`: the same as one page, with the console's pictures
 ======================== ================================================================================
 """

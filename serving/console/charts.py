@@ -130,7 +130,7 @@ def estimates(named: Sequence[Estimate], what: str, *, percent: bool = False) ->
 
 
 def through_time(named: Sequence[Estimate], what: str) -> str:
-    """Estimates with their band, from left to right; nothing of fewer than two."""
+    """Estimates of months with their band, from left to right; nothing of fewer than two."""
     known = [(name, one) for name, one in named if one is not None and None not in (one["value"], one["low"], one["high"])]
     if len(known) < 2:
         return ""
@@ -141,7 +141,7 @@ def through_time(named: Sequence[Estimate], what: str) -> str:
         axes.fill_between(places, low, high, color=FILL, alpha=0.25, linewidth=0)
         axes.plot(places, value, color=FILL, marker="o", linewidth=2)
         axes.axhline(0, color=INK, linewidth=0.9)
-        axes.set_xticks(places, [name for name, _ in known])
+        axes.set_xticks(places, [words.month(name) for name, _ in known])
         axes.set_ylabel(what.replace(", with", ",\nwith"))
         axes.grid(axis="y", color=PALE, alpha=0.35, linewidth=0.6)
 
@@ -229,7 +229,7 @@ def _segment_map(document: Document) -> dict[str, str]:
     def draw(axes: Axes) -> None:
         for one in found["tiles"]:
             corner = (across[one["column"]], upwards[one["row"]])
-            alpha = 0.35 + 0.65 * (one["contacts"] / most) ** 0.5
+            alpha = 0.5 + 0.5 * (one["contacts"] / most) ** 0.5
             axes.add_patch(Rectangle(corner, wide, high, color=SEGMENTS[one["segment"]], alpha=alpha, linewidth=0, clip_on=False))
         axes.set_xlim(across[0], across[-1])
         axes.set_ylim(upwards[0], upwards[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from serving.console import words
 from serving.console.charts import charts, estimates, through_time
 from serving.console.drawing import SEGMENTS
 
@@ -59,8 +60,8 @@ def test_no_picture_has_a_style_of_its_own_and_no_id_stands_twice_on_a_page() ->
 
 def test_months_stand_in_their_order_and_a_narrow_window_names_as_many_as_it_has_room_for() -> None:
     broad, narrow = (one.split("</svg>")[0] for one in through_time(MONTHS, "profit").split("<svg ")[1:])
-    assert re.findall(r">(2026-\d\d)</text>", broad) == [name for name, _ in MONTHS]
-    assert re.findall(r">(2026-\d\d)</text>", narrow) == ["2026-01", "2026-04", "2026-07", "2026-10"]
+    assert re.findall(r">(\w+ 2026)</text>", broad) == [words.month(name) for name, _ in MONTHS]
+    assert re.findall(r">(\w+ 2026)</text>", narrow) == ["Jan 2026", "Apr 2026", "Jul 2026", "Oct 2026"]
 
 
 def test_the_map_draws_every_tile_in_the_colour_of_its_segment() -> None:
