@@ -96,7 +96,9 @@ def _goals(document: Document) -> dict[str, str]:
 
 def _segments(document: Document) -> dict[str, str]:
     rows = document["segments"]
-    compared = [(words.name(one["segment"]), one[key]["profit"]["per_contact"]) for key in ("programme", "history") for one in rows if one[key]]
+    compared = [
+        (words.name(one["segment"]), one[key]["profit"]["per_contact"]) for key in ("programme", "history") for one in rows if one[key]
+    ]
     named = {"everybody": document["offers"]["everybody"], **document["offers"]["segments"]}
     return {
         "Segments": _sizes(rows),
@@ -207,7 +209,14 @@ def _stacked(named: Mapping[str, Document]) -> str:
         for kind in kinds:
             shares = np.array([one["uplift"][kind] / one["contacts"] if one["contacts"] else 0.0 for one in named.values()])
             if shares.any():
-                axes.barh([words.name(one) for one in named], shares, left=left, height=0.62, color=SEGMENTS.get(kind, SERIES[1]), label=words.name(kind))
+                axes.barh(
+                    [words.name(one) for one in named],
+                    shares,
+                    left=left,
+                    height=0.62,
+                    color=SEGMENTS.get(kind, SERIES[1]),
+                    label=words.name(kind),
+                )
             left += shares
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

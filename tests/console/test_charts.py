@@ -55,7 +55,7 @@ def test_no_picture_has_a_style_of_its_own_and_no_id_stands_twice_on_a_page() ->
     assert "style" not in drawn
     ids = re.findall(r' id="([^"]+)"', drawn)
     assert ids and len(ids) == len(set(ids))
-    assert {one for one in re.findall(r"url\(#([^)]+)\)", drawn)} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", drawn)) <= set(ids)
 
 
 def test_months_stand_in_their_order_and_a_narrow_window_names_as_many_as_it_has_room_for() -> None:
