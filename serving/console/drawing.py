@@ -93,9 +93,12 @@ def legend(axes: Axes, columns: int = 2) -> None:
 
 
 def _element(draw: Callable[[Axes], None], title: str, height: float, window: _Window) -> str:
-    settings = {"svg.fonttype": "none", "svg.hashsalt": f"{title} {window.name}", "font.family": "sans-serif", "font.size": _LETTERS}
     written = io.StringIO()
-    with _ONE_AT_A_TIME, mpl.rc_context(settings):
+    salt = f"{title} {window.name}"
+    with (
+        _ONE_AT_A_TIME,
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": _LETTERS}),
+    ):
         figure = Figure(figsize=(window.width, height), layout="constrained")
         axes = figure.subplots()
         axes.tick_params(colors=INK, length=0)
