@@ -8,10 +8,10 @@ constraints, consents and a past of some touches a contact.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightgbm
 import numpy as np
@@ -166,3 +166,11 @@ class _InMemory:
 
     def apply_event(self, _contact_id: str, _fact: Fact, _now: np.datetime64, *, event_id: str | None = None) -> bool:
         return event_id is None
+
+    def aging(self) -> Self:
+        """These, as they are."""
+        return self
+
+    def pages(self, _names: Collection[str], _now: np.datetime64, _size: int) -> Iterator[tuple[list[str], Columns]]:
+        """Everybody at once."""
+        yield list(self._row_of), self._columns

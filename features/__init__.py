@@ -35,6 +35,7 @@
 ``online_redis_client.py``  a connection a thread, a bounded wait, a server that goes away and comes back
 ``online_recent.py``        what happened to a contact lately, kept beside the vector
 ``online_events.py``        one event brings a contact's features up to date, by the offline definitions
+``online_aging.py``        everybody at a later moment: what time alone has changed
 ``online_carrying.py``      which single events a materialisation carries over: those that the data do not know
 ``remembered.py``            what was read last, for when the store does not answer
 ``online_rows.py``          what a materialisation writes, in chunks

@@ -70,6 +70,9 @@ class OnlineVectors(Protocol):
     def read(self, contact_ids: Sequence[str]) -> list[bytes | None]:
         """The vectors of contacts in their order, all of one version; None where there is none."""
 
+    def pages(self, size: int) -> Iterator[list[Stored]]:
+        """Everybody, at most `size` at a time: each page is of the version that is read then, and somebody may come twice."""
+
     def current(self) -> Materialised | None:
         """The materialisation that is read; None where there was none."""
 
@@ -110,6 +113,17 @@ def key_of(contact_id: str) -> bytes:
     (b'\\xc5\\xbc', b'\\xed\\xa0\\x80')
     """
     return contact_id.encode("utf-8", "surrogatepass")
+
+
+def contact_of(key: bytes) -> str:
+    """The contact id of which these are the bytes: the inverse of `key_of`.
+
+    Examples
+    --------
+    >>> contact_of(key_of("ż")), contact_of(key_of(chr(0xD800))) == chr(0xD800)
+    ('ż', True)
+    """
+    return key.decode("utf-8", "surrogatepass")
 
 
 def note_key(note: bytes) -> bytes:

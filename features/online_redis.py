@@ -8,12 +8,12 @@ both in one step, so a reader knows nothing of versions and keeps none in memory
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from decisioning.errors import Conflict, Unavailable
-from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, key_of, note_key
+from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, contact_of, key_of, note_key
 from features.online_redis_client import Command, Line, RedisLines
 
 ROWS_AT_ONCE = 2_000
@@ -88,6 +88,27 @@ class RedisVectors:
             [found] = line.ask((b"EVAL", _READ, *arguments))
         # A script's answer ends at its last value that is not nil.
         return [*found, *[None] * (len(keys) + 1 - len(found))]
+
+    def pages(self, size: int) -> Iterator[list[Stored]]:
+        """Everybody in no order, at most `size` at a time: each page is of the version that is read then, and somebody may come twice."""
+        for keys in self._keys():
+            for some in at_most(size, [keys]):
+                yield self._page([(contact, key) for key in some if (contact := self._contact(key)) is not None])
+
+    def _page(self, keys: Sequence[tuple[str, bytes]]) -> list[Stored]:
+        [version] = self._ask((b"HGET", self._about, b"version"))
+        if version is None or not keys:
+            return []
+        names = (_field("vector", version), _field("recent", version))
+        found = self._ask(*((b"HMGET", key, *names) for _, key in keys))
+        return [(contact, vector, recent) for (contact, _), (vector, recent) in zip(keys, found, strict=True) if vector is not None]
+
+    def _contact(self, key: bytes) -> str | None:
+        """Whose key it is; None of another project whose name ends like ours."""
+        begin = len(_KEY_PREFIX) + 4
+        (length,) = struct.unpack_from("<I", key, len(_KEY_PREFIX))
+        contact = key[begin : begin + length]
+        return contact_of(contact) if key[begin + length :] == self._project else None
 
     def current(self) -> Materialised | None:
         """The materialisation that is read; None where there was none."""
@@ -183,7 +204,7 @@ class RedisVectors:
 
     def _keys(self) -> Iterable[list[bytes]]:
         """The keys of the project's contacts, some at a time."""
-        pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\^" else bytes([byte]) for byte in _KEY_PREFIX) + b"*" + self._project
+        pattern = _literally(_KEY_PREFIX) + b"*" + _literally(self._project)
         cursor = b"0"
         while True:
             [[cursor, keys]] = self._ask((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % ROWS_AT_ONCE))
@@ -270,6 +291,11 @@ class RedisVectors:
 def entity_key(contact: bytes) -> bytes:
     """Feast's serialized entity key of a contact (version 3)."""
     return _KEY_PREFIX + struct.pack("<I", len(contact)) + contact
+
+
+def _literally(text: bytes) -> bytes:
+    """A pattern of keys that only `text` matches."""
+    return b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\^" else bytes([byte]) for byte in text)
 
 
 def _require(still_mine: bool) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from decisioning.errors import Conflict, Unavailable
-from features.online import Carried, Change, Kept, Materialised, Stored, at_most, key_of, note_key
+from features.online import Carried, Change, Kept, Materialised, Stored, at_most, contact_of, key_of, note_key
 from features.sources import quoted
 
 ROWS_AT_ONCE = 5_000
@@ -44,6 +44,7 @@ class SqliteVectors:
         of_current = f"FROM {self._rows} WHERE version = (SELECT version FROM {self._current})"
         self._one = f"SELECT vector {of_current} AND contact = ?"
         self._some = f"SELECT contact, vector {of_current} AND contact IN "
+        self._next = f"SELECT contact, vector, recent {of_current} AND contact > ? ORDER BY contact LIMIT ?"
         self._local = threading.local()
 
     # --- reading --------------------------------------------------------------------------------------------------------------------
@@ -77,6 +78,19 @@ class SqliteVectors:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return [found.get(key) for key in keys]
+
+    def pages(self, size: int) -> Iterator[list[Stored]]:
+        """Everybody in the order of their ids, at most `size` at a time; each page is of the version that is read then."""
+        last = b""
+        while True:
+            try:
+                rows = self._reader().execute(self._next, (last, size)).fetchall()
+            except sqlite3.Error as error:
+                raise self._unreadable(error) from error
+            if not rows:
+                return
+            yield [(contact_of(contact), vector, recent) for contact, vector, recent in rows]
+            last = rows[-1][0]
 
     def current(self) -> Materialised | None:
         """The materialisation that is read; None where there is no store, or it was never materialised."""

@@ -27,6 +27,7 @@ from features.built import Built, add_missing, build_rows, read_built
 from features.columns import Ids, Moments, as_column, unique_pairs
 from features.contract import FeatureContract
 from features.online import ONLINE_FILE, VIEW, Materialised, OnlineVectors
+from features.online_aging import Aging
 from features.online_carrying import Carrying
 from features.online_events import Noted, OnlineFeatures
 from features.online_recent import Fact
@@ -274,6 +275,10 @@ class FeatureDoor:
             self._events = OnlineFeatures(self.contract)
         note = Noted(contact_id, fact, event_id).to_bytes()
         return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note, once=event_id is not None)
+
+    def aging(self) -> Aging:
+        """Everybody's online features, brought forward to a moment; refusals as of `online`."""
+        return Aging(self._vectors, self._opened or self._open_online(), self._online.max_age_days)
 
     def forget(self, contact_ids: Collection[str]) -> int:
         """Remove contacts from the online store: vectors, and events that no materialisation knows yet; returns the vectors.

@@ -8,6 +8,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `outcomes.py`           what happened, once per `event_id`
 `events.py`             what contacts did, once per `event_id`, and what of it is not settled yet
+`trigger_looks.py`      who is inside the triggers that are looked at by time, since when, and what of it is not decided yet
 `outbox.py`             what has to go out: in order per contact, by one sender at a time, until it arrived
 `looking_back.py`       the newest decisions and what came after them: what policies are judged on
 `claims.py`             what a decision takes that others want too: granted inside its transaction, or it is made again

@@ -37,6 +37,7 @@ from ledger.schema import (
     REQUEST_CLAIMS,
     SELECTIONS,
     SUPPRESSIONS,
+    TRIGGER_ENTRIES,
     WEBHOOK_MESSAGES,
 )
 from ledger.verify import TOMBSTONE
@@ -44,7 +45,7 @@ from ledger.verify import TOMBSTONE
 ERASED_TRACE = '{"erased":true}'
 """What stands in the place of an erased contact's trace."""
 
-_REMOVED = (SUPPRESSIONS, HISTORY_TOUCHES, HISTORY_OUTCOMES, HISTORY_CONSENTS, HISTORY_MEMBERS, WEBHOOK_MESSAGES)
+_REMOVED = (SUPPRESSIONS, HISTORY_TOUCHES, HISTORY_OUTCOMES, HISTORY_CONSENTS, HISTORY_MEMBERS, WEBHOOK_MESSAGES, TRIGGER_ENTRIES)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ledger.schema import (
     OUTCOMES,
     SELECTIONS,
     SUPPRESSIONS,
+    TRIGGER_ENTRIES,
     WEBHOOK_MESSAGES,
 )
 
@@ -32,6 +33,7 @@ _TABLES: Mapping[str, Table] = {
     "outcomes": OUTCOMES,
     "events": EVENTS,
     "webhook_messages": WEBHOOK_MESSAGES,
+    "trigger_entries": TRIGGER_ENTRIES,
     "suppressions": SUPPRESSIONS,
     "identities": IDENTITIES,
     "deeds": DEEDS,
@@ -43,10 +45,10 @@ _TABLES: Mapping[str, Table] = {
 }
 _TIMES = (
     *("decided_at", "occurred_at", "received_at", "reserved_until", "until", "set_at"),
-    *("done_at", "joined_at", "changed_at", "created_at", "due_at", "settled_at", "at"),
+    *("done_at", "joined_at", "changed_at", "created_at", "due_at", "settled_at", "entered_at", "at"),
     *("handed_over_at", "accepted_at", "contacted_at", "rejected_at", "won_at", "lost_at", "accept_by", "contact_by"),
 )
-_JSON = ("trace", "about", "details", "extra", "body")
+_JSON = ("trace", "about", "details", "extra", "body", "features")
 _OF_THE_LEDGER = ("id", "generation", "leased_until")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 
 from decisioning.errors import Conflict, RequestError
 from decisioning.vocabulary import Columns
@@ -29,6 +29,7 @@ from ledger.schema import (
     OUTCOMES,
     SELECTIONS,
     SUPPRESSIONS,
+    TRIGGER_ENTRIES,
     WEBHOOK_MESSAGES,
 )
 
@@ -118,6 +119,7 @@ def renamed(columns: Columns, names: dict[str, str]) -> Columns:
 
 def _move_all(conn: Connection, anonymous_id: str, contact_id: str) -> tuple[int, int]:
     """Give everything of the visitor to the contact, also what came after they were joined; returns decisions and outcomes."""
+    conn.execute(delete(TRIGGER_ENTRIES).where(TRIGGER_ENTRIES.c.contact_id == anonymous_id))  # the contact is looked at for itself
     for table in (SELECTIONS, *_OWN):
         _move(conn, table, anonymous_id, contact_id)
     return _move(conn, DECISIONS, anonymous_id, contact_id), _move(conn, OUTCOMES, anonymous_id, contact_id)

@@ -29,7 +29,7 @@ from ledger import schema_events
 from ledger.schema_base import METADATA as _METADATA
 from ledger.schema_base import SERIAL as _SERIAL
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 META = Table(
@@ -288,6 +288,7 @@ API_KEYS = Table(
 """Who may call, as digests; see `keys`."""
 
 EVENTS, OPEN_EVENTS, WEBHOOK_MESSAGES = schema_events.EVENTS, schema_events.OPEN_EVENTS, schema_events.WEBHOOK_MESSAGES
+TRIGGER_LOOKS, TRIGGER_ENTRIES = schema_events.TRIGGER_LOOKS, schema_events.TRIGGER_ENTRIES
 
 TABLES: tuple[Table, ...] = tuple(_METADATA.sorted_tables)
 
@@ -331,7 +332,7 @@ _TO_VERSION_2 = (
     "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
     "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: ()}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: (), 7: ()}
 """What takes a ledger of each version to the next; tables that are new there are created anyway."""
 
 

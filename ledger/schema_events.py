@@ -1,4 +1,4 @@
-"""The tables of contact events, and of what goes out because of them."""
+"""The tables of contact events, of what is looked at by time, and of what goes out because of both."""
 
 from __future__ import annotations
 
@@ -53,3 +53,28 @@ WEBHOOK_MESSAGES = Table(
     Index("webhook_messages_of_contact", "contact_id", "id"),
 )
 """What has to go out: `state` is waiting, delivered or dead. A contact's messages go in the order of their ids."""
+
+TRIGGER_LOOKS = Table(
+    "trigger_looks",
+    METADATA,
+    Column("trigger_id", String, primary_key=True),
+    Column("asks", String, nullable=False),
+    Column("looked_at", BigInteger),
+    Column("began_at", BigInteger, nullable=False),
+    Column("leased_until", BigInteger, nullable=False),
+)
+"""When each trigger that is looked at by time was last looked at, to the end; `asks` tells what it asked then. Null: never to the
+end. `began_at` names the look that is under way until `leased_until`."""
+
+TRIGGER_ENTRIES = Table(
+    "trigger_entries",
+    METADATA,
+    Column("trigger_id", String, primary_key=True),
+    Column("contact_id", String, primary_key=True),
+    Column("entered_at", BigInteger, nullable=False),
+    Column("is_open", Integer, nullable=False),
+    Column("features", Text),
+    Index("trigger_entries_of_contact", "contact_id"),
+    Index("trigger_entries_by_state", "is_open", "entered_at"),
+)
+"""Who is inside a trigger's condition, since which look; open (1) where that is not decided yet. `features`: JSON of what it read then."""

@@ -45,6 +45,7 @@ from ledger.records import DecisionRecord
 from ledger.schema import META
 from ledger.standing import Standing, Wanted
 from ledger.suppressions import SuppressionRecord
+from ledger.trigger_looks import TriggerLooks
 from ledger.verify import Verdict, verify
 
 _Row = TypeVar("_Row")
@@ -68,6 +69,7 @@ class Ledger:
         self._database = database
         self.events = Events(database)
         self.outbox = Outbox(database)
+        self.looks = TriggerLooks(database)
 
     @classmethod
     def open(cls, url: str) -> Ledger:

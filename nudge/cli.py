@@ -16,6 +16,7 @@ from decisioning.errors import NudgeError
 from nudge.commands import deciding, leads, learning
 from nudge.commands import keys as cli_keys
 from nudge.commands import ledger as ledgers
+from nudge.commands.triggers import triggers_app
 from nudge.commands.webhooks import webhooks_app
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ leads_app.command("hand-over")(leads.hand_over)
 leads_app.command("status")(leads.status)
 leads_app.command("list")(leads.list_)
 app.add_typer(leads_app, name="leads")
+app.add_typer(triggers_app, name="triggers")
 app.add_typer(webhooks_app, name="webhooks")
 
 

@@ -18,6 +18,7 @@ from serving.feedback.event_intake import Events
 from serving.feedback.event_settling import Settling
 from serving.feedback.outcome_intake import intake
 from serving.feedback.reconciling import reconcile, unanswered
+from serving.feedback.timed_triggers import TimedTriggers
 from serving.feedback.webhooks import Secrets, Sender
 from serving.http.api_keys import KeyRing
 from serving.people.contact_view import contact_view
@@ -92,6 +93,7 @@ class Service:
         self.letters = DeadLetters(ledger.outbox, self._webhook, clock)
         self._errands: list[Callable[[], None]] = []
         self.events = Events(ledger, self.people, Settling(ledger, snapshots, self.decide_many, clock), clock)
+        self.timed = TimedTriggers(ledger, snapshots, self.decide_many, clock)
 
     # deciding ----------------------------------------------------------------------------------------------------
 
@@ -283,11 +285,13 @@ class Service:
         return KeyRing(self._ledger.keys.all, self._clock)
 
     def run_errands(self, secrets: Secrets | None) -> None:
-        """Begin to settle events that were left open and, with secrets to sign with, to deliver the webhook's messages."""
+        """Begin to settle events that were left open, to look at triggers by time and, with secrets to sign with, to deliver messages."""
         sender = Sender(self._ledger.outbox, self._webhook, secrets or (), self._clock)
         errands = Errands(self.events.catch_up, sender.deliver)
-        errands.start()
-        self._errands += [errands.stop, sender.close]
+        looking = Errands(lambda **_: self.timed.run_due(), lambda: 0)  # a thread of its own: a look at everybody must not hold up messages
+        for one in (errands, looking):
+            one.start()
+        self._errands += [errands.stop, looking.stop, sender.close]
 
     def _webhook(self) -> str | None:
         return self.catalog.triggers_webhook

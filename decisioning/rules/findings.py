@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -11,6 +12,28 @@ from decisioning.vocabulary import Dtype
 
 _Compiled = TypeVar("_Compiled")
 _SHOWN_AT_MOST = 5
+_CLOCK = re.compile(r"clock\.(?:(?P<moment>now)|today|(?P<word>in|ago)_(?P<days>\d{1,5})_days)")
+
+
+def days_from_today(key: str) -> int | None:
+    """How many days from today a day of the clock is; None of `clock.now`.
+
+    Raises
+    ------
+    RuleError
+        The clock has no such key.
+
+    Examples
+    --------
+    >>> [days_from_today(f"clock.{key}") for key in ("today", "in_30_days", "ago_7_days", "now")]
+    [0, 30, -7, None]
+    """
+    found = _CLOCK.fullmatch(key)
+    if found is None:
+        raise RuleError("is nothing that the clock shows", got=key, allowed="clock.today, clock.in_30_days, clock.ago_7_days, clock.now")
+    if found["moment"]:
+        return None
+    return int(found["days"] or 0) * (-1 if found["word"] == "ago" else 1)
 
 
 class RuleFindings:
@@ -32,6 +55,7 @@ class RuleFindings:
     def __init__(self, dtypes: Mapping[str, Dtype]) -> None:
         self._book = RuleBook(dtypes)
         self._of_events = RuleBook(dtypes, ("context", "event"))
+        self._timed = RuleBook(dtypes, ("clock",))
         self._refused: dict[str, RuleError] = {}
         self._elsewhere: dict[str, list[str]] = {}
 
@@ -42,6 +66,19 @@ class RuleFindings:
     def event_condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
         """A condition that may read `event.*` too."""
         return self._tried(lambda: self._of_events.condition(text, path=path), text, path) or ()
+
+    def timed_condition(self, text: str, *, path: str) -> tuple[Expression, ...]:
+        """A condition that is looked at by time: it may read `clock.*`, and has no request."""
+        return self._tried(lambda: self._by_the_clock(text, path), text, path) or ()
+
+    def _by_the_clock(self, text: str, path: str) -> tuple[Expression, ...]:
+        conditions = self._timed.condition(text, path=path)
+        for key in (key for one in conditions for key in one.context_keys):
+            try:
+                days_from_today(key)
+            except RuleError as error:
+                raise RuleError(str(error), field=path) from None
+        return conditions
 
     def value(self, text: str, *, path: str) -> Expression | float:
         """As `compile_value`; a number where it does not fit."""

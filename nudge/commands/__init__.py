@@ -6,6 +6,7 @@
 `ledger.py`              the ledger as evidence, and one person in all stores
 `leads.py`               leads
 `keys.py`                API keys
+`triggers.py`            triggers that time alone fires
 `webhooks.py`            messages that go out because of triggers
 `options.py`             what they share
 ======================== ================================================================================

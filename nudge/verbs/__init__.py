@@ -9,6 +9,7 @@
 `watching.py`            drift, kept promises, starved learning
 `opening.py`             a service over a workspace; `snapshot_source.py`: what it swaps without a restart
 `deciding.py`            decide
+`triggers.py`            triggers run, triggers list: those that time fires
 `planning.py`            plan; `what_if.py`: plans that are only asked about
 `remembering.py`         replay, suppress
 `outcome_files.py`       ingest-outcomes; `reported_files.py`: the files of other tools

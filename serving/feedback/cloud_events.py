@@ -68,8 +68,8 @@ def _subject(one: CloudEventIn, data: Mapping[str, Any]) -> str | None:
     return None if "anonymous_id" in data else one.subject
 
 
-def decision_event(decision: Mapping[str, Any], *, source: str, trigger: str, event_id: str, decided_at: datetime) -> str:
-    """A decision as the body of a webhook: a CloudEvent in structured JSON whose id is the decision's."""
+def decision_event(decision: Mapping[str, Any], *, source: str, trigger: str, event_id: str | None, decided_at: datetime) -> str:
+    """A decision as the body of a webhook: a CloudEvent in structured JSON whose id is the decision's; no event_id where time fired it."""
     body = {
         "specversion": "1.0",
         "id": decision["decision_id"],

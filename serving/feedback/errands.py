@@ -1,4 +1,4 @@
-"""What a server does beside answering: it settles events that were left open, and delivers the webhook's messages."""
+"""What a server does beside answering: it settles open events, looks at triggers by time, and delivers the webhook's messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Errands:
     Parameters
     ----------
     catch_up : callable
-        Settles events that were left open; with `at_start` the newest too. Returns how many it looked at.
+        Settles events that were left open, or looks at triggers that are due; with `at_start` the newest too. Returns how many there were.
     deliver : callable
         Tries messages that are due; returns how many it tried.
     """

@@ -31,6 +31,7 @@ LOG = logging.getLogger(__name__)
 _WAITS = "the online features cannot be reached now: it is decided as soon as they can, within the trigger's time"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 Decide = Callable[[Sequence[HotDecision]], list[dict[str, Any] | NudgeError]]
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)

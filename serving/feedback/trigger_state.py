@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.candidates import Situation
 from decisioning.errors import Unavailable
 from decisioning.rules import Rows
 from decisioning.triggers import CompiledTrigger
-from decisioning.vocabulary import Columns, null_column
+from decisioning.vocabulary import BoolArray, Columns, null_column
 from ledger.events import EventRecord
 from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.snapshot import Snapshot
@@ -43,7 +44,8 @@ def inside(snapshot: Snapshot, contact_id: str, now: datetime) -> dict[str, bool
     rows = Rows(columns, 1)
     asking = [one for one in snapshot.catalog.triggers if one.trigger.asks_what_changed]
     try:
-        return {one.trigger.id: one.inside(rows) if one.enters else _above(snapshot, one, contact_id, columns, now) for one in asking}
+        ids = np.array([contact_id], dtype=object)
+        return {one.trigger.id: one.inside(rows) if one.enters else bool(above(snapshot, one, ids, columns, now)[0]) for one in asking}
     except Exception:  # a model that fails on one contact must not take the event with it
         LOG.exception("scoring a contact for its triggers failed: none of them fires")
         return {}
@@ -57,16 +59,17 @@ def matched(trigger: CompiledTrigger, rows: Rows, before: Standing, after: Stand
     return trigger.matches(rows)
 
 
-def _above(snapshot: Snapshot, trigger: CompiledTrigger, contact_id: str, columns: Columns, now: datetime) -> bool:
-    """Whether a score is above its threshold: of an action, that of its best treatment."""
+def above(snapshot: Snapshot, trigger: CompiledTrigger, contact_ids: npt.NDArray[np.object_], columns: Columns, now: datetime) -> BoolArray:
+    """Whose score is above a trigger's threshold, shape (n,): of an action, that of its best treatment."""
     own, catalog = trigger.trigger, snapshot.catalog
     places = [one.columns for one in catalog.actions if own.action in (None, one.action.id)]
-    alive = np.zeros((1, len(catalog.treatments)), dtype=np.bool_)
-    alive[0, [column for some in places for column in some]] = True
-    ids = np.array([contact_id], dtype=object)
-    scores = snapshot.scorer(Situation(ids, columns, to_datetime64(now), granted={}), alive)
-    found = scores.clv if own.score == "clv" else (scores.uplift if own.score == "uplift" else scores.propensity)[alive]
-    return bool(np.nanmax(np.nan_to_num(found, nan=-np.inf)) > (own.above or 0.0))
+    alive = np.zeros((len(contact_ids), len(catalog.treatments)), dtype=np.bool_)
+    alive[:, [column for some in places for column in some]] = True
+    scores = snapshot.scorer(Situation(contact_ids, columns, to_datetime64(now), granted={}), alive)
+    per_treatment = scores.uplift if own.score == "uplift" else scores.propensity
+    found = scores.clv[:, None] if own.score == "clv" else np.where(alive, per_treatment, np.nan)
+    best = np.nan_to_num(found, nan=-np.inf).max(axis=1, initial=-np.inf)
+    return np.asarray(best > (own.above or 0.0), dtype=np.bool_)
 
 
 def _features(snapshot: Snapshot, contact_id: str) -> Columns:

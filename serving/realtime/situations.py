@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -29,6 +29,13 @@ CACHED_FEATURES = "cached features as of "
 """How `degraded` begins where what was read last stands in for a store that does not answer."""
 
 
+class Everybody(Protocol):
+    """All contacts, some at a time: `features.online_aging.Aging`, or a fake in tests."""
+
+    def pages(self, names: Collection[str], now: np.datetime64, size: int) -> Iterator[tuple[list[str], Columns]]:
+        """Ids and features of at most `size` contacts at a time, those of `names` as of `now`; somebody may come twice."""
+
+
 class OnlineFeatures(Protocol):
     """Where a contact's features are read from: `FeatureDoor`, or a fake in tests."""
 
@@ -43,6 +50,9 @@ class OnlineFeatures(Protocol):
 
     def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
         """Bring a contact's features up to date with something that happened, once for each event_id; whether they are."""
+
+    def aging(self) -> Everybody:
+        """Everybody's features, brought forward to a moment."""
 
 
 @dataclass(frozen=True)

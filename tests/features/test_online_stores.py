@@ -41,6 +41,12 @@ def about(version: int) -> Materialised:
     return Materialised(as_of=version, contract_hash="abc", contacts=3, materialized_at=version + 1)
 
 
+def everybody(store: OnlineVectors, size: int) -> tuple[dict[str, tuple[bytes, bytes | None]], int]:
+    """Everybody in pages of `size`, and how long the longest page was."""
+    pages = list(store.pages(size))
+    return {contact_id: (vector, recent) for page in pages for contact_id, vector, recent in page}, max(map(len, pages), default=0)
+
+
 def rows(text: str, contacts: int = 3) -> list[list[Stored]]:
     return [[(f"c{number}", f"{text}{number}".encode(), b"0") for number in range(contacts)]]
 
@@ -313,3 +319,13 @@ def test_a_forgotten_contact_is_not_left_in_the_file(tmp_path: Path) -> None:
     store.replace([[("somebody", b"of somebody" * 50, None), ("else", b"x", None)]], about(1), nothing)
     store.forget(["somebody"], lambda note: False)
     assert not [path.name for path in tmp_path.iterdir() if b"somebody" in path.read_bytes()]
+
+
+def test_everybody_of_the_current_version_comes_some_at_a_time(opened: Open) -> None:
+    store = opened()
+    store.replace(rows("a", 7), about(1), nothing)
+    store.replace(rows("b", 5), about(2), nothing)
+    assert store.change(chr(0xD800) + "ż", count, b"a visitor")
+    found, longest = everybody(opened(), 2)
+    assert found == {**{f"c{number}": (f"b{number}".encode(), b"0") for number in range(5)}, chr(0xD800) + "ż": (b"new", b"1")}
+    assert longest <= 2

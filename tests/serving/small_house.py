@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +86,15 @@ class Known:
             raise Unavailable("the online store does not answer")
         self.read |= set(contact_ids) & set(self.rows)
         return self._columns(contact_ids), np.array([contact_id in self.rows for contact_id in contact_ids], dtype=np.bool_)
+
+    def aging(self) -> Known:
+        """What time changes is set by the test."""
+        return self
+
+    def pages(self, names: Collection[str], now: np.datetime64, size: int) -> Iterator[tuple[list[str], Columns]]:
+        assert (set(names) <= set(DTYPES), now.dtype, size > 1) == (True, np.dtype("datetime64[us]"), True)
+        for contact_id in sorted(self.rows):  # a page each
+            yield [contact_id], self.online([contact_id])[0]
 
     def remembered(self, contact_ids: Sequence[str]) -> tuple[Columns, list[np.datetime64 | None]]:
         known = [one if one in self.read else "" for one in contact_ids]
