@@ -1,7 +1,7 @@
-"""Events that came in otherwise than by an ingest, put beside the ingested ones: once each, told by their event_id.
+"""Events and consents that came in otherwise than by an ingest, put beside the ingested ones: once each.
 
-A source may tell the same events, with ids of its own or with none. An event is left out where an ingested one has its event_id, or has
-none and is of the same contact, type and time.
+A source may tell the same. An event is left out where an ingested one has its event_id, or has none and is of the same contact, type and
+time; a consent where an ingested one says the same of the same contact, purpose and time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,77 @@ EVENT_SCHEMA = pa.schema(
 )
 """The columns of events that are merged; times are UTC."""
 
+CONSENT_SCHEMA = pa.schema([*((name, pa.string()) for name in ("contact_id", "purpose", "status")), ("changed_at", pa.timestamp("us"))])
+"""The columns of consents that are merged; times are UTC."""
+
 Rows = Iterable[pa.Table]
 
 
-def merge_events(workspace_dir: Path, events: Rows) -> int:
-    """Put events beside the ingested ones in ``data/events.parquet``; returns how many were not there yet.
+@dataclass(frozen=True)
+class Told:
+    """A contract table whose rows come in otherwise too.
 
     Parameters
     ----------
-    events : iterable of pyarrow.Table
-        With the columns of `EVENT_SCHEMA`.
+    table : str
+    schema : pyarrow.Schema
+        The columns of the rows that come in.
+    moment : str
+        The column with the time.
+    same : tuple of str
+        The columns that tell a row from another where there is no id.
+    identity : str or None
+        The column with an id, where the table has one.
+    order : str
+        The order of the file.
+    """
+
+    table: str
+    schema: pa.Schema
+    moment: str
+    same: tuple[str, ...]
+    identity: str | None
+    order: str
+
+    def known(self, ingested: set[str]) -> str:
+        """SQL of the rows of `beside` that are not among those of `ingested`, whose columns these are."""
+        has_id = self.identity in ingested
+        alike = " AND ".join(f"i.{name} = b.{name}" for name in self.same)
+        without = f"i.{self.identity} IS NULL AND " if has_id else ""
+        by_id = f"AND NOT EXISTS (SELECT 1 FROM ingested i WHERE i.{self.identity} = b.{self.identity})" if has_id else ""
+        return f"SELECT b.* FROM beside b WHERE NOT EXISTS (SELECT 1 FROM ingested i WHERE {without}{alike}) {by_id}"
+
+
+EVENTS = Told(
+    "events",
+    EVENT_SCHEMA,
+    "occurred_at",
+    ("contact_id", "event_type", "occurred_at"),
+    "event_id",
+    "occurred_at, length(contact_id), contact_id, event_type, event_id",
+)
+CONSENTS = Told(
+    "consents",
+    CONSENT_SCHEMA,
+    "changed_at",
+    ("contact_id", "purpose", "status", "changed_at"),
+    None,
+    "changed_at, length(contact_id), contact_id, purpose, status",
+)
+
+
+def merge_events(workspace_dir: Path, events: Rows) -> int:
+    """Put events beside the ingested ones in ``data/events.parquet``: `merge_told`."""
+    return merge_told(workspace_dir, EVENTS, events)
+
+
+def merge_told(workspace_dir: Path, told: Told, rows: Rows) -> int:
+    """Put what came in beside what was ingested, in ``data/<table>.parquet``; returns how many rows were not there yet.
+
+    Parameters
+    ----------
+    rows : iterable of pyarrow.Table
+        With the columns of `told.schema`.
 
     Raises
     ------
@@ -55,65 +117,56 @@ def merge_events(workspace_dir: Path, events: Rows) -> int:
     if not manifest.exists():
         return 0
     with locked(data / ".ingest.lock", "an ingest of this workspace is running"):
-        made = data / f".events.{os.getpid()}.parquet"
+        made, path = data / f".{told.table}.{os.getpid()}.parquet", data / f"{told.table}.parquet"
         try:
-            new = write_merged(data / "events.parquet", events, made)
+            new = write_merged(told, path, rows, made)
             if new:
-                _publish(made, data / "events.parquet", manifest)
+                onto_disk(made)
+                os.replace(made, path)
+                _write_manifest(manifest, told, path)
         finally:
             made.unlink(missing_ok=True)
     return new
 
 
-def write_merged(ingested: Path, events: Rows, into: Path) -> int:
-    """Write the ingested events and those beside them that they do not have; returns how many those are. `ingested` may be missing."""
+def write_merged(told: Told, ingested: Path, rows: Rows, into: Path) -> int:
+    """Write what was ingested and those rows beside it that it does not have; returns how many those are. `ingested` may be missing."""
     beside = into.with_name(f"{into.name}.beside")
     try:
-        with pq.ParquetWriter(beside, EVENT_SCHEMA) as writer:
-            for table in events:
+        with pq.ParquetWriter(beside, told.schema) as writer:
+            for table in rows:
                 writer.write_table(table)
         with connect(into.parent) as connection:
-            return _merged(connection, ingested, beside, into)
+            return _merged(connection, told, ingested, beside, into)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _merged(connection: duckdb.DuckDBPyConnection, ingested: Path, beside: Path, into: Path) -> int:
-    connection.execute(f"CREATE VIEW beside AS SELECT * FROM read_parquet({literal(str(beside))})")
+def _merged(connection: duckdb.DuckDBPyConnection, told: Told, ingested: Path, beside: Path, into: Path) -> int:
+    distinct = "DISTINCT " if told.identity is None else ""
+    connection.execute(f"CREATE VIEW beside AS SELECT {distinct}* FROM read_parquet({literal(str(beside))})")
     if ingested.exists():
         connection.execute(f"CREATE VIEW ingested AS SELECT * FROM read_parquet({literal(str(ingested))})")
     else:
         connection.execute("CREATE VIEW ingested AS SELECT * FROM beside WHERE false")
-    has_ids = "event_id" in {row[0] for row in connection.execute("DESCRIBE ingested").fetchall()}
-    event_id = "i.event_id" if has_ids else "NULL"
-    connection.execute(
-        f"""CREATE TEMP TABLE new AS SELECT b.* FROM beside b
-        WHERE NOT EXISTS (SELECT 1 FROM ingested i WHERE {event_id} = b.event_id)
-        AND NOT EXISTS (SELECT 1 FROM ingested i WHERE {event_id} IS NULL AND i.contact_id = b.contact_id
-            AND i.event_type = b.event_type AND i.occurred_at = b.occurred_at)"""
-    )
+    columns = {row[0] for row in connection.execute("DESCRIBE ingested").fetchall()}
+    connection.execute(f"CREATE TEMP TABLE new AS {told.known(columns)}")
     [(new,)] = connection.execute("SELECT count(*) FROM new").fetchall()
-    order = "occurred_at, length(contact_id), contact_id, event_type, event_id"
     connection.execute(
-        f"""COPY (SELECT * FROM (SELECT * FROM ingested UNION ALL BY NAME SELECT * FROM new) ORDER BY {order})
+        f"""COPY (SELECT * FROM (SELECT * FROM ingested UNION ALL BY NAME SELECT * FROM new) ORDER BY {told.order})
         TO {literal(str(into))} (FORMAT parquet, COMPRESSION zstd)"""
     )
     return int(new)
 
 
-def _publish(made: Path, events: Path, manifest: Path) -> None:
-    onto_disk(made)
-    os.replace(made, events)
-    _write_manifest(manifest, events)
-
-
-def _write_manifest(path: Path, events: Path) -> None:
+def _write_manifest(path: Path, told: Told, file: Path) -> None:
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     with connect(path.parent) as connection:
-        [(rows, last)] = connection.execute(f"SELECT count(*), max(occurred_at) FROM read_parquet({literal(str(events))})").fetchall()
-    with events.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    manifest["tables"]["events"] = {**manifest["tables"].get("events", {}), "rows": int(rows), "sha256": digest}
+        counted = f"SELECT count(*), max({told.moment}) FROM read_parquet({literal(str(file))})"
+        [(rows, last)] = connection.execute(counted).fetchall()
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    manifest["tables"][told.table] = {**manifest["tables"].get(told.table, {}), "rows": int(rows), "sha256": digest}
     manifest["newest_at"] = _newest(manifest, last)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Everybody's online features at a later moment than that of their vectors: what time alone has changed since.
 
 A vector is as of its materialisation, or of its contact's newest event. What is computed from what happened to the contact (windows, days
-since, sessions) is computed anew here, from the same definitions; attributes, consents and what `OnlineFeatures.kept` names stay.
+since, sessions) is computed anew here, from the same definitions; attributes and what `OnlineFeatures.kept` names stay.
 """
 
 from __future__ import annotations

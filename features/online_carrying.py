@@ -21,6 +21,8 @@ class DataKnow:
         Those of the noted events that the data have, before the build's as_of.
     contacts : frozenset of str
         Those of the noted contacts who have a row of their own.
+    consents : frozenset of (contact_id, purpose, microseconds, granted)
+        Those of the noted contacts, before the build's as_of.
     until : mapping of FactKind to int
         The last moment of which the data know a fact of a kind; nothing for a kind they do not know at all.
     cut : int
@@ -29,6 +31,7 @@ class DataKnow:
 
     event_ids: frozenset[str]
     contacts: frozenset[str]
+    consents: frozenset[tuple[str, str, int, bool]]
     until: Mapping[FactKind, int]
     cut: int
 
@@ -37,8 +40,8 @@ class DataKnow:
 class Carrying:
     """What a note does in a new version (`features.online.Carried`); the notes of joined visitors are their contacts'.
 
-    An event with an id is known where the data have the id. One without is known where the data reach as far as it. Of a visitor who has
-    no row of their own everything is kept, as long as the longest window.
+    An event with an id is known where the data have the id, a consent where they have it. An event without an id is known where the data
+    reach as far as it. Of a visitor who has no row of their own everything is kept, as long as the longest window.
     """
 
     features: OnlineFeatures
@@ -50,6 +53,9 @@ class Carrying:
         noted = Noted.from_bytes(note)
         contact_id, fact = self.names.get(noted.contact_id, noted.contact_id), noted.fact
         step = contact_id, self.features.after(fact, fact.at)
+        if fact.is_consent:
+            known = (contact_id, fact.purpose or "", fact.at, fact.kind == "granted") in self.data.consents
+            return None if known and contact_id in self.data.contacts else step
         if contact_id not in self.data.contacts and noted.event_id is not None:
             return step if fact.at >= self.data.cut - self.features.longest else None
         if noted.event_id is None:

@@ -1,8 +1,8 @@
 """One event brings a contact's online features up to date, by the same definitions as the features that are built offline.
 
 After an event the packed vector holds, in every feature that is computed from the contact's own events, touches and outcomes, what a
-build as of just after the event would give. Attributes stay as they were materialised, and so do consents, what the contacts of a firm did
-together and the workspace's own queries: `OnlineFeatures.kept` names them.
+build as of just after the event would give; a consent is such an event. Attributes stay as they were materialised, and so does what the
+contacts of a firm did together and the workspace's own queries: `OnlineFeatures.kept` names them.
 
 The definitions are read from the feature contract itself (source, unit, window), so serving needs no data and no database to know them; a
 test holds them to the offline build, event after event.
@@ -31,6 +31,7 @@ from features.online_recent import (
     NEGATIVE,
     POSITIVE,
     PURCHASE,
+    PURPOSE,
     TOUCH,
     TOUCH_CHANNEL,
     TYPE,
@@ -213,7 +214,10 @@ class Noted:
 
     def to_bytes(self) -> bytes:
         """What `from_bytes` reads."""
-        return json.dumps([self.contact_id, asdict(self.fact), self.event_id], separators=(",", ":")).encode()
+        fact = asdict(self.fact)
+        if self.fact.purpose is None:
+            del fact["purpose"]  # so that what is noted already reads the same
+        return json.dumps([self.contact_id, fact, self.event_id], separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, note: bytes) -> Noted:
@@ -229,6 +233,8 @@ def _definition(spec: FeatureSpec, codes: Codes) -> Computed | None:
     """How a feature is computed from what happened; None for one that is not."""
     if spec.source.startswith(TYPE):
         return _of_type(spec, codes.type_codes[spec.source.removeprefix(TYPE)])
+    if spec.source.startswith(PURPOSE):
+        return partial(_consent, codes.consent_place(spec.source.removeprefix(PURPOSE)) or 0)
     for start, touch in ((CHANNEL, False), (TOUCH_CHANNEL, True)):
         if spec.source.startswith(start):
             return _counted("channel", codes.channel_codes[touch, spec.source.removeprefix(start)], spec)
@@ -270,13 +276,18 @@ def _first_at(places: list[tuple[int, str]], w: Windows) -> str | None:
     return None if last is None else next((value for place, value in places if w.recent.scalars[place] == last), None)
 
 
+def _consent(place: int, w: Windows) -> float:
+    held = w.recent.scalars[place]
+    return float(held is not None and held % 2 == 0)
+
+
 def _tenure(w: Windows) -> float | None:
     known, first = w.recent["first_known"], w.recent["first_event"]
     moments = [moment for moment in (known if known is not None and known < w.as_of else None, first) if moment is not None]
     return w.days_since(min(moments)) if moments else None
 
 
-def _response_rate(w: Windows) -> float | None:
+def _responses_per_touch(w: Windows) -> float | None:
     touches = w.count("kind", TOUCH, 365)
     return w.count("kind", POSITIVE, 365) / touches if touches else None
 
@@ -312,7 +323,7 @@ _NAMED: dict[str, tuple[str, Computed]] = {
     _IDLE: (SESSION, lambda w: None if w.session is None else w.session[2] / float(MINUTE)),
     "days_since_last_touch": ("interactions", lambda w: w.days_since(w.recent["last_touch"])),
     "tenure_days": ("events, contacts.valid_from", _tenure),
-    "response_rate_365d": ("outcomes, interactions", _response_rate),
+    "responses_per_touch_365d": ("outcomes, interactions", _responses_per_touch),
     "purchase_count": ("events.value", lambda w: len(w.recent.days)),
     "purchase_count_365d": ("events.value", lambda w: w.purchase_days(365)),
     "purchase_value_365d": ("events.value", lambda w: w.money(365) / float(MONEY_UNIT)),

@@ -6,7 +6,7 @@
     3 x 4 bytes    how many purchase days, how many facts, how many visits
     8 bytes each   first_known, first_event, last_event, last_touch, money of all purchases, money of the first purchase day,
                    then the last event of each type and on each channel that has features of its own: microseconds since 1970 UTC,
-                   money in millionths; the smallest int64 where there is none
+                   money in millionths; then the newest status of each purpose (`consent_code`); the smallest int64 where there is none
     8 bytes each   the first purchase of each purchase day, in order
     21 bytes each  the facts of the longest window, in order (`FACT`)
     16 bytes each  the events with a session that a session still going on may have, in order (`VISIT`)
@@ -30,12 +30,12 @@ from features.sessions import LONGEST, OVER_AFTER, SOURCE, session_code
 from features.shapes import listed
 from features.streams import MONEY_UNIT
 
-FORMAT = 2
+FORMAT = 3
 DAY = 86_400_000_000
 """Microseconds of a day."""
 
-FactKind: TypeAlias = Literal["event", "touch", "positive", "negative"]
-"""An event; an interaction with an action; an outcome by its behaviour."""
+FactKind: TypeAlias = Literal["event", "touch", "positive", "negative", "granted", "refused"]
+"""An event; an interaction with an action; an outcome by its behaviour; a consent to a purpose, or the end of it."""
 
 EVENT, TOUCH, POSITIVE, NEGATIVE, PURCHASE = range(5)
 """Kinds of kept facts; a purchase is an event with value > 0."""
@@ -55,6 +55,7 @@ MOST_MONEY, MOST_TOTAL = 2**56, 2**62
 SCALARS = ("first_known", "first_event", "last_event", "last_touch", "money", "first_day_money")
 
 _KINDS: dict[FactKind, int] = {"event": EVENT, "touch": TOUCH, "positive": POSITIVE, "negative": NEGATIVE}
+_CONSENTS = {"granted": True, "refused": False}
 _COUNTS = struct.Struct("<III")
 _HEAD = 8 + _COUNTS.size
 
@@ -75,6 +76,8 @@ class Fact:
         Money of an event.
     session_id : str or None
         The visit of an event.
+    purpose : str or None
+        Of a consent.
     """
 
     kind: FactKind
@@ -83,6 +86,23 @@ class Fact:
     channel: str | None = None
     value: float | None = None
     session_id: str | None = None
+    purpose: str | None = None
+
+    @property
+    def is_consent(self) -> bool:
+        """Whether it is a consent, or the end of one."""
+        return self.kind in _CONSENTS
+
+
+def consent_code(at: int, granted: bool) -> int:
+    """A status of a purpose as one number, of which the greatest is the one that holds: the newest, of two at one moment the refusal.
+
+    Examples
+    --------
+    >>> consent_code(5, True) < consent_code(5, False) < consent_code(6, True)
+    True
+    """
+    return 2 * at + (not granted)
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,7 @@ class Codes:
     channels: tuple[str, ...]
     touch_channels: tuple[str, ...]
     sessions: bool
+    purposes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, contract: FeatureContract) -> Codes:
@@ -104,6 +125,7 @@ class Codes:
             _named(contract, CHANNEL),
             _named(contract, TOUCH_CHANNEL),
             sessions=any(spec.source == SOURCE for spec in contract.specs),
+            purposes=_named(contract, PURPOSE),
         )
 
     @cached_property
@@ -132,6 +154,11 @@ class Codes:
         places = [len(SCALARS) + type_code] if type_code < len(self.types) else []
         return [*places, len(SCALARS) + len(self.types) + channel_code] if channel_code < len(self.channels) else places
 
+    def consent_place(self, purpose: str | None) -> int | None:
+        """Where among the scalars the status of a purpose is; None of one without a feature of its own."""
+        begin = len(SCALARS) + len(self.types) + len(self.channels)
+        return begin + self.purposes.index(purpose) if purpose in self.purposes else None
+
     @cached_property
     def head(self) -> np.dtype[np.void]:
         """Everything before the purchase days."""
@@ -139,6 +166,7 @@ class Codes:
             *SCALARS,
             *(f"type {code}" for code in range(len(self.types))),
             *(f"channel {code}" for code in range(len(self.channels))),
+            *(f"purpose {code}" for code in range(len(self.purposes))),
         ]
         return np.dtype([("prefix", "V8"), ("days", "<u4"), ("facts", "<u4"), ("visits", "<u4"), *((name, "<i8") for name in scalars)])
 
@@ -150,11 +178,11 @@ class Codes:
     @property
     def last_moments(self) -> int:
         """How many numbers there are after the counts."""
-        return len(SCALARS) + len(self.types) + len(self.channels)
+        return len(SCALARS) + len(self.types) + len(self.channels) + len(self.purposes)
 
 
-TYPE, CHANNEL, TOUCH_CHANNEL = "events.event_type=", "events.channel=", "interactions.channel="
-"""What the source of a feature of one event type or one channel begins with."""
+TYPE, CHANNEL, TOUCH_CHANNEL, PURPOSE = "events.event_type=", "events.channel=", "interactions.channel=", "consents.purpose="
+"""What the source of a feature of one event type, one channel or one purpose begins with."""
 
 
 def _named(contract: FeatureContract, start: str) -> tuple[str, ...]:
@@ -171,7 +199,7 @@ class Recent:
     Parameters
     ----------
     scalars : tuple of (int or None)
-        As `SCALARS`, then the last event of each type, then on each channel.
+        As `SCALARS`, then the last event of each type, then on each channel, then the newest status of each purpose.
     days : array of int64
         The first purchase of each purchase day, in order.
     facts : array of FACT
@@ -222,6 +250,8 @@ class Recent:
 
     def after(self, fact: Fact, codes: Codes, keep_from: int) -> Recent:
         """What it is once `fact` happened too; facts before `keep_from` may be forgotten."""
+        if fact.is_consent:
+            return self._with_consent(fact, codes)
         kind, money = _KINDS[fact.kind], 0
         if kind == EVENT and fact.value is not None and fact.value > 0:
             kind, money = PURCHASE, min(millionths(fact.value), MOST_MONEY)
@@ -252,6 +282,12 @@ class Recent:
         begin, place = np.searchsorted(self.visits["moment"], (keep_from, fact.at))
         new = np.array([(fact.at, session_code(fact.session_id))], dtype=VISIT)
         return replace(self, visits=np.concatenate((self.visits[begin:place], new, self.visits[place:])))
+
+    def _with_consent(self, fact: Fact, codes: Codes) -> Recent:
+        scalars, place = list(self.scalars), codes.consent_place(fact.purpose)
+        if place is not None:
+            scalars[place] = _greatest(scalars[place], consent_code(fact.at, _CONSENTS[fact.kind]))
+        return replace(self, scalars=tuple(scalars))
 
     def _with_purchase(self, at: int, money: int) -> Recent:
         day, days = at // DAY, self.days // DAY

@@ -67,6 +67,7 @@ class OnlineRows:
         _write_contacts(self._connection, built)
         if self._features.computed:
             _write_facts(self._connection, self._features.codes, self._cut)
+            _write_consents(self._connection, self._features.codes, self._cut)
 
     def __enter__(self) -> OnlineRows:
         return self
@@ -88,7 +89,12 @@ class OnlineRows:
             f"""SELECT DISTINCT noted.event_id FROM noted SEMI JOIN events ON events.event_id = noted.event_id
             AND events.occurred_at < make_timestamp({self._cut})"""
         ).fetchall()
-        return DataKnow(frozenset(one for (one,) in events), frozenset(one for (one,) in contacts), self._known_until(), self._cut)
+        consents = self._connection.execute(
+            f"""SELECT DISTINCT consents.contact_id, consents.purpose, epoch_us(changed_at), status = 'granted'
+            FROM consents SEMI JOIN noted ON consents.contact_id = noted.contact_id WHERE changed_at < make_timestamp({self._cut})"""
+        ).fetchall()
+        known = (frozenset(one for (one,) in events), frozenset(one for (one,) in contacts), frozenset(consents))
+        return DataKnow(*known, self._known_until(), self._cut)
 
     def _known_until(self) -> dict[FactKind, int]:
         """The last moment of which the data know a fact of a kind, before the build's as_of; nothing for a kind they do not know at all."""
@@ -136,7 +142,8 @@ class OnlineRows:
         here = place[row] == facts["place"]
         if not here.all():
             facts, row = {name: column[here] for name, column in facts.items()}, row[here]
-        return list(zip(contact_ids, vectors, _Chunk(self._features, facts, row, self._cut).kept(first_known), strict=True))
+        chunk = _Chunk(self._features, facts, row, self._cut, _consents_of(connection, place, len(self._features.codes.purposes)))
+        return list(zip(contact_ids, vectors, chunk.kept(first_known), strict=True))
 
 
 def _facts_of(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -148,6 +155,17 @@ def _facts_of(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> d
         return facts
     order = np.lexsort((moment, place))
     return {name: column[order] for name, column in facts.items()}
+
+
+def _consents_of(connection: duckdb.DuckDBPyConnection, place: Numbers, purposes: int) -> Numbers:
+    """The status of each purpose of the contacts at these places, as `consent_code` has it, shape (purposes, contacts)."""
+    held = np.full((purposes, len(place)), NULL_INT, dtype=np.int64)
+    if purposes:
+        told = connection.sql(f"SELECT * FROM consent_codes WHERE place >= {place[0]} AND place <= {place[-1]}").fetchnumpy()
+        row = np.searchsorted(place, told["place"])
+        here = place[row] == told["place"]
+        held[told["purpose"][here], row[here]] = told["held"][here]
+    return held
 
 
 def _placed(connection: duckdb.DuckDBPyConnection, rows: pa.Table, start: int) -> tuple[pa.Table, Numbers, Numbers]:
@@ -207,6 +225,17 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) 
     )
 
 
+def _write_consents(connection: duckdb.DuckDBPyConnection, codes: Codes, cut: int) -> None:
+    """Create the table ``consent_codes``: of known contacts the status of each purpose before `cut`, as `consent_code` has it."""
+    connection.register("purpose_codes", _code_table(codes.purposes, 0))
+    connection.execute(
+        f"""CREATE TABLE consent_codes AS
+        SELECT known.place, purpose_codes.code AS purpose, max(2 * epoch_us(changed_at) + (status <> 'granted')::BIGINT) AS held
+        FROM consents JOIN known USING (contact_id) JOIN purpose_codes ON consents.purpose = purpose_codes.name
+        WHERE changed_at < make_timestamp({cut}) GROUP BY ALL ORDER BY known.place"""
+    )
+
+
 def _noted_table(noted: Sequence[Noted], names: Mapping[str, str]) -> pa.Table:
     # An id that is no valid Unicode is that of no ingested contact.
     who = [names.get(one.contact_id, one.contact_id).encode("utf-8", "replace").decode() for one in noted]
@@ -219,12 +248,13 @@ def _code_table(names: tuple[str, ...], first: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """The facts of a chunk's contacts: columns in the order of contacts and moments, `place` (n,) each fact's contact."""
+    """The facts of a chunk's contacts: columns in the order of contacts and moments, `place` (n,) each fact's contact; `_consents_of`."""
 
     features: OnlineFeatures
     columns: dict[str, npt.NDArray[np.generic]]
     place: Numbers
     cut: int
+    consents: Numbers
 
     def kept(self, first_known: Numbers) -> list[bytes]:
         """What `Recent.to_bytes` would make of each contact."""
@@ -283,7 +313,7 @@ class _Chunk:
         channels = self.columns["channel"]
         for code in range(len(self.features.codes.channels)):
             numbers[f"channel {code}"] = self._last(event & (channels == code), contacts)
-        return numbers
+        return numbers | {f"purpose {code}": held for code, held in enumerate(self.consents)}
 
     def _first(self, which: npt.NDArray[np.bool_], contacts: int) -> Numbers:
         return self._last(which, contacts, step=-1)

@@ -1,15 +1,16 @@
 """Do the online features say what the offline ones say? Compared contact by contact, each as of the moment of its own online vector.
 
-A contact whose vector is as it was materialised is compared with its built row. One that events brought up to date is compared, in the
-features that events bring up to date, with a row that is built anew from the data and these events as of the vector's moment; in the others
-with its built row.
+A contact whose vector is as it was materialised is compared with its built row. One that events or consents brought up to date is
+compared, in the features that they bring up to date, with a row that is built anew from the data and these events and consents as of the
+vector's moment; in the others with its built row.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -24,12 +25,12 @@ from features.build import build_offline, known_contacts
 from features.built import Built
 from features.columns import Ids, Moments, as_column, same
 from features.contract import stored_name
-from features.merging import write_merged
+from features.merging import CONSENTS, EVENTS, Rows, Told, write_merged
 from features.online_events import OnlineFeatures
 from features.packing import as_of_of
 from features.sources import connect, literal
 
-_EVENTS = "events.parquet"
+_TOLD = (EVENTS, CONSENTS)
 _NEARLY = 1e-9
 """Two ways to add up the same money differ by no more than this share."""
 
@@ -44,12 +45,12 @@ class Stores(Protocol):
         """Their features as of any moment, from the data."""
 
 
-def skew(door: Stores, workspace_dir: Path, built: Built, events: Iterable[pa.Table], most_contacts: int) -> Mapping[str, float]:
+def skew(door: Stores, workspace_dir: Path, built: Built, told: Sequence[Rows], most_contacts: int) -> Mapping[str, float]:
     """See `FeatureDoor.skew`."""
     known = known_contacts(workspace_dir, built.as_of)
     if not len(known):
         raise NotFound("there are no contacts to compare", hint="run nudge ingest")
-    with _copy(workspace_dir, events) as folder:
+    with _copy(workspace_dir, told) as folder:
         contact_ids = _sample(known, _lately(workspace_dir, folder), most_contacts)
         features = OnlineFeatures(built.contract)
         vectors = door.read(list(contact_ids))
@@ -88,37 +89,44 @@ def _recomputed(folder: Path, features: OnlineFeatures, contact_ids: Ids, as_of:
 
 
 @contextmanager
-def _copy(workspace_dir: Path, events: Iterable[pa.Table]) -> Iterator[Path]:
-    """A workspace beside this one, with the same data and the events merged in; gone afterwards."""
+def _copy(workspace_dir: Path, told: Sequence[Rows]) -> Iterator[Path]:
+    """A workspace beside this one, with the same data and what was told since (events, consents) merged in; gone afterwards."""
     folder = workspace_dir / "state" / f".skew.{uuid4().hex}"
     (folder / "data").mkdir(parents=True)
+    merged = {_file(one) for one in _TOLD}
     try:
         for path in (workspace_dir / "data").glob("*.parquet"):
-            if path.name != _EVENTS:
+            if path.name not in merged:
                 (folder / "data" / path.name).symlink_to(path.resolve())
         if (workspace_dir / "features").is_dir():
             (folder / "features").symlink_to((workspace_dir / "features").resolve())
-        ingested, merged = (home / "data" / _EVENTS for home in (workspace_dir, folder))
-        if not write_merged(ingested, events, merged) and not ingested.exists():
-            merged.unlink()  # an empty table would say that there are events
+        for one, rows in zip_longest(_TOLD, told, fillvalue=()):
+            assert isinstance(one, Told)
+            ingested, into = (home / "data" / _file(one) for home in (workspace_dir, folder))
+            if not write_merged(one, ingested, rows, into) and not ingested.exists():
+                into.unlink()  # an empty table would say that there is something
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _file(told: Told) -> str:
+    return f"{told.table}.parquet"
+
+
 def _lately(workspace_dir: Path, folder: Path) -> Ids:
-    """The contacts of the events that `folder` has and the workspace's own data have not."""
-    merged, ingested = folder / "data" / _EVENTS, workspace_dir / "data" / _EVENTS
-    if not merged.exists():
-        return np.empty(0, dtype=object)
-    with connect(folder) as connection:
-        of = [
-            f"SELECT contact_id, event_type, occurred_at FROM read_parquet({literal(str(path))})"
-            for path in (merged, ingested)
-            if path.exists()
-        ]
-        found = connection.execute(f"SELECT DISTINCT contact_id FROM ({' EXCEPT ALL '.join(of)}) WHERE contact_id IS NOT NULL").fetchall()
-    return np.array([one for (one,) in found], dtype=object)
+    """The contacts of what `folder` has and the workspace's own data have not."""
+    found: set[str] = set()
+    for one in _TOLD:
+        merged, ingested = folder / "data" / _file(one), workspace_dir / "data" / _file(one)
+        if not merged.exists():
+            continue
+        columns = ", ".join(one.same)
+        of = [f"SELECT {columns} FROM read_parquet({literal(str(path))})" for path in (merged, ingested) if path.exists()]
+        with connect(folder) as connection:
+            new = f"SELECT DISTINCT contact_id FROM ({' EXCEPT ALL '.join(of)}) WHERE contact_id IS NOT NULL"
+            found |= {contact_id for (contact_id,) in connection.execute(new).fetchall()}
+    return np.array(sorted(found), dtype=object)
 
 
 def _nearly_same(left: np.ndarray, right: np.ndarray) -> BoolArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +38,8 @@ from features.remembered import RememberedVectors, fresh
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, FeatureView
+
+    from features.merging import Rows
 
 ROWS_AT_ONCE = 200_000
 """Feast joins at most so many entity rows in one query: what bounds the memory of a retrieval."""
@@ -277,7 +279,7 @@ class FeatureDoor:
         return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note, once=event_id is not None)
 
     def aging(self) -> Aging:
-        """Everybody's online features, brought forward to a moment; refusals as of `online`."""
+        """Everybody's online features at a later moment; refusals as of `online`."""
         return Aging(self._vectors, self._opened or self._open_online(), self._online.max_age_days)
 
     def forget(self, contact_ids: Collection[str]) -> int:
@@ -291,14 +293,13 @@ class FeatureDoor:
         gone = frozenset(contact_ids)
         return self._vectors.forget(sorted(gone), lambda note: Noted.from_bytes(note).contact_id in gone) if gone else 0
 
-    def skew(self, events: Iterable[pa.Table] = (), *, most_contacts: int = 1000) -> Mapping[str, float]:
+    def skew(self, events: Rows = (), consents: Rows = (), *, most_contacts: int = 1000) -> Mapping[str, float]:
         """Share of contacts, a feature, whose online value is not the offline one of the same as_of; 0 everywhere is right.
 
         Parameters
         ----------
-        events : iterable of pyarrow.Table, optional
-            What came in since the data were ingested, with the columns of `features.merging.EVENT_SCHEMA`: a contact that events brought up
-            to date is compared with what the data and these events give, as of its own moment.
+        events, consents : iterable of pyarrow.Table, optional
+            What came in since, with the columns of `features.merging`: whom they brought up to date is compared as of that moment.
 
         Raises
         ------
@@ -310,7 +311,7 @@ class FeatureDoor:
         from features.skew import skew
 
         self._opened or self._open_online()
-        return skew(self, self._workspace, self._current(), events, most_contacts)
+        return skew(self, self._workspace, self._current(), (events, consents), most_contacts)
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
 

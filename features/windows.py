@@ -115,15 +115,15 @@ def responses(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     made = [counted(f"responses_{days}d", ("outcomes", "positive"), days, "outcomes", "Positive outcomes") for days in (90, 365)]
     made.append(counted("negative_outcomes_365d", ("outcomes", "negative"), 365, "outcomes", "Negative outcomes"))
     if exists(connection, "interactions", TOUCHED):
-        made.append(_response_rate())
+        made.append(_responses_per_touch())
     return StandardFeatures(tuple(made), (Stream("outcomes", "contact_id", facts, measures),))
 
 
-def _response_rate() -> WindowFeature:
+def _responses_per_touch() -> WindowFeature:
     responded, outcome_totals = window("outcomes", "positive", 365)
     touched, touch_totals = window("touches", "all", 365)
-    rule, text = "NULL: no touch in the window", "Positive outcomes per touch"
-    spec = FeatureSpec("response_rate_365d", "float", "share", rule, 365, "outcomes, interactions", text)
+    rule, text = "NULL: no touch in the window", "Positive outcomes per touch: above 1 where a touch has several"
+    spec = FeatureSpec("responses_per_touch_365d", "float", "count", rule, 365, "outcomes, interactions", text)
     return WindowFeature(spec, f"({responded}) / nullif({touched}, 0)", (*outcome_totals, *touch_totals))
 
 

@@ -39,6 +39,15 @@ def put(conn: Connection, change: ConsentChange, now: datetime) -> None:
     deeds.add(conn, "consent", now, {}, of=(change.contact_id, asdict(change)))
 
 
+def told(conn: Connection, now: datetime, after: int, limit: int) -> list[tuple[int, ConsentChange]]:
+    """What contacts told us themselves that holds from `now` or earlier, in the order in which it came, with its number."""
+    row = HISTORY_CONSENTS.c
+    here = (row.generation == _TOLD, row.id > after, row.changed_at <= codec.micros(now))
+    rows = conn.execute(select(HISTORY_CONSENTS).where(*here).order_by(row.id).limit(limit))
+    said = ((one, "granted" if one.granted else "revoked") for one in rows)
+    return [(one.id, ConsentChange(one.contact_id, one.purpose, status, codec.moment(one.changed_at))) for one, status in said]
+
+
 def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime | None) -> Columns:
     """contact_id, purpose (strings), granted (0/1), changed_at (timestamp): one row a contact and purpose.
 

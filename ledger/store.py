@@ -239,6 +239,17 @@ class Ledger:
         with self._database.writing() as conn:
             consents.put(conn, change, now)
 
+    def told_consents(self, now: datetime, size: int) -> Iterator[list[ConsentChange]]:
+        """What contacts told us of their consents themselves, by `now`, at most `size` at a time; denied reads as revoked."""
+        last = 0
+        while True:
+            with self._database.reading() as conn:
+                some = consents.told(conn, now, last, size)
+            if not some:
+                return
+            yield [change for _, change in some]
+            last = some[-1][0]
+
     def join_identity(self, anonymous_id: str, contact_id: str, now: datetime) -> Joined:
         """Make a visitor's decisions, touches, outcomes and suppressions the contact's; see `identities`.
 

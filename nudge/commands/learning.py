@@ -98,13 +98,13 @@ def features_materialize(workspace: WorkspaceOption = Path(), as_json: JsonOptio
 def features_audit(workspace: WorkspaceOption = Path(), as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compare what serving reads with what training reads, feature by feature."""
     from nudge.verbs.features_ready import ensure_online
-    from nudge.verbs.ledger_events import event_tables
+    from nudge.verbs.ledger_events import consent_tables, event_tables
 
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     with terminal.working("comparing online with offline features") as say:
         ensure_online(found, say)
         with found.open_ledger() as ledger:
-            skew = found.door.skew(event_tables(ledger))
+            skew = found.door.skew(event_tables(ledger), consent_tables(ledger))
     if not terminal.result({"skew": skew}):
         terminal.table("Skew between online and offline features", ["feature", "share of contacts that differ"], list(skew.items()))
 

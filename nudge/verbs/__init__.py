@@ -2,7 +2,7 @@
 
 ======================== ================================================================================
 `examples.py`            init
-`ingesting.py`           ingest; `ledger_events.py`: events of the ledger beside the ingested ones
+`ingesting.py`           ingest; `ledger_events.py`: events and consents of the ledger beside them
 `features_ready.py`      features built and materialised when they are needed
 `training.py`            train
 `evaluating.py`          evaluate, promote, rollback; `evidence.py`, `ledger_evidence.py`: what challengers are compared on

@@ -64,7 +64,7 @@ def ensure_online(workspace: Workspace, progress: Say) -> None:
 
 
 def _online_key(workspace: Workspace, built: Built) -> str:
-    from features.packing import FORMAT
+    from features import online_recent, packing
 
     store = workspace.config.stores.online
-    return f"{built.fingerprint} {built.as_of} {store.type} {store.connection_string} {FORMAT}"
+    return f"{built.fingerprint} {built.as_of} {store.type} {store.connection_string} {packing.FORMAT} {online_recent.FORMAT}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from time import monotonic
@@ -10,14 +11,18 @@ from typing import Any, Protocol, TypeVar, cast
 from msgspec.structs import replace as replaced
 from pydantic import BaseModel
 
-from decisioning.errors import RequestError, Unavailable, nearest
+from decisioning.errors import NudgeError, RequestError, Unavailable, nearest
+from features.online_recent import Fact
+from ledger.codec import micros
 from ledger.consents import ConsentChange
 from ledger.store import Ledger
 from serving.realtime.answers import iso
+from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.snapshot import SnapshotHolder
 from serving.schemas.hot_requests import AnyDecision, AnyOutcome
 from serving.schemas.people import ConsentIn, IdentityIn
 
+LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 _Item = TypeVar("_Item", bound="AnyDecision | AnyOutcome")
 
@@ -100,9 +105,20 @@ class People:
         change = ConsentChange(who, purpose, request.status, request.changed_at or now, request.source)
         self._ledger.put_consent(change, now)
         held = self._ledger.consents([who], now=now)
+        self._make_known(change, now)
         newest = {name: bool(granted) for name, granted in zip(held["purpose"].tolist(), held["granted"].tolist(), strict=True)}
         counts = change.changed_at <= now and newest.get(purpose) == (request.status == "granted")
         return {"contact_id": who, "purpose": purpose, "status": request.status, "changed_at": iso(change.changed_at), "holds": counts}
+
+    def _make_known(self, change: ConsentChange, now: datetime) -> None:
+        """Let the contact's online features have a consent that holds by now; else the next build has it from the ledger."""
+        if change.changed_at > now:
+            return
+        fact = Fact("granted" if change.status == "granted" else "refused", micros(change.changed_at), purpose=change.purpose)
+        try:
+            self._snapshots.current.online.apply_event(change.contact_id, fact, to_datetime64(now))
+        except NudgeError as error:
+            LOG.warning("a consent is kept, but the online features cannot have it before the next build: %s", error)
 
     def as_contacts(self, items: Sequence[_Item]) -> Sequence[_Item]:
         """The requests or outcomes, those of a joined visitor as the contact's.

@@ -49,7 +49,7 @@ class OnlineFeatures(Protocol):
         """What the store holds; None where nothing was materialised."""
 
     def apply_event(self, contact_id: str, fact: Fact, now: np.datetime64, *, event_id: str | None = None) -> bool:
-        """Bring a contact's features up to date with something that happened, once for each event_id; whether they are."""
+        """Bring a contact's features up to date with something that happened, once for each event_id that is given; whether they are."""
 
     def aging(self) -> Everybody:
         """Everybody's features, brought forward to a moment."""

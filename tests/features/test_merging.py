@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.merging import EVENT_SCHEMA, merge_events
+from features.merging import CONSENT_SCHEMA, CONSENTS, EVENT_SCHEMA, merge_events, merge_told
 from tests.features.workspaces import day, write_table
 
 TOLD = {"contact_id": "c", "event_type": "buy", "occurred_at": day(1), "value": 3.0}
@@ -74,3 +74,22 @@ def test_data_without_times_stays_without(workspace: Path) -> None:
 
 def test_where_nothing_was_ingested_nothing_is_merged(tmp_path: Path) -> None:
     assert merge_events(tmp_path, _events({**TOLD, "event_id": "e-1"})) == 0
+
+
+def _consents(*rows: dict[str, Any]) -> list[pa.Table]:
+    return [pa.Table.from_pylist(list(rows), schema=CONSENT_SCHEMA)]
+
+
+def test_a_consent_that_a_source_tells_too_stays_once_and_another_status_of_that_moment_is_kept(workspace: Path) -> None:
+    said = {"contact_id": "c", "purpose": "mail", "status": "granted", "changed_at": day(1)}
+    write_table(workspace, "consents", [{**said, "source": "crm"}])
+    told = _consents(said, {**said, "status": "revoked"}, {**said, "status": "revoked"}, {**said, "changed_at": day(3)})
+    assert merge_told(workspace, CONSENTS, told) == 2
+    assert merge_told(workspace, CONSENTS, told) == 0
+    kept = pq.read_table(workspace / "data" / "consents.parquet").to_pylist()
+    assert [(row["status"], row["changed_at"], row["source"]) for row in kept] == [
+        ("granted", day(1), "crm"),
+        ("revoked", day(1), None),
+        ("granted", day(3), None),
+    ]
+    assert (_manifest(workspace)["tables"]["consents"]["rows"], _manifest(workspace)["newest_at"]) == (3, "2026-01-04T12:00:00Z")

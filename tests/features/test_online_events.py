@@ -119,6 +119,7 @@ def with_histories(histories: dict[str, tuple[str, list[Fact]]]) -> Iterator[Pat
         tables["events"] += [row | {"contact_id": name} for row in base["events"] if row["contact_id"] == like]
         own = [row for row in base["interactions"] if row["contact_id"] == like]
         tables["interactions"] += [row | {"contact_id": name, "interaction_id": f"{name} {row['interaction_id']}"} for row in own]
+        tables["consents"] += [row | {"contact_id": name} for row in base["consents"] if row["contact_id"] == like]
         outcomes = [row for row in base["outcomes"] if whose[row["interaction_id"]] == like]
         tables["outcomes"] += [row | {"interaction_id": f"{name} {row['interaction_id']}"} for row in outcomes]
         for number, fact in enumerate(facts):
@@ -128,6 +129,13 @@ def with_histories(histories: dict[str, tuple[str, list[Fact]]]) -> Iterator[Pat
             elif fact.kind == "touch":
                 touch = {"interaction_id": f"{name} new {number}", "action_id": "mail", "channel": fact.channel}
                 tables["interactions"].append({**row, **touch})
+            elif fact.is_consent:
+                said = {
+                    "purpose": fact.purpose,
+                    "status": "granted" if fact.kind == "granted" else "revoked",
+                    "changed_at": row["occurred_at"],
+                }
+                tables["consents"].append({"contact_id": name, **said})
             else:
                 tables["outcomes"].append({**row, "outcome": "x", "behaviour": fact.kind})
     with tempfile.TemporaryDirectory() as folder:
@@ -153,11 +161,12 @@ def streams(draw: st.DrawFn) -> tuple[str, list[tuple[Fact, int]]]:
         clock += draw(st.sampled_from([0.0, 0.0, 0.125, 1.0, 6.875, 30.0, 90.0, 364.875]))
         late = draw(st.sampled_from([0.0, 0.0, 0.0, 0.125, 7.0, 200.0, 500.0]))
         fact = Fact(
-            draw(st.sampled_from(["event", "event", "event", "touch", "positive", "negative"])),
+            draw(st.sampled_from(["event", "event", "event", "touch", "positive", "negative", "granted", "refused"])),
             at(clock - late, draw(st.sampled_from([0, 0, 1]))),
             draw(st.sampled_from(TYPES)),
             draw(st.sampled_from(CHANNELS)),
             draw(st.sampled_from([None, 0.0, -3.0, 0.1, 19.99, 1e-9, 2.5e-6, 1e9])),
+            purpose="mail",
         )
         steps.append((fact, at(clock, draw(st.sampled_from([0, 1, 3_600_000_000])))))
     return draw(st.sampled_from(CONTACTS)), steps
@@ -211,7 +220,6 @@ def test_every_feature_of_ones_own_events_touches_and_outcomes_is_brought_up_to_
         "age",
         "name",
         "account_id",
-        "consent_mail",
         "account_contacts",
         "account_events_90d",
         "account_purchase_value_365d",
@@ -227,7 +235,20 @@ def test_what_no_event_touches_stays_as_it_was_materialised() -> None:
     old, new = features.packing.values(before.vector), features.packing.values(after.vector)
     assert old is not None and new is not None
     assert {name: new[name] for name in features.kept} == {name: old[name] for name in features.kept}
-    assert old["consent_mail"] is True
+    assert old["consent_mail"] is new["consent_mail"] is True
+
+
+def test_of_two_statuses_the_newest_holds_and_at_one_moment_the_refusal() -> None:
+    features = OnlineFeatures(world().contract)
+    kept: Kept | None = world().stored["busy"]
+    told = [("refused", 2, False), ("granted", 1, False), ("granted", 2, False), ("granted", 3, True), ("refused", 3, False)]
+    for kind, days, holds in told:
+        assert kept is not None
+        kept = features.after(Fact(kind, at(days), purpose="mail"), at(4))(kept)  # type: ignore[arg-type]
+        assert kept is not None
+        values = features.packing.values(kept.vector)
+        assert values is not None
+        assert values["consent_mail"] is holds, (kind, days)
 
 
 def test_a_contact_nobody_knows_is_as_the_offline_build_has_one_who_is_in_no_table() -> None:

@@ -133,7 +133,7 @@ class Naive:
             "responses_90d": self.responses(90),
             "responses_365d": self.responses(365),
             "negative_outcomes_365d": len(self.within(self.outcomes, 365, behaviour="negative")),
-            "response_rate_365d": self.responses(365) / touches_365 if touches_365 else None,
+            "responses_per_touch_365d": self.responses(365) / touches_365 if touches_365 else None,
             "purchase_count": len(self.days),
             "purchase_count_365d": sum(rows[0]["occurred_at"] >= self.at - timedelta(days=365) for rows in self.days.values()),
             "purchase_value_365d": self.money(self.within(self.events, 365)),

@@ -11,6 +11,7 @@ import pytest
 from nudge.ground.workspace import Workspace
 from nudge.verbs.opening import open_service
 from serving.schemas.events import EventIn
+from serving.schemas.people import ConsentIn
 from serving.service import Service
 from tests.nudge.shops import CONSENTS, CONTACTS, Shop
 
@@ -45,6 +46,19 @@ def _session_events(shop: Shop, contact_id: str) -> float:
     columns, _ = Workspace.open(shop.folder).open_door().online([contact_id])
     assert columns["last_event_type"][0] == "buy"
     return float(columns["session_events"][0])
+
+
+def _says(shop: Shop, contact_id: str, status: str, **more: Any) -> None:
+    service = open_service(Workspace.open(shop.folder))
+    try:
+        service.people.consent(contact_id, "email_marketing", ConsentIn.model_validate({"status": status, **more}))
+    finally:
+        service.close()
+
+
+def _agrees(shop: Shop, contact_id: str) -> bool:
+    columns, _ = Workspace.open(shop.folder).open_door().online([contact_id])
+    return bool(columns["consent_email_marketing"][0])
 
 
 def _skew(shop: Shop) -> set[float]:
@@ -83,3 +97,26 @@ def test_events_are_known_at_once_and_stay_through_builds_materialisations_and_i
     for command in (["erase", "c-7"], ["ingest"], ["verify-ledger"]):
         assert events_shop.run(*command).code == 0
     assert duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE contact_id = 'c-7' OR event_id IN ('h-1', 'h-2')").fetchall() == [(0,)]
+
+
+def test_consents_are_features_at_once_and_stay_through_builds_materialisations_and_ingests(events_shop: Shop) -> None:
+    late = (NOW - timedelta(days=400)).isoformat()
+    ahead = (NOW + timedelta(days=3)).isoformat()
+    assert [_agrees(events_shop, one) for one in ("c-1", "c-3", "c-160", "c-170")] == [True, True, False, False]
+    _says(events_shop, "c-1", "revoked")
+    _says(events_shop, "c-3", "denied", changed_at=late)  # what was ingested is newer
+    _says(events_shop, "c-160", "granted")
+    _says(events_shop, "c-170", "granted", changed_at=ahead)
+    expected = [False, True, True, False]
+    assert _skew(events_shop) == {0.0}  # recomputed offline with what no build knows yet
+    for command in (
+        ["features", "materialize"],
+        ["features", "build"],
+        ["features", "materialize"],
+        ["ingest"],
+        ["features", "materialize"],
+    ):
+        answer = events_shop.run(*command)
+        assert answer.code == 0, answer.err
+        assert [_agrees(events_shop, one) for one in ("c-1", "c-3", "c-160", "c-170")] == expected, command
+    assert _skew(events_shop) == {0.0}

@@ -77,6 +77,7 @@ class Known:
         self.broken = False
         self.read: set[str] = set()
         self.applied: dict[str, tuple[str, Fact]] = {}
+        self.consents: list[tuple[str, Fact]] = []
 
     def materialised(self) -> Materialised | None:
         return None
@@ -111,6 +112,9 @@ class Known:
         """The number of a contact's events is its age here: enough to see whether each counted once."""
         if self.broken:
             raise Unavailable("the online store does not answer")
+        if fact.is_consent:
+            self.consents.append((contact_id, fact))
+            return True
         assert event_id is not None
         if event_id not in self.applied:
             self.applied[event_id] = (contact_id, fact)

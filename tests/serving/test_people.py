@@ -58,6 +58,15 @@ def test_a_consent_counts_from_the_moment_it_is_given_to_the_moment_it_is_revoke
     assert emailed(house, "adult") == ["loan_email"]
     house.service.people.consent("adult", "email_marketing", ConsentIn(status="revoked"))
     assert emailed(house, "adult") == []
+    told = [(contact_id, fact.kind, fact.purpose) for contact_id, fact in house.known.consents]
+    assert told == [("adult", "granted", "email_marketing"), ("adult", "refused", "email_marketing")]  # the online features know
+
+
+def test_a_consent_is_kept_where_the_online_features_cannot_be_reached_or_where_it_holds_later(house: House) -> None:
+    house.service.people.consent("adult", "email_marketing", granted_at("2027-01-01"))
+    assert house.known.consents == []
+    house.known.broken = True
+    assert house.service.people.consent("adult", "email_marketing", ConsentIn(status="granted"))["holds"]
 
 
 def test_an_older_statement_is_kept_but_does_not_hold(house: House) -> None:
