@@ -44,8 +44,11 @@ def told(conn: Connection, now: datetime, after: int, limit: int) -> list[tuple[
     row = HISTORY_CONSENTS.c
     here = (row.generation == _TOLD, row.id > after, row.changed_at <= codec.micros(now))
     rows = conn.execute(select(HISTORY_CONSENTS).where(*here).order_by(row.id).limit(limit))
-    said = ((one, "granted" if one.granted else "revoked") for one in rows)
-    return [(one.id, ConsentChange(one.contact_id, one.purpose, status, codec.moment(one.changed_at))) for one, status in said]
+    return [(one.id, ConsentChange(one.contact_id, one.purpose, _status(one.granted), codec.moment(one.changed_at))) for one in rows]
+
+
+def _status(granted: bool) -> Literal["granted", "revoked"]:
+    return "granted" if granted else "revoked"
 
 
 def newest(conn: Connection, contact_ids: Sequence[str] | None, *, now: datetime | None) -> Columns:
