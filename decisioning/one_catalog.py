@@ -5,16 +5,18 @@ On a handful of candidates a call of numpy costs more than what it computes. Eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache, partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from decisioning.candidates import Removal
 from decisioning.catalog import Policy
 from decisioning.rules import Expression, Rows
 from decisioning.rules.shared import Conditions, Weighting
+from decisioning.rules.sql_scalars import ComparedToFixed, OnRow
 from decisioning.vocabulary import IntArray, Stage
 
 MICROSECONDS_A_DAY = 86_400_000_000
@@ -64,6 +66,24 @@ class OneRule(NamedTuple):
     def on(self, rows: Rows) -> Removal:
         """The removal, with what the rule read in these rows."""
         return Removal(self.stage, self.rule, partial(self.expression.reads, rows))
+
+
+class OneTest(NamedTuple):
+    """A rule as a comparison: of what `left` gives of the row with `fixed`; what it concerns goes where that is NULL or false."""
+
+    bits: int
+    left: OnRow
+    comparison: Callable[[Any, Any], bool]
+    fixed: Any
+    rule: OneRule
+
+    @classmethod
+    def of(cls, rule: OneRule) -> OneTest:
+        """The test of a rule: its own comparison where it is one, else whether it is true."""
+        asks = rule.expression.on_row
+        if isinstance(asks, ComparedToFixed):
+            return cls(rule.bits, asks.left, asks.comparison, asks.fixed, rule)
+        return cls(rule.bits, asks, operator.eq, 1, rule)
 
 
 class OnePolicy(NamedTuple):
@@ -146,18 +166,18 @@ class OneCatalog:
             if hit := alive & bits:
                 alive ^= hit
                 taken.append((hit, removal))
-        return Opening(alive, tuple(taken), tuple(rule for rule in self.rules if rule.bits & alive))
+        return Opening(alive, tuple(taken), tuple(OneTest.of(rule) for rule in self.rules if rule.bits & alive))
 
 
 class Opening(NamedTuple):
     """What a request leaves of the catalogue, before anything is known of the contact.
 
-    `alive` is what is left, as bits; `taken` what went and why; `rules` those that concern what is left.
+    `alive` is what is left, as bits; `taken` what went and why; `tests` the rules that concern what is left.
     """
 
     alive: int
     taken: Ruled
-    rules: tuple[OneRule, ...]
+    tests: tuple[OneTest, ...]
 
 
 _MOST_REMEMBERED = 1_000  # requests name what the catalogue has, but in any order and number

@@ -20,7 +20,7 @@ from decisioning.contact_policy import saw
 from decisioning.control import GROUPS, TREATED, drawn_for
 from decisioning.eligibility import not_asked_for
 from decisioning.history import History, ListedPast
-from decisioning.one_catalog import Columns, OnePolicy, OneRule, places_of
+from decisioning.one_catalog import Columns, OnePolicy, OneRule, OneTest, places_of
 from decisioning.one_worth import OneAppraisal, OneHouse, worth
 from decisioning.quiet_hours import local_date, microseconds
 from decisioning.stages import Appraisal, House, appraise_candidates
@@ -73,12 +73,12 @@ def open_one(house: OneHouse, situation: Situation, history: History) -> Opened 
     catalog, own = house.catalog, house.own
     if drawn_for(str(situation.contact_ids[0]), house.layers) != _TREATED or _is_out_of_the_ordinary(house, history):
         return None
-    alive, taken, rules = own.elsewhere(situation.channel, situation.placements)
+    alive, taken, tests = own.elsewhere(situation.channel, situation.placements)
     opened = Opened(situation, history, alive, list(taken))
     if situation.actions:
         others = Columns.of(catalog.beside(situation.actions).tolist())
         opened.remove(others.bits, not_asked_for(situation.actions))
-    _conditions(opened, rules)
+    _conditions(opened, tests)
     for bits, purpose, removal in own.consents:
         granted = situation.granted.get(purpose)
         if granted is None or not granted[0]:
@@ -101,13 +101,15 @@ def _is_out_of_the_ordinary(house: OneHouse, history: History) -> bool:
     return bool(history.planned or history.suppressions or long or house.own.of_accounts)
 
 
-def _conditions(opened: Opened, rules: tuple[OneRule, ...]) -> None:
+def _conditions(opened: Opened, tests: tuple[OneTest, ...]) -> None:
     row, alive, taken = opened.situation.rows.only, opened.alive, opened.taken
-    for rule in rules:
-        hit = alive & rule.bits
-        if hit and rule.expression.on_row(row) != 1:
-            alive ^= hit
-            taken.append((hit, rule))
+    for bits, left, comparison, fixed, rule in tests:
+        hit = alive & bits
+        if hit:
+            value = left(row)
+            if value is None or not comparison(value, fixed):
+                alive ^= hit
+                taken.append((hit, rule))
     opened.alive = alive
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -104,14 +105,19 @@ class PriceBook:
         >>> book.period(np.datetime64("2026-12-16", "us"))
         Period(number=1, elapsed=0.5, begins_at=np.datetime64('2026-12-01T00:00:00.000000'))
         """
-        span = round(self.period_days * _MICROSECONDS_A_DAY)
-        since = max(0, int((now.astype("datetime64[us]") - self.begins_at.astype("datetime64[us]")).astype(np.int64)))
-        number = since // span
-        return Period(number, (since - number * span) / span, self.begins_at + np.timedelta64(number * span, "us"))
+        return _period(self.begins_at, self.period_days, now)
 
     def used_at_first(self, number: int) -> dict[str, float]:
         """What the meters of period `number` begin with: in the first, what the plan reserved."""
         return {name: line.planned if number == 0 else 0.0 for name, line in self.lines.items()}
+
+
+@lru_cache(maxsize=256)  # the decisions of a batch are of one moment, and each step asks for it
+def _period(begins_at: np.datetime64, period_days: float, now: np.datetime64) -> Period:
+    span = round(period_days * _MICROSECONDS_A_DAY)
+    since = max(0, int((now.astype("datetime64[us]") - begins_at.astype("datetime64[us]")).astype(np.int64)))
+    number = since // span
+    return Period(number, (since - number * span) / span, begins_at + np.timedelta64(number * span, "us"))
 
 
 def current_prices(book: PriceBook, now: np.datetime64, used: Mapping[str, float]) -> dict[str, float]:

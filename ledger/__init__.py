@@ -38,6 +38,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `schema_base.py`        what all tables have in common
 `prepared.py`           statements written once, run by the driver
 `database.py`           engine and transactions: the one place where SQLite and PostgreSQL differ
+`transactions.py`       transactions on connections that are kept open
 `checkpoints.py`        SQLite's log brought home beside the writers
 `codec.py`              times, JSON and columns as the tables keep them
 ======================= =====================================================================================

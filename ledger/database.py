@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool
 from decisioning.errors import ConfigError, Conflict, Unavailable
 from ledger import schema
 from ledger.checkpoints import NET_PAGES, Checkpoints
+from ledger.transactions import Kept, Transaction
 
 BUSY_SECONDS = 15.0
 """How long a SQLite write waits for another process's write before the ledger counts as unavailable."""
@@ -32,6 +33,10 @@ BUSY_SECONDS = 15.0
 POOL_SIZE = 40
 """SQLite connections kept open at most: one for each thread of a server's thread pool."""
 
+KEPT_OPEN = 4
+"""SQLite connections kept ready for reading, and as many for writing; PostgreSQL's are looked at each time, since servers go away."""
+
+_NOBODY_WAITS: AbstractContextManager[Any] = nullcontext()
 _STRIPES = 64
 _STRIPE_SPACE = 7_201_123
 _SCHEMA_LOCK = 7_201_122  # any fixed number: PostgreSQL's advisory lock while the tables are created
@@ -53,6 +58,8 @@ class Database:
         self._place = self._engine.url.render_as_string(hide_password=True)
         self.dialect = self._engine.dialect.name
         self._queue: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        most = KEPT_OPEN if self.dialect == "sqlite" else 0
+        self._readers, self._writers = Kept(self._engine.connect, most), Kept(self._writer, most)
         self._checkpoints = Checkpoints(str(self._engine.url.database), self._own_connection, self._queue)
         self._closed = False
         self._file: tuple[str, int] | None = None
@@ -65,36 +72,35 @@ class Database:
 
     def _prepare(self) -> None:
         if self.dialect == "sqlite":
-            with self._translated(opening=True), self._engine.connect() as conn:
+            with self._saying(opening=True), self._engine.connect() as conn:
                 _write_ahead_log(conn)
         with self.writing(opening=True) as conn:
             if self.dialect == "postgresql":
                 conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             schema.prepare(conn, shared=self.dialect == "postgresql")
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one consistent state and writes nothing."""
-        with self._translated(), self._engine.connect() as conn, conn.begin():
-            yield conn
+        self._refuse_if_gone()
+        return Transaction(self._readers, _NOBODY_WAITS, self._translated)
 
-    @contextmanager
-    def writing(self, *, opening: bool = False) -> Iterator[Connection]:
+    def writing(self, *, opening: bool = False) -> AbstractContextManager[Connection]:
         """A write transaction: committed, and on disk, when the block ends; rolled back when it raises."""
-        with (
-            self._translated(opening=opening),
-            self._queue,
-            self._engine.connect() as conn,
-            conn.execution_options(ledger_write=True).begin(),
-        ):
-            yield conn
+        self._refuse_if_gone()
+        return Transaction(self._writers, self._queue, self._opening if opening else self._translated, self._written)
+
+    def _writer(self) -> Connection:
+        return self._engine.connect().execution_options(ledger_write=True)
+
+    def _written(self) -> None:
         if self.dialect == "sqlite":
             self._checkpoints.written()
 
     def overwrite_log(self) -> None:
         """Let SQLite's log hold nothing of what was overwritten or removed; what readers still read is left to the next call."""
         if self.dialect == "sqlite":
-            with self._translated(), self._engine.connect() as conn:
+            self._refuse_if_gone()
+            with self._saying(), self._engine.connect() as conn:
                 cursor = conn.connection.cursor()
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 cursor.fetchall()
@@ -104,6 +110,8 @@ class Database:
         """Give every connection back; any later call raises `Unavailable`."""
         self._closed = True
         self._checkpoints.close()
+        self._readers.close()
+        self._writers.close()
         self._engine.dispose()
 
     def _own_connection(self) -> sqlite3.Connection:
@@ -114,8 +122,7 @@ class Database:
         conn.isolation_level = None
         return conn
 
-    @contextmanager
-    def _translated(self, *, opening: bool = False) -> Iterator[None]:
+    def _refuse_if_gone(self) -> None:
         if self._closed:
             raise Unavailable("the ledger is closed", field="stores.ledger")
         if self._file is not None and _identity(self._engine.url) != self._file:
@@ -123,20 +130,30 @@ class Database:
             raise Unavailable(
                 "the ledger's file was removed or replaced", field="stores.ledger", got=self._file[0], hint="restart after putting it back"
             )
+
+    @contextmanager
+    def _saying(self, *, opening: bool = False) -> Iterator[None]:
         try:
             yield
-        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-            raise Unavailable(
-                "the ledger cannot be opened" if opening else "the ledger cannot answer now",
-                field="stores.ledger",
-                got=_reason(error),
-                hint=f"check {self._place}",
-            ) from error
-        except exc.DatabaseError as error:
-            if not opening and type(error) is not exc.DatabaseError:  # its subclasses are our own mistakes: a broken constraint, wrong SQL
+        except exc.SQLAlchemyError as error:
+            said = self._translated(error, opening=opening)
+            if said is error:
                 raise
+            raise said from error
+
+    def _opening(self, error: BaseException) -> BaseException:
+        return self._translated(error, opening=True)
+
+    def _translated(self, error: BaseException, *, opening: bool = False) -> BaseException:
+        """What a database's error is to our callers; our own mistakes, such as a broken constraint or wrong SQL, stay what they are."""
+        hint = f"check {self._place}"
+        if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+            what = "the ledger cannot be opened" if opening else "the ledger cannot answer now"
+            return Unavailable(what, field="stores.ledger", got=_reason(error), hint=hint)
+        if isinstance(error, exc.DatabaseError) and (opening or type(error) is exc.DatabaseError):
             kind = Conflict if opening else Unavailable
-            raise kind("this is not a readable ledger", field="stores.ledger", got=_reason(error), hint=f"check {self._place}") from error
+            return kind("this is not a readable ledger", field="stores.ledger", got=_reason(error), hint=hint)
+        return error
 
 
 def _identity(url: URL) -> tuple[str, int] | None:

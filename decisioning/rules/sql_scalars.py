@@ -90,18 +90,26 @@ def strictly(function: Callable[[Any], Any]) -> Callable[[OnRow], OnRow]:
     return build
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedToFixed:
+    """The piece that compares what `left` gives with a value: what most conditions are, so that whoever asks many may look inside."""
+
+    left: OnRow
+    comparison: Callable[[Any, Any], bool]
+    fixed: Scalar
+
+    def __call__(self, row: Row) -> bool | None:
+        """The comparison, NULL where `left` is."""
+        a = self.left(row)
+        return None if a is None else self.comparison(a, self.fixed)
+
+
 def compare(comparison: Callable[[Any, Any], bool]) -> Callable[[OnRow, OnRow], OnRow]:
     """`comparison` (from the module operator) as SQL's: NULL on either side gives NULL."""
 
     def build(left: OnRow, right: OnRow) -> OnRow:
         if isinstance(right, Constant) and right.value is not None:
-            fixed = right.value
-
-            def compared_to_fixed(row: Row) -> bool | None:
-                a = left(row)
-                return None if a is None else comparison(a, fixed)
-
-            return compared_to_fixed
+            return ComparedToFixed(left, comparison, right.value)
 
         def compared(row: Row) -> bool | None:
             a = left(row)

@@ -1,8 +1,8 @@
 """Where requests wait for their turn: what has arrived while the last batch was worked on is worked on as one batch.
 
 One thread decides: deciding is Python, of which a process runs one thread at a time anyway, and a batch reads the past once and waits for
-the disk once. The event loop only reads and writes. So requests are batched exactly as much as they crowd: alone, one goes straight
-through.
+the disk once. The event loop only reads and writes. So requests are batched exactly as much as they crowd: before a batch begins the loop
+hands on what has already come to the socket, and alone, one goes straight through.
 
 The queue is bounded, in requests and in time: what could not be answered in time is refused at once, while it still costs nothing.
 """
@@ -14,6 +14,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import perf_counter
@@ -27,6 +28,11 @@ LOG = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 32
 """Requests in one batch: what a full batch takes is what the last in line waits longer than it would alone."""
+
+_ROUNDS = 2
+"""Of the event loop, after which what had come to the socket has come to the queue: it reads, the request's task runs, it asks."""
+
+_LONGEST_ROUNDS_SECONDS = 0.005
 
 _SMOOTHING = 0.2  # of the newest batch in the running mean of what a request takes
 
@@ -75,6 +81,8 @@ class Desk:
     service: Service
     patience: Patience = field(default_factory=Patience)
     _queue: SimpleQueue[_Call | None] = field(init=False, default_factory=SimpleQueue)
+    _next: _Call | None = field(init=False, default=None)
+    _rounds: SimpleQueue[None] = field(init=False, default_factory=SimpleQueue)
     _thread: threading.Thread | None = field(init=False, default=None)
     _waiting: int = field(init=False, default=0)
     _seconds_each: float = field(init=False, default=0.0)
@@ -173,19 +181,37 @@ class Desk:
                 calls[0].loop.call_soon_threadsafe(self._deliver, answers, done)
 
     def _next_batch(self) -> tuple[list[_Call], bool]:
-        """The calls that wait, up to a batch; and whether these are the last."""
-        calls: list[_Call] = []
-        size = 0
-        try:
+        """The calls that wait, up to a batch; and whether these are the last. A call that fits no more is the first of the next batch."""
+        first = self._queue.get() if self._next is None else self._next
+        self._next = None
+        if first is None:
+            return [], True
+        self._let_in(first.loop)
+        calls, size = [first], len(first.items)
+        with suppress(Empty):
             while size < MOST_AT_ONCE:
-                call = self._queue.get(block=not calls)
+                call = self._queue.get_nowait()
                 if call is None:
                     return calls, True
+                if size + len(call.items) > MOST_AT_ONCE:
+                    self._next = call
+                    break
                 calls.append(call)
                 size += len(call.items)
-        except Empty:
-            pass
         return calls, False
+
+    def _let_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the event loop hand on what has already come to the socket: those of one crowd become one batch, not several."""
+        if self._queue.qsize() < MOST_AT_ONCE:
+            with suppress(RuntimeError, Empty):  # the loop has ended; it is busy with something long
+                loop.call_soon_threadsafe(self._go_round, loop, _ROUNDS)
+                self._rounds.get(timeout=_LONGEST_ROUNDS_SECONDS)
+
+    def _go_round(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
+        if rounds:
+            loop.call_soon(self._go_round, loop, rounds - 1)
+        else:
+            self._rounds.put(None)
 
     def _decided(self, calls: list[_Call]) -> list[Any]:
         requests = [one for call in calls for one in call.items]

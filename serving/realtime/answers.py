@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from decisioning.candidates import Situation
@@ -27,6 +28,7 @@ def number(value: object) -> float | None:
     return plain if math.isfinite(plain) else None
 
 
+@lru_cache(maxsize=256)  # the decisions of a batch are of one moment
 def iso(moment: datetime) -> str:
     """UTC in ISO 8601 with a Z."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

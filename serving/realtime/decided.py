@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
@@ -13,8 +13,7 @@ from serving.realtime.snapshot import Snapshot
 from serving.schemas.hot_requests import AnyDecision
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """Everything one decision came from; `decision` is None where none could be made, `degraded` says why."""
 
     decision_id: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable, nearest
 from decisioning.stages import House
@@ -35,8 +35,7 @@ _NOTHING_MADE = {"features": 0.0, "score": 0.0, "decide": 0.0, "log": 0.0}
 """What an answer took that was there already."""
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Made(NamedTuple):
     """A decision before it is written: the answer and its record; `started` is when work on it began."""
 
     body: dict[str, Any]

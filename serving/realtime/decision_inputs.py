@@ -7,7 +7,7 @@ microseconds since 1970 UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def plain(value: Any) -> Any:
     """A feature's value for JSON: NULL for what is missing, a time as ISO 8601."""
     item = value.item() if hasattr(value, "item") else value
     if isinstance(item, datetime):
-        return item.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
+        return f"{item.isoformat()}Z"  # numpy's are naive and UTC
     return None if isinstance(item, float) and np.isnan(item) else item
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -68,8 +68,7 @@ class Asked:
     actions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Gathered:
+class Gathered(NamedTuple):
     """The situation of one contact and its past.
 
     Attributes
@@ -92,11 +91,11 @@ class Gathered:
     history: History
     known: bool
     degraded: str | None
-    place: int = 0
-    features: Mapping[str, Any] = field(default_factory=dict)
-    account_id: str | None = None
-    seen_contact: int | None = None
-    seen_account: int | None = None
+    place: int
+    features: Mapping[str, Any]
+    account_id: str | None
+    seen_contact: int | None
+    seen_account: int | None
 
 
 @dataclass(frozen=True)

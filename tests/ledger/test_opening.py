@@ -123,13 +123,53 @@ def test_a_commit_waits_for_the_disk(sqlite_ledger: Ledger) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
 
 
-def test_a_write_takes_its_lock_before_it_reads(sqlite_ledger: Ledger) -> None:
+def test_a_write_takes_its_lock_before_it_reads(sqlite_url: str) -> None:
     begun: list[str] = []
-    engine: Engine = sqlite_ledger._database._engine
-    event.listen(engine, "checkout", lambda driver, *_: driver.set_trace_callback(begun.append))
-    sqlite_ledger.record_decisions([decision("d-1")])
-    sqlite_ledger.decision_by_request("r-1", since=NOW)
+
+    def watch(driver: sqlite3.Connection, *_: object) -> None:
+        driver.set_trace_callback(begun.append)
+
+    event.listen(Engine, "connect", watch)
+    try:
+        with Ledger.open(sqlite_url) as ledger:
+            begun.clear()
+            ledger.record_decisions([decision("d-1")])
+            ledger.decision_by_request("r-1", since=NOW)
+    finally:
+        event.remove(Engine, "connect", watch)
     assert [sql for sql in begun if sql.startswith("BEGIN")] == ["BEGIN IMMEDIATE", "BEGIN"]
+
+
+def test_a_connection_on_which_something_went_wrong_is_never_used_again(sqlite_ledger: Ledger) -> None:
+    database = sqlite_ledger._database
+    with database.writing() as good:
+        pass
+    used = []
+
+    def fail() -> None:
+        with database.writing() as bad:
+            used.append(bad)
+            bad.exec_driver_sql("DELETE FROM ledger_meta")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    (bad,) = used
+    assert bad is good, "a connection is kept from one transaction to the next"
+    assert bad.closed
+    sqlite_ledger.check()  # what it deleted was rolled back
+    with database.writing() as other:
+        assert other is not bad
+
+
+def test_a_ledger_closed_while_it_is_read_lets_the_reader_finish(sqlite_url: str) -> None:
+    ledger = Ledger.open(sqlite_url)
+    with ledger._database.reading() as conn:
+        ledger.close()
+        assert conn.exec_driver_sql("SELECT count(*) FROM decisions").scalar_one() == 0
+    assert conn.closed
+    with pytest.raises(Unavailable, match="the ledger is closed"):
+        ledger.check()
 
 
 def test_every_statement_can_be_said_to_postgresql() -> None:

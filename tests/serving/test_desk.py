@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from decisioning.errors import NudgeError, Overloaded, Unavailable
 from serving.app import create_app
+from serving.http import desk as desk_module
 from serving.http.desk import MOST_AT_ONCE, Desk, Patience
 from serving.schemas.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
 from tests.serving.fake_service import FakeService
@@ -161,6 +162,25 @@ def test_a_large_call_takes_turns_with_what_others_ask_and_each_of_its_requests_
     assert other[0]["contact_id"] == "other"
     assert [len(batch) for batch in service.batches] == [MOST_AT_ONCE, 1, MOST_AT_ONCE, 1]
     assert service.batches[1] == ["other"]
+
+
+def test_what_has_come_to_the_socket_when_a_batch_begins_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "_LONGEST_ROUNDS_SECONDS", 30.0)
+    service = Watched()
+    service.go.set()
+    desk = Desk(service)
+
+    async def read_and_ask(number: int) -> None:
+        for _ in range(number % 3):  # of the loop's rounds, as a server's tasks take them
+            await asyncio.sleep(0)
+        await desk.decide(ask(f"c-{number}"))
+
+    async def crowd() -> None:
+        await asyncio.gather(*(read_and_ask(number) for number in range(10)))
+
+    asyncio.run(crowd())
+    desk.close()
+    assert [len(batch) for batch in service.batches] == [10]
 
 
 def test_what_of_a_large_call_cannot_be_decided_is_refused_in_its_place() -> None:
