@@ -38,6 +38,18 @@ def rows_where(mask: BoolArray) -> AnyInts:
     return np.flatnonzero(mask).astype(np.int32)
 
 
+def one_run(mask: BoolArray) -> slice | BoolArray:
+    """The mask as a slice where it holds in one run of rows: taking these copies nothing.
+
+    Examples
+    --------
+    >>> one_run(np.array([False, True, True])), one_run(np.array([True, False, True]))
+    (slice(1, 3, None), array([ True, False,  True]))
+    """
+    start, held = int(mask.argmax()) if len(mask) else 0, int(mask.sum())
+    return slice(start, start + held) if mask[start : start + held].all() else mask
+
+
 def row_count(columns: Columns, as_of: Any) -> int:
     """The number of rows that `columns` and `as_of` describe; an empty mapping is one contact of whom nothing is known.
 

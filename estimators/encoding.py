@@ -23,6 +23,9 @@ from estimators.arrays import (
 from estimators.encoding_categories import CategoryEncoding
 from estimators.encoding_numbers import NumberEncoding
 
+ROWS_TOGETHER = 32_768
+"""Rows that are encoded at a time where all are to be held in single precision."""
+
 BLOCK_ROWS = 4_096
 """Few enough for the second-level cache, and for LightGBM to predict them with one thread."""
 
@@ -189,6 +192,18 @@ class FeatureEncoder:
         matrix = _number_matrix(columns, self.dtypes, as_of, length)
         codes = [category.codes(as_texts(columns.get(category.name), length)) for category in self.categories]
         return Encoded(self._trees(matrix, codes), self._linear(matrix, codes))
+
+    def encode_narrow(self, columns: Columns, as_of: Any) -> Encoded:
+        """The same in single precision, made some rows at a time."""
+        length, moments = row_count(columns, as_of), np.asarray(as_of)
+        trees: Any = np.empty((length, len(self.dtypes)), dtype=np.float32)
+        linear: Any = np.empty((length, len(self.linear_names)), dtype=np.float32)
+        largest = float(np.finfo(np.float32).max)
+        for start in range(0, length, ROWS_TOGETHER):
+            block = slice(start, start + ROWS_TOGETHER)
+            part = self.encode({name: column[block] for name, column in columns.items()}, moments[block] if moments.ndim else as_of)
+            trees[block], linear[block] = np.clip(part.trees, -largest, largest), part.linear
+        return Encoded(trees, linear)
 
     def trees(self, columns: Columns, as_of: Any) -> FloatArray:
         """The matrix for LightGBM, shape (n, d)."""

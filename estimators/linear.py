@@ -13,7 +13,9 @@ RIDGE_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties tried, as multiples of the total weight."""
 
 
-def fit_logistic(matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: FloatArray | None = None) -> LinearScore:
+def fit_logistic(
+    matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: FloatArray | None = None, start: LinearScore | None = None
+) -> LinearScore:
     """Log odds of y in {0, 1}, with the L2 penalty |coef|^2 / (2 C).
 
     Parameters
@@ -23,12 +25,17 @@ def fit_logistic(matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: 
     C : float
         The inverse strength of the penalty, as scikit-learn has it.
     sample_weight : array, shape (n,), optional
+    start : LinearScore, optional
+        Of some of the rows: the search begins there, and is short.
     """
     if matrix.shape[1] == 0:
         return LinearScore(float(logit(np.average(y, weights=sample_weight))), np.empty(0))
     # Single precision: L-BFGS waits for memory, and half the bytes make it 2.7 times faster. It stops up to 0.04 of log odds short of the
     # optimum; with Newton's exact one close comparisons of penalties and features in time can fall out the other way.
-    model = LogisticRegression(C=C, max_iter=200).fit(matrix.astype(np.float32, copy=False), y, sample_weight=sample_weight)
+    model = LogisticRegression(C=C, max_iter=200, warm_start=start is not None)
+    if start is not None:
+        model.coef_, model.intercept_ = start.coef[None, :].astype(np.float32), np.array([start.intercept], dtype=np.float32)
+    model.fit(matrix.astype(np.float32, copy=False), y, sample_weight=sample_weight)
     return LinearScore(float(model.intercept_[0]), np.asarray(model.coef_[0], dtype=np.float64))
 
 

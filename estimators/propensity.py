@@ -17,13 +17,26 @@ from estimators.calibration import Calibrator, choose_calibrator, log_losses
 from estimators.encoding import Encoded
 from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
-from estimators.lasting import calibrator_in_time, lasting_member, lasting_weights, recent_shift
+from estimators.lasting import Part, calibrator_in_time, lasting_member, lasting_weights, recent_shift
 from estimators.response_members import LabelledRows, Said, Settled, gathered
+from estimators.scores import LinearScore, TreeScore
 from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins, response_settings, tree_score
 from estimators.validation import checked_rows, checked_training, tags_of, zero_one
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
+
+MANY_ROWS = 50_000
+"""With more rows what is chosen is chosen on some of them, and the members are fitted once: see `ResponseModel`."""
+
+CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 2_000, 20_000, 60_000
+"""Of many rows so many are chosen on that about so many are of the rarer class, between these numbers."""
+
+FEWEST_CHOOSING_EVENTS = 200
+"""With fewer of the rarer class among them all rows are heard after all."""
+
+HELD_ROWS = 20_000
+"""Of many rows about so many are held out, to weigh the members on; they are served as they are."""
 
 FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
 """A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
@@ -48,6 +61,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     chosen by them, the blend moves towards what they prefer as far as they are sure, a calibrator has to prove itself forward, and the
     level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
 
+    Of more than `MANY_ROWS` rows a random part chooses the penalty and says what lasts. The members are then fitted once, on all rows but
+    some that are held out to choose the number of trees and the blend, and are served as they are.
+
     Parameters
     ----------
     categorical : tuple of int
@@ -71,8 +87,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     head_ : ResponseHead
         What is served.
     oof_probability_ : array, shape (n,)
-        Each row by models that have not seen it; calibrated where there is no time (the calibrator has seen it, out of its few degrees
-        of freedom).
+        Each row by models that have not seen it, with many rows NaN but for those held out; calibrated where there is no time (the
+        calibrator has seen it, out of its few degrees of freedom).
     settled_ : Settled or None
         The penalty, for a later fit on more rows; None where there were too few rows to choose.
     classes_ : array([0, 1])
@@ -146,16 +162,19 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.settled_: Settled | None = None
         linear, time, groups = _kept(data.kept, X_linear, time, groups)
         self._uses_linear = X_linear is not None
-        events = int(min(y.sum(), len(y) - y.sum()))
-        how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": response_bins(len(y)), "monotone": self.monotone}
-        binned = BinnedRows(X, categorical=self.categorical, **how)
-        settings = response_settings(self.settings, len(y), max(events, 1))
-        rows = LabelledRows(binned, settings, linear, y, weight, tuple(self.drifting), self.settled)
+        events = _rarer(y)
+        rows = self._rows(X, linear, y, weight)
         if events < FEWEST_EVENTS or X.shape[1] == 0:
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
             self.oof_probability_ = np.full(len(y), rows.base_rate())
             return self
-        self._fit_members(rows, self._forward(rows, time, events), groups)
+        size = int(np.clip(CHOOSING_EVENTS * len(y) / events, FEWEST_CHOOSING, MOST_CHOOSING))
+        if len(y) > MANY_ROWS and events * size >= FEWEST_CHOOSING_EVENTS * len(y):
+            some = np.sort(np.random.default_rng([self.random_state, len(y)]).choice(len(y), size, replace=False))
+            part = self._rows(X[some], linear[some], y[some], weight[some])
+            self._fit_many(rows, part, self._forward(part, None if time is None else time[some]), groups)
+        else:
+            self._fit_members(rows, self._forward(rows, time), groups)
         return self
 
     def predict_proba(self, X: FloatArray, X_linear: FloatArray | None = None) -> FloatArray:
@@ -176,45 +195,97 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         return tags_of(super().__sklearn_tags__())
 
-    def _forward(self, rows: LabelledRows, time: FloatArray | None, events: int) -> list[Fold]:
+    def _rows(self, X: FloatArray, linear: FloatArray, y: FloatArray, weight: FloatArray) -> LabelledRows:
+        """The rows as the members learn from them."""
+        how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": response_bins(len(y)), "monotone": self.monotone}
+        binned = BinnedRows(X, categorical=self.categorical, **how)
+        settings = response_settings(self.settings, len(y), max(_rarer(y), 1))
+        return LabelledRows(binned, settings, linear, y, weight, tuple(self.drifting), self.settled)
+
+    def _forward(self, rows: LabelledRows, time: FloatArray | None) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
             return []
+        events = _rarer(rows.y)
         return forward_folds(np.asarray(time, dtype=np.float64), rows.y, cv=self.cv, share=forward_share(events), gap=self.gap)
 
     def _fit_members(self, rows: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
         y, weight = rows.y, rows.weight
         out = gathered(rows, shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups))
-        chosen = _choice(out, [rows.ask(fold) for fold in forward], forward, rows, self.random_state)
+        later = [rows.ask(fold) for fold in forward]
+        chosen = _choice(out, (y, weight), later, _parts(rows, forward), rows.hedged, self.random_state)
         weights, every = chosen.weights, np.arange(len(y))
         self.settled_ = rows.settle(chosen.penalty)
         trees = replace(rows.settings, n_estimators=rows.counts[chosen.rounds])
-        booster = rows.binned.fit(trees, "binary", every, y, weight) if weights[2] > 0 else None
-        self.head_ = ResponseHead(
-            base_rate=rows.base_rate(),
-            weights=(weights[0], weights[1], weights[2]),
-            linear=rows.line(chosen.penalty, every) if weights[1] > 0 else None,
-            trees=None if booster is None else tree_score(booster),
-            calibrator=chosen.calibrator,
-            evidence=len(y),
-            responses=int(y.sum()),
-            shift=chosen.shift,
-        )
-        blended = np.array(weights) @ out.members(chosen.penalty, chosen.rounds)
-        self.oof_probability_ = blended if chosen.calibrator is None or forward else chosen.calibrator.apply(blended)
+        fitted = tree_score(rows.binned.fit(trees, "binary", every, y, weight)) if weights[2] > 0 else None
+        self.head_ = _head(rows, chosen, rows.line(chosen.penalty, every) if weights[1] > 0 else None, fitted)
+        self.oof_probability_ = _blended(out, chosen, calibrated=not forward)
+
+    def _fit_many(self, rows: LabelledRows, part: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
+        """The penalty and what lasts by a part of the rows, the rest by members of all rows on those held out of them."""
+        y, weight = rows.y, rows.weight
+        later, truth = [part.ask(fold) for fold in forward], _parts(part, forward)
+        if later:
+            penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(part.options))], part.hedged)
+        else:
+            of_part = gathered(part, shuffled_folds(part.y, cv=2, random_state=self.random_state)) if len(part.options) > 1 else None
+            penalty = 0 if of_part is None else _best(of_part.linear, part.y, part.weight)
+        self.settled_ = part.settle(penalty)
+        rows = replace(rows, settled=self.settled_)
+        train, held = shuffled_folds(y, cv=max(2, len(y) // HELD_ROWS), random_state=self.random_state, groups=groups)[0]
+        learned = rows.learn(train, part.line(penalty, np.arange(len(part.y))))
+        out = rows.said(learned, held)
+        later = [said.of_option(penalty) for said in later]
+        chosen = _choice(out, (y[held], weight[held]), later, truth, rows.hedged, self.random_state)
+        trees = tree_score(learned.booster, rows.counts[chosen.rounds]) if chosen.weights[2] > 0 else None
+        self.head_ = _head(rows, chosen, learned.lines[0] if chosen.weights[1] > 0 else None, trees)
+        self.oof_probability_ = np.full(len(y), np.nan)
+        self.oof_probability_[held] = _blended(out, chosen, calibrated=not forward)
 
 
-def _choice(out: Said, later: Sequence[Said], forward: Sequence[Fold], rows: LabelledRows, random_state: int) -> _Choice:
-    """What to serve, by what was said out of fold of every row, and of later parts in time where there are any."""
-    y, weight = rows.y, rows.weight
-    rounds = int(np.argmin([weight @ log_losses(y, p) for p in out.trees]))
+def _head(rows: LabelledRows, chosen: _Choice, line: LinearScore | None, trees: TreeScore | None) -> ResponseHead:
+    constant, linear, of_trees = chosen.weights
+    return ResponseHead(
+        base_rate=rows.base_rate(),
+        weights=(constant, linear, of_trees),
+        linear=line,
+        trees=trees,
+        calibrator=chosen.calibrator,
+        evidence=len(rows.y),
+        responses=int(rows.y.sum()),
+        shift=chosen.shift,
+    )
+
+
+def _blended(out: Said, chosen: _Choice, *, calibrated: bool) -> FloatArray:
+    blended: FloatArray = np.array(chosen.weights) @ out.members(chosen.penalty, chosen.rounds)
+    return chosen.calibrator.apply(blended) if calibrated and chosen.calibrator is not None else blended
+
+
+def _parts(rows: LabelledRows, folds: Sequence[Fold]) -> list[Part]:
+    return [(rows.y[test], rows.weight[test]) for _, test in folds]
+
+
+def _rarer(y: FloatArray) -> int:
+    """Rows of the rarer class."""
+    return int(min(y.sum(), len(y) - y.sum()))
+
+
+def _best(said: FloatArray, y: FloatArray, weight: FloatArray) -> int:
+    """Which of some probabilities, shape (k, n), has the lowest log loss."""
+    return int(np.argmin([weight @ log_losses(y, p) for p in said]))
+
+
+def _choice(out: Said, of_out: Part, later: Sequence[Said], truth: Sequence[Part], hedged: Sequence[int], random_state: int) -> _Choice:
+    """What to serve, by what was said of rows not seen, and of later parts in time where there are any."""
+    y, weight = of_out
+    rounds = _best(out.trees, y, weight)
     if not later:
-        penalty = int(np.argmin([weight @ log_losses(y, p) for p in out.linear]))
+        penalty = _best(out.linear, y, weight)
         members = out.members(penalty, rounds)
         weights = sure_blend(y, list(members), sample_weight=weight)
         calibrator = choose_calibrator(y, np.array(weights) @ members, sample_weight=weight, random_state=random_state)
         return _Choice(penalty, rounds, weights, 0.0, calibrator)
-    truth = [(y[test], weight[test]) for _, test in forward]
-    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(rows.options))], rows.hedged)
+    penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(out.linear))], hedged)
     steady = sure_blend(y, list(out.members(penalty, rounds)), sample_weight=weight)
     members_of = [said.members(penalty, rounds) for said in later]
     weights = lasting_weights(truth, members_of, steady)

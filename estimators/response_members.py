@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import lightgbm
 import numpy as np
 from scipy.special import expit
 
@@ -29,9 +30,22 @@ class Said:
     linear: FloatArray
     trees: FloatArray
 
+    def of_option(self, penalty: int) -> Said:
+        """The same with one logistic regression."""
+        return Said(self.base_rate, self.linear[[penalty]], self.trees)
+
     def members(self, penalty: int, rounds: int) -> FloatArray:
         """The three members of a blend, shape (3, m)."""
         return np.stack([self.base_rate, self.linear[penalty], self.trees[rounds]])
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The members as fitted: the base rate, every logistic regression, and trees of the most iterations that are tried."""
+
+    base_rate: float
+    lines: Sequence[LinearScore]
+    booster: lightgbm.Booster
 
 
 @dataclass(frozen=True)
@@ -93,37 +107,48 @@ class LabelledRows:
         whole = {penalty: self._fitted(penalty, rows) for penalty in dict.fromkeys(penalty for penalty, _ in self.options)}
         return [self._hedge(whole[penalty], penalty, rows) if hedged else whole[penalty] for penalty, hedged in self.options]
 
-    def line(self, option: int, rows: IntArray) -> LinearScore:
-        """One option, fitted on some rows."""
+    def line(self, option: int, rows: IntArray, start: LinearScore | None = None) -> LinearScore:
+        """One option, fitted on some rows; `start` is the same of fewer of them."""
         penalty, hedged = self.options[option]
-        whole = self._fitted(penalty, rows)
-        return self._hedge(whole, penalty, rows) if hedged else whole
+        whole = self._fitted(penalty, rows, start=start)
+        return self._hedge(whole, penalty, rows, start) if hedged else whole
 
-    def _fitted(self, penalty: float, rows: IntArray, columns: IntArray | slice = slice(None)) -> LinearScore:
-        return fit_logistic(self.linear[rows][:, columns], self.y[rows], C=penalty, sample_weight=self.weight[rows])
+    def _fitted(
+        self, penalty: float, rows: IntArray, columns: IntArray | slice = slice(None), start: LinearScore | None = None
+    ) -> LinearScore:
+        begin = None if start is None else LinearScore(start.intercept, start.coef[columns])
+        return fit_logistic(self.linear[rows][:, columns], self.y[rows], C=penalty, sample_weight=self.weight[rows], start=begin)
 
-    def _hedge(self, whole: LinearScore, penalty: float, rows: IntArray) -> LinearScore:
+    def _hedge(self, whole: LinearScore, penalty: float, rows: IntArray, start: LinearScore | None = None) -> LinearScore:
         """The mean of the log odds with the drifting columns and without them.
 
         What a column that moves in time meant so far is one observation, however many rows there are; half trust is worth more than
         either all or none. (Bates and Granger, "The Combination of Forecasts", 1969.)
         """
         kept = np.setdiff1d(np.arange(self.linear.shape[1]), self.drifting)
-        part = self._fitted(penalty, rows, kept)
+        part = self._fitted(penalty, rows, kept, start)
         coef = whole.coef / 2.0
         coef[kept] += part.coef / 2.0
         return LinearScore((whole.intercept + part.intercept) / 2.0, coef)
 
+    def learn(self, rows: IntArray, start: LinearScore | None = None) -> Learned:
+        """Every member, fitted on some rows; `start` is the one option there is, of fewer of them."""
+        booster = self.binned.fit(self.settings, "binary", rows, self.y, self.weight)
+        lines = self.lines(rows) if start is None else [self.line(0, rows, start)]
+        return Learned(self.base_rate(rows), lines, booster)
+
+    def said(self, learned: Learned, rows: IntArray) -> Said:
+        """What fitted members say of some rows."""
+        return Said(
+            np.full(len(rows), learned.base_rate),
+            np.stack([expit(self.linear[rows] @ line.coef + line.intercept) for line in learned.lines]),
+            np.stack([self.binned.predict(learned.booster, rows, count) for count in self.counts]),
+        )
+
     def ask(self, fold: Fold) -> Said:
         """What models of the fold's first rows say of its other rows."""
         train, test = fold
-        booster = self.binned.fit(self.settings, "binary", train, self.y, self.weight)
-        lines = self.lines(train)
-        return Said(
-            np.full(len(test), self.base_rate(train)),
-            np.stack([expit(self.linear[test] @ line.coef + line.intercept) for line in lines]),
-            np.stack([self.binned.predict(booster, test, count) for count in self.counts]),
-        )
+        return self.said(self.learn(train), test)
 
 
 def gathered(rows: LabelledRows, folds: Sequence[Fold]) -> Said:

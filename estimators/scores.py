@@ -19,9 +19,6 @@ from estimators.curves import Curves, squares
 from estimators.encoding import Encoded
 from estimators.own_score import OwnEffect
 
-MANY_ROWS = 5_000
-"""Above so many rows LightGBM predicts with two threads; below, starting a thread costs more than it gains."""
-
 TEXT_KEY = "lightgbm_text"
 """In a part's dictionary the key of a LightGBM model text; a bundle on disk keeps it in a file of its own."""
 
@@ -93,8 +90,9 @@ class TreeScore:
 
     def of(self, rows: Encoded) -> FloatArray:
         """The raw scores, shape (n,)."""
-        threads = 1 if len(rows) <= MANY_ROWS else 2
-        raw = self.booster.predict(rows.trees, raw_score=True, num_threads=threads)
+        # Always one thread: LightGBM keeps the number for the whole process, and one that changes while another Python thread fits or
+        # predicts tears the buffers that were made for the old one.
+        raw = self.booster.predict(rows.trees, raw_score=True, num_threads=1)
         return np.asarray(raw, dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import lightgbm
 import numpy as np
 
 from estimators.arrays import AnyFloats, AnyInts, FloatArray, IntArray
-from estimators.scores import MANY_ROWS, TreeScore
+from estimators.scores import TreeScore
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class BinnedRows:
 
     def predict(self, booster: lightgbm.Booster, rows: AnyInts, num_iteration: int | None = None) -> FloatArray:
         """The model's predictions (after its link) of some rows, from its first `num_iteration` trees."""
-        threads = 1 if len(rows) <= MANY_ROWS else int(self._parameters["num_threads"])
+        threads = int(self._parameters["num_threads"])
         parts = np.array_split(rows, max(1, -(-len(rows) // ROWS_AT_ONCE)))  # so that the rows are never copied all at once
         predicted = [booster.predict(self.matrix[part], num_iteration=num_iteration, num_threads=threads) for part in parts]
         return np.concatenate(predicted).astype(np.float64, copy=False)

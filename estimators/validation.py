@@ -88,7 +88,7 @@ def checked_rows(model: BaseEstimator, X: Any) -> FloatArray:
 
 def _how(model: BaseEstimator) -> dict[str, Any]:
     finite = "allow-nan" if get_tags(model).input_tags.allow_nan else True
-    return {"dtype": np.float64, "ensure_all_finite": finite, "ensure_min_features": 0}
+    return {"dtype": (np.float64, np.float32), "ensure_all_finite": finite, "ensure_min_features": 0}
 
 
 def zero_one(y: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[Any]]:

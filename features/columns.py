@@ -32,11 +32,21 @@ def as_column(chunks: Sequence[pa.ChunkedArray], dtype: Dtype) -> npt.NDArray[np
 
     column = pa.chunked_array([chunk for column in chunks for chunk in column.chunks], type=chunks[0].type)
     if dtype == "string":
-        return np.array(column.to_pylist(), dtype=object)
+        return _texts(column)
     if dtype in ("date", "timestamp"):
         return np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy().astype("datetime64[us]"))
     numbers = pc.cast(column, pa.int8()) if dtype == "bool" else column
     return np.asarray(pc.cast(numbers, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+
+
+def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """Texts, each distinct one held once, however many rows have it."""
+    import pyarrow.compute as pc
+
+    coded = pc.dictionary_encode(column).combine_chunks()
+    levels = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    places: npt.NDArray[np.int64] = pc.fill_null(coded.indices, len(levels) - 1).to_numpy(zero_copy_only=False)
+    return levels[places]
 
 
 def same(left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]) -> BoolArray:

@@ -42,7 +42,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: BoolArray | IntArray) -> Dataset:
+    def take(self, rows: BoolArray | IntArray | slice) -> Dataset:
         """Some of the rows."""
         features = {name: column[rows] for name, column in self.features.items()}
         reachable = {action_id: open_to[rows] for action_id, open_to in self.reachable.items()}

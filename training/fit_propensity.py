@@ -224,9 +224,9 @@ def _gap(catalog: Catalog, key: str) -> float:
 def _channel_offsets(
     prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel
 ) -> dict[str, tuple[float, float]]:
-    logged = prepared.data.rows
-    weight = logged.sample_weight[rows]
-    return log_odds_offsets(y, model.oof_probability_, logged.channel[rows].tolist(), weight / weight.mean())
+    logged, said = prepared.data.rows, np.isfinite(model.oof_probability_)
+    weight = logged.sample_weight[rows[said]]
+    return log_odds_offsets(y[said], model.oof_probability_[said], logged.channel[rows[said]].tolist(), weight / weight.mean())
 
 
 def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, ValueHead]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from decisioning.errors import NotFound
 from decisioning.vocabulary import NO_ACTION
+from estimators.arrays import one_run
 from features.contract import TIMELESS
 from training.context import TrainingContext
 from training.dataset import as_known_at, label_windows, model_dtypes, read_dataset
@@ -63,7 +64,7 @@ class Interactions:
         rows = everything.data.rows
         longest = max(label_windows(catalog).values(), default=0.0)
         split = split_rows(rows.contact_id, rows.occurred_at, as_of=as_of, window_days=longest, seed=context.seed)
-        train, test = everything.take(split.train), everything.take(split.test)
+        train, test = everything.take(one_run(split.train)), everything.take(one_run(split.test))
         if split.cut is not None:
             train = replace(train, data=as_known_at(train.data, catalog, split.cut))
         return cls(everything, train, test, split, as_of, dict(unknown), () if own is None else own.notes)

@@ -68,7 +68,7 @@ class LoggedRows:
         """True for a one-shot experiment."""
         return bool(np.isnat(self.occurred_at).all())
 
-    def take(self, rows: BoolArray | IntArray) -> LoggedRows:
+    def take(self, rows: BoolArray | IntArray | slice) -> LoggedRows:
         """Some of the rows."""
         columns: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(self).items()}
         return LoggedRows(**columns)
@@ -89,7 +89,7 @@ class Labels:
     happened: Mapping[str, FloatArray]
     value: Mapping[str, FloatArray]
 
-    def take(self, rows: BoolArray | IntArray) -> Labels:
+    def take(self, rows: BoolArray | IntArray | slice) -> Labels:
         """The labels of some of the rows."""
         return Labels({name: y[rows] for name, y in self.happened.items()}, {name: v[rows] for name, v in self.value.items()})
 

@@ -14,6 +14,9 @@ from training.dataset import Dataset
 from training.eligible_rows import eligible_rows
 from training.selection import Selection, selection_probabilities
 
+MANY_ROWS = 200_000
+"""More rows are kept in single precision: LightGBM and the linear models learn in no more, and half the memory holds them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -43,8 +46,8 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.data)
 
-    def take(self, rows: BoolArray | IntArray) -> Prepared:
-        """Some of the rows, with the same encoder."""
+    def take(self, rows: BoolArray | IntArray | slice) -> Prepared:
+        """Some of the rows, with the same encoder; a slice of them is not copied."""
         selection = Selection(self.selection.prob[rows], self.selection.estimated[rows])
         return Prepared(self.data.take(rows), self.encoder, self.encoded.take(rows), selection, self.dtypes, self.contract_hash)
 
@@ -71,8 +74,9 @@ def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[st
     dtypes, model_dtypes : mapping
         All features, and those that models read.
     """
-    encoder = FeatureEncoder.fit(data.features, model_dtypes, data.rows.features_at)
-    encoded = encoder.encode(data.features, data.rows.features_at)
     rows = data.rows
+    encoder = FeatureEncoder.fit(data.features, model_dtypes, rows.features_at)
+    encode = encoder.encode if len(rows) <= MANY_ROWS else encoder.encode_narrow
+    encoded = encode(data.features, rows.features_at)
     selection = selection_probabilities(rows.selection_prob, rows.action_id, rows.contact_id, encoded, seed=seed)
     return Prepared(data, encoder, encoded, selection, dtypes, contract_hash)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from estimators import encoding
 from estimators.encoding import FeatureEncoder
 from estimators.encoding_numbers import CLIP
 from tests.estimators.worlds import DTYPES, NOW, mixed_columns
@@ -168,3 +169,17 @@ def test_no_content_of_a_column_stops_the_encoder(values: list[Any], dtype: str)
 def test_no_array_type_stops_the_encoder(kind: str, name: str) -> None:
     encoded = ENCODER.encode({name: np.zeros(3, dtype=kind)}, NOW)
     assert np.isfinite(encoded.linear).all()
+
+
+def test_rows_kept_in_single_precision_are_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "ROWS_TOGETHER", 70)
+    columns = {**mixed_columns(200), "huge": np.full(200, 1e300)}
+    dtypes = {**DTYPES, "huge": "float"}
+    moments = np.repeat(NOW, 200)
+    encoder = FeatureEncoder.fit(columns, dtypes, moments)
+    narrow, exact = encoder.encode_narrow(columns, moments), encoder.encode(columns, moments)
+    assert narrow.trees.dtype == narrow.linear.dtype == np.float32
+    assert not np.isinf(narrow.trees).any()
+    np.testing.assert_array_equal(narrow.trees[:, :-1], exact.trees[:, :-1].astype(np.float32))
+    np.testing.assert_array_equal(narrow.linear, exact.linear.astype(np.float32))
+    np.testing.assert_array_equal(encoder.encode_narrow(columns, NOW).trees, narrow.trees)

@@ -1,0 +1,104 @@
+"""Responses of more rows than it takes to choose: as good a model, from a fraction of the fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from estimators import propensity
+from estimators.arrays import FloatArray
+from estimators.calibration import log_losses
+from estimators.encoding import Encoded
+from estimators.propensity import ResponseModel
+from estimators.trees import BinnedRows, tree_score
+
+SMALL: dict[str, Any] = {"MANY_ROWS": 4_000, "FEWEST_CHOOSING": 1_500, "MOST_CHOOSING": 3_000, "CHOOSING_EVENTS": 300, "HELD_ROWS": 1_500}
+"""The limits scaled to worlds that are learned in seconds."""
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SMALL.items():
+        monkeypatch.setattr(propensity, name, value)
+
+
+def world(n: int, seed: int, base: float = -2.0) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    rng = np.random.default_rng(seed)
+    x, time = rng.normal(size=(n, 6)), np.sort(rng.uniform(0.0, 100.0, n))
+    p = expit(base + 0.9 * x[:, 0] + 0.7 * np.abs(x[:, 1]))
+    return x, (rng.random(n) < p).astype(float), np.asarray(p), time
+
+
+def fitted(n: int, *, timed: bool, base: float = -2.0) -> ResponseModel:
+    x, y, _, time = world(n, 0, base)
+    return ResponseModel(cv=3).fit(x, y, X_linear=x, time=time if timed else None)
+
+
+def regret(model: ResponseModel) -> float:
+    x, _, truth, _ = world(8_000, 1)
+    return float((log_losses(truth, model.predict_proba(x, x)[:, 1]) - log_losses(truth, truth)).mean())
+
+
+def there_is_to_learn() -> float:
+    _, y, truth, _ = world(8_000, 1)
+    return float((log_losses(truth, np.full(len(y), y.mean())) - log_losses(truth, truth)).mean())
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_what_is_chosen_on_some_rows_predicts_as_well_as_what_all_choose(timed: bool, request: pytest.FixtureRequest) -> None:
+    with_all = regret(fitted(12_000, timed=timed))
+    request.getfixturevalue("few_are_many")
+    assert regret(fitted(12_000, timed=timed)) < with_all + 0.05 * there_is_to_learn()
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_many_rows_are_learned_from_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[int] = []
+    fit = BinnedRows.fit
+
+    def counted(self: BinnedRows, *args: Any) -> lightgbm.Booster:
+        learned.append(len(args[2]))
+        return fit(self, *args)
+
+    monkeypatch.setattr(BinnedRows, "fit", counted)
+    fitted(12_000, timed=True)
+    assert sum(rows > SMALL["MOST_CHOOSING"] for rows in learned) == 1
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_of_many_rows_those_held_out_are_predicted_by_members_that_have_not_seen_them() -> None:
+    model = fitted(12_000, timed=False)
+    _, y, _, _ = world(12_000, 0)
+    said = np.isfinite(model.oof_probability_)
+    assert said.sum() == pytest.approx(SMALL["HELD_ROWS"], rel=0.05)
+    assert model.oof_probability_[said].mean() == pytest.approx(y[said].mean(), abs=0.02)
+    assert model.head_.evidence == len(y)
+    assert model.head_.responses == y.sum()
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_rare_responses_are_heard_in_all_rows_however_many() -> None:
+    rare = fitted(12_000, timed=False, base=-7.5)
+    assert np.isfinite(rare.oof_probability_).all()
+
+
+def test_a_model_is_asked_with_one_thread_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LightGBM's number of threads is the process's: another one, while a fit runs beside it, has torn buffers and killed the process."""
+    x, y, _, _ = world(12_000, 0)
+    rows = BinnedRows(x, categorical=(), n_jobs=1, random_state=0)
+    booster = rows.fit(ResponseModel().settings, "binary", np.arange(len(y)), y)
+    score, asked = tree_score(booster), []
+    predict = lightgbm.Booster.predict
+
+    def noted(self: lightgbm.Booster, *args: Any, **kwargs: Any) -> Any:
+        asked.append(kwargs["num_threads"])
+        return predict(self, *args, **kwargs)
+
+    monkeypatch.setattr(lightgbm.Booster, "predict", noted)
+    score.of(Encoded(x, x))
+    rows.predict(booster, np.arange(len(x)))
+    assert asked == [1, 1]
