@@ -1,7 +1,7 @@
 """The command line: its commands, and how a refusal ends.
 
 Each command reads its options, calls one function and shows what it returned; `nudge/commands/` has them. Exit codes: 0 done, 1 a refusal
-with its reason on stderr, 2 wrong usage.
+with its reason on stderr, 2 wrong usage: an option or argument that is not there, or whose value is none of the allowed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import typer
 
-from decisioning.errors import NudgeError
+from decisioning.errors import NudgeError, RequestError
 from nudge.commands import deciding, leads, learning
 from nudge.commands import keys as cli_keys
 from nudge.commands import ledger as ledgers
@@ -56,14 +56,24 @@ app.add_typer(triggers_app, name="triggers")
 app.add_typer(webhooks_app, name="webhooks")
 
 
+_WRONG_USAGE = 2
+"""What the parser of the command line ends with, too."""
+
+
 def main() -> None:
-    """Run the command line; a refusal is one line on stderr and exit code 1."""
+    """Run the command line; a refusal is one line on stderr and exit code 1, and 2 where it is of an option."""
     warnings.filterwarnings("ignore", module="mlflow")  # its own deprecations are nothing that a marketer could mend
     try:
         app()
     except NudgeError as error:
         sys.stderr.write(f"nudge: {error}\n")
-        sys.exit(1)
+        sys.exit(_WRONG_USAGE if _of_an_option(error) else 1)
     except KeyboardInterrupt:
         sys.stderr.write("nudge: stopped\n")
         sys.exit(130)
+
+
+def _of_an_option(error: NudgeError) -> bool:
+    """Whether it is the command line that is malformed, by the option or argument (in capitals) that the refusal names."""
+    named = error.field or ""
+    return isinstance(error, RequestError) and (named.startswith("--") or named.isupper())

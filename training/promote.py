@@ -67,7 +67,7 @@ def promote(
         No version was named and there is no challenger.
     """
     if force and not (why and why.strip()):
-        raise RequestError("a forced promotion needs its reason", field="--why", hint='add --why "..."')
+        raise RequestError("a forced promotion needs its reason", field="--why", hint="say why in a few words; it is kept on the version")
     name = tracker.registered_name(model)
     versions = _versions(tracker, name)
     target, champion = _target(versions, name, version), _champion(versions)
@@ -97,7 +97,7 @@ def rollback(tracker: Tracker, model: str, *, why: str | None = None) -> Promoti
     versions = _versions(tracker, name)
     champion = _champion(versions)
     if champion is None:
-        raise Conflict(f"'{name}' has no champion to roll back", got=_listed(versions), hint="nudge promote makes one")
+        raise Conflict(f"'{name}' has no champion to roll back", got=_listed(versions), hint="promote a version first")
     number = champion.tags.get(REPLACED_TAG, "")
     if not number.isdigit():
         hint = "name a version with nudge promote --version N --force --why ..."

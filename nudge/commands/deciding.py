@@ -182,11 +182,13 @@ def report(
     """What becomes of everyone's candidates (funnel); what it was worth (roi, channels, goals);
     who is in which segment, for whom nothing good is on offer; models and data."""
     from nudge.answers import reports as show_reports
+    from nudge.reports.periods import known_period
     from nudge.reports.reporting import FUNNEL, ReportOptions, known_report, report_workspace, write_page
     from nudge.reports.sections import sections
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     known_report(name)
+    known_period(period)
     options = ReportOptions(moment(as_of), contacts, period, since=moment(since, "--from"), until=moment(until, "--to"))
     with terminal.working("reporting") as say:
         document = report_workspace(open_workspace(workspace), name, options, say)

@@ -41,6 +41,20 @@ def parse_period(text: str | None, newest: datetime | None) -> Span:
         raise RequestError("is not a period", field="period", got=f"'{text}'", allowed=ALLOWED) from None
 
 
+def known_period(text: str | None, option: str = "--period") -> None:
+    """Refuse a text of the command line that names no period.
+
+    Raises
+    ------
+    RequestError
+        It names none.
+    """
+    try:
+        parse_period(text, as_naive(datetime(2000, 1, 1, tzinfo=UTC)))
+    except RequestError as error:
+        raise RequestError(error.what, field=option, got=error.got, allowed=error.allowed) from None
+
+
 def _parsed(text: str, newest: datetime | None) -> Span:
     if days := re.fullmatch(r"([1-9]\d{0,4})d", text):
         if newest is None:

@@ -48,7 +48,7 @@ def known_report(name: str) -> None:
         No report at all.
     """
     if name not in REPORTS:
-        raise RequestError("no such report", field="report", got=name, allowed=", ".join(REPORTS), hint=nearest(name, REPORTS))
+        raise RequestError("no such report", field="NAME", got=name, allowed=", ".join(REPORTS), hint=nearest(name, REPORTS))
 
 
 @dataclass(frozen=True)

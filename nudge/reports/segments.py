@@ -22,6 +22,7 @@ from nudge.reports.roi import iso, lift_document
 from nudge.reports.tallies import prepare
 from nudge.reports.worth import compare, programme, read_logged
 from nudge.verbs.features_ready import default_as_of, to_datetime64
+from nudge.verbs.ledger_export import current_files
 
 Members = dict[str, BoolArray]
 
@@ -130,7 +131,8 @@ def _of_programme(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, 
         f"""SELECT d.contact_id, f.occurred_at, revenue, cost, d.control_group = '{TREATED}' AS treated
         FROM of_decided d JOIN first_decided f USING (contact_id) WHERE d.control_group IN ('{TREATED}', '{HOLDOUT}')"""
     ).fetchnumpy()
-    inside = _at_their_time(workspace, catalog, _names(facts, np.asarray(table["contact_id"])), table["occurred_at"])
+    names = names_of(workspace, facts, np.asarray(table["contact_id"]))
+    inside = _at_their_time(workspace, catalog, names, table["occurred_at"])
     revenue, cost, treated = (np.asarray(table[name], dtype=np.float64) for name in ("revenue", "cost", "treated"))
     profit, money = lifts(revenue - cost, treated, inside), lifts(revenue, treated, inside)
     return {name: _lift(profit[name], money[name]) for name in inside}
@@ -145,7 +147,7 @@ def _of_history(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, sp
     logged = read_logged(facts, span)
     if logged is None:
         return {}
-    inside = _at_their_time(workspace, catalog, _names(facts, logged.rows.contact), logged.moment)
+    inside = _at_their_time(workspace, catalog, names_of(workspace, facts, logged.rows.contact), logged.moment)
     found: dict[str, Any] = {}
     for name, members in inside.items():
         sides = [int((logged.exposed[members] == side).sum()) for side in (1, 0)]
@@ -154,13 +156,25 @@ def _of_history(workspace: Workspace, facts: Facts, catalog: CompiledCatalog, sp
     return found
 
 
-def _names(facts: Facts, contacts: npt.NDArray[np.uint64]) -> npt.NDArray[np.object_]:
-    """What contacts are called; an empty text for one that the data do not know."""
+def names_of(workspace: Workspace, facts: Facts, contacts: npt.NDArray[np.uint64]) -> npt.NDArray[np.object_]:
+    """What contacts are called: also those that only the ledger knows, whose events may tell of their segments."""
     people = facts.db.execute("SELECT contact_id, name FROM people ORDER BY contact_id").fetchnumpy()
-    known, names = np.asarray(people["contact_id"]), np.append(np.asarray(people["name"], dtype=object), "")
+    known = np.asarray(people["contact_id"])
     place = np.searchsorted(known, contacts)
     found = (place < known.size) & (np.append(known, 0)[place] == contacts)
-    return np.asarray(names[np.where(found, place, known.size)], dtype=object)
+    names = np.append(np.asarray(people["name"], dtype=object), "")[np.where(found, place, known.size)]
+    if not found.all():
+        strangers = _strangers(workspace, facts)
+        names[~found] = [strangers.get(int(one), "") for one in contacts[~found]]
+    return np.asarray(names, dtype=object)
+
+
+def _strangers(workspace: Workspace, facts: Facts) -> dict[int, str]:
+    """What the contacts are called whom we decided for, and who are in no table of contacts."""
+    with current_files(workspace) as files:
+        named = f"SELECT DISTINCT hash(contact_id::VARCHAR) AS contact_id, contact_id AS name FROM {files['decisions']}"
+        rows = facts.db.execute(f"SELECT contact_id, name FROM ({named}) ANTI JOIN people USING (contact_id)")
+        return {int(contact_id): str(name) for contact_id, name in rows.fetchall()}
 
 
 def _at_their_time(workspace: Workspace, catalog: CompiledCatalog, ids: npt.NDArray[np.object_], moments: Any) -> Members:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from decisioning.errors import Conflict, NotFound, RequestError, nearest
+from decisioning.errors import Conflict, RequestError, nearest
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z0-9_]+)\s*(?:\|([^}]*))?\}\}")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,15 +31,15 @@ def init_workspace(folder: Path, example: str, settings: Mapping[str, str]) -> N
 
     Raises
     ------
-    NotFound
-        No such example.
     Conflict
         `folder` already holds a workspace, or is a file.
     RequestError
-        The example knows no such setting, or a place has neither setting nor default.
+        No such example; or it knows no such setting, or a place has neither setting nor default.
     """
     if example not in available():
-        raise NotFound(f"there is no example '{example}'", allowed=", ".join(available()), hint=nearest(example, available()))
+        raise RequestError(
+            "there is no such example", field="--example", got=example, allowed=", ".join(available()), hint=nearest(example, available())
+        )
     if folder.exists() and not folder.is_dir():
         raise Conflict(f"{folder} is a file")
     if (folder / "nudge.yaml").exists():

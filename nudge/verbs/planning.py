@@ -101,7 +101,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
 def _refuse_mixed(options: PlanOptions) -> None:
     if options.only_asked and options.prices_only:
         raise RequestError(
-            "a question about other limits, or about a sample, publishes nothing", field="prices_only", hint="change catalog.yaml first"
+            "a question about other limits, or about a sample, publishes nothing", field="--prices-only", hint="change catalog.yaml first"
         )
     if options.sample is not None and options.contacts is not None:
         raise RequestError("a sample is one of everyone", field="sample", hint="give either the contacts or a sample")

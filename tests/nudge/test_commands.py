@@ -82,10 +82,25 @@ def test_a_suppression_that_is_past_is_said_to_be_lifted(shop: Shop) -> None:
     assert on.out == "email is no longer off for c-41\n"
 
 
-def test_a_date_that_is_none_is_refused_by_its_option(shop: Shop) -> None:
-    answer = shop.run("suppress", "c-41", "--until", "tomorrow")
-    assert answer.code == 1
-    assert answer.err.startswith("nudge: --until: is not a time; got 'tomorrow'")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("suppress", "c-41", "--until", "tomorrow"), "--until: is not a time; got 'tomorrow'"),
+        (
+            ("train", "--only", "uplfit"),
+            "--only: unknown model; got uplfit; allowed: propensity, uplift, clv, lead. Hint: did you mean 'uplift'?",
+        ),
+        (("report", "roi", "--period", "soon"), "--period: is not a period; got 'soon'"),
+        (("report", "models", "--as-of", "2026-01-01"), "--as-of: means nothing to the report models"),
+        (("plan", "--limit", "budget"), "--limit: is no changed limit; got 'budget'"),
+        (("decide", "c-41", "--context", "intent"), "--context: is not KEY=VALUE; got 'intent'"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_wrong_usage(shop: Shop, arguments: tuple[str, ...], words: str) -> None:
+    shop.run("ingest")
+    answer = shop.run(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"nudge: {words}") and answer.err.count("\n") == 1
 
 
 def test_a_planned_contact_can_be_looked_up_by_its_decision(shop: Shop) -> None:

@@ -19,7 +19,7 @@ from training.model_run import ModelVersion
         (("evaluate",), "there is no champion to evaluate. Hint: run nudge train"),
         (("promote", "uplift"), "no registered model 'shop-uplift'; allowed: none is registered. Hint: run nudge train"),
         (("rollback", "uplift"), "no registered model 'shop-uplift'; allowed: none is registered. Hint: run nudge train"),
-        (("promote", "uplift", "--force"), '--why: a forced promotion needs its reason. Hint: add --why "..."'),
+        (("promote", "uplift", "--force"), "--why: a forced promotion needs its reason. Hint: say why"),
     ],
 )
 def test_without_a_model_the_refusal_says_what_to_do(shop: Shop, command: tuple[str, ...], words: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from decisioning.errors import Conflict, NotFound, RequestError
+from decisioning.errors import Conflict, RequestError
 from nudge.ground.workspace import Workspace
 from nudge.verbs.examples import available, init_workspace
 
@@ -30,7 +30,7 @@ def test_without_the_setting_the_file_is_expected_in_the_workspace(tmp_path: Pat
 
 
 def test_an_unknown_example_or_setting_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="did you mean 'hillstrom'"):
+    with pytest.raises(RequestError, match="did you mean 'hillstrom'"):
         init_workspace(tmp_path / "w", "hilstrom", {})
     with pytest.raises(RequestError, match="--set dta: unknown setting; allowed: data"):
         init_workspace(tmp_path / "w", "hillstrom", {"dta": "x"})

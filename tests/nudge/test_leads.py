@@ -62,7 +62,7 @@ def test_a_lead_is_handed_over_once_with_its_reasons(sales: Shop, tmp_path: Path
 
 def test_a_file_name_of_no_format_is_refused_before_anything_is_handed_over(sales: Shop, tmp_path: Path) -> None:
     answer = sales.run("leads", "hand-over", "--out", str(tmp_path / "leads.xlsx"))
-    assert answer.code == 1 and "--out: cannot be written in this format" in answer.err
+    assert answer.code == 2 and "--out: cannot be written in this format" in answer.err
     assert sales.run("leads", "list").document["leads"] == 0
 
 

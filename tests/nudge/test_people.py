@@ -105,7 +105,7 @@ def test_the_decision_log_is_exported_for_analysts(lived: Shop, tmp_path: Path) 
     done = lived.run("export-decisions", str(tmp_path / "log.parquet"))
     assert (done.code, done.document["rows"]) == (0, pq.read_metadata(tmp_path / "log.parquet").num_rows)
     assert lived.run("export-decisions", "--partitioned", str(tmp_path / "lake")).document["rows"] == done.document["rows"]
-    assert lived.run("export-decisions").code == 1
+    assert lived.run("export-decisions").code == 2
 
 
 def test_a_ledger_that_was_edited_is_named_and_ends_with_one(lived: Shop, tmp_path: Path) -> None:
@@ -120,4 +120,4 @@ def test_a_ledger_that_was_edited_is_named_and_ends_with_one(lived: Shop, tmp_pa
     assert (bad.code, bad.document["intact"]) == (1, False)
     assert bad.document["first_bad"]["stream"] == "decisions/0"
     assert "the ledger is not what it was" in bad.err
-    assert lived.run("verify-ledger", "--known", str(tmp_path / "nothing.json")).code == 1
+    assert lived.run("verify-ledger", "--known", str(tmp_path / "nothing.json")).code == 2

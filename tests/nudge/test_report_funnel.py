@@ -100,7 +100,7 @@ def test_a_page_that_cannot_be_written_is_a_refusal(shop: Shop, tmp_path: Path) 
 
 def test_a_misspelt_report_is_refused_with_the_nearest_name(shop: Shop) -> None:
     answer = shop.run("report", "funel")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "did you mean 'funnel'?" in answer.err
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nudge.ground.workspace import Workspace
+from nudge.reports.facts import open_facts
 from nudge.reports.page import report_page
 from nudge.reports.sections import sections
+from nudge.reports.segments import names_of
 from tests.nudge.shops import CATALOG, CONSENTS, Shop
 
 CONTACTS = """
@@ -62,6 +66,15 @@ def test_segments_are_counted_moved_and_compared(bank: Shop) -> None:
     assert found["nobody"]["history"] is None
     (both,) = [one for one in answer.document["overlaps"] if {one["segment"], one["with"]} == {"older", "in_debt"}]
     assert both["contacts"] == sum(older(i, later=True) and i % 3 == 0 for i in range(10, 200))
+
+
+def test_contacts_that_only_the_ledger_knows_keep_their_names(bank: Shop) -> None:
+    assert bank.run("decide", "passer-by").code == bank.run("decide", "c-7").code == 0
+    workspace = Workspace.open(bank.folder)
+    with open_facts(workspace) as facts:
+        decided = np.asarray(facts.db.execute("SELECT contact_id FROM decided").fetchnumpy()["contact_id"])
+        assert sorted(names_of(workspace, facts, decided)) == ["c-7", "passer-by"]
+        assert list(names_of(workspace, facts, np.array([1], dtype=np.uint64))) == [""]
 
 
 def test_what_could_be_done_is_said_of_everybody_and_of_each_segment(bank: Shop) -> None:

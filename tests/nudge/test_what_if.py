@@ -84,8 +84,8 @@ def test_a_sample_estimates_what_the_whole_would_come_to(shop: Shop) -> None:
 def test_a_question_publishes_nothing(shop: Shop) -> None:
     shop.run("ingest")
     answer = shop.run("plan", "--prices-only", "--sample", "5")
-    assert answer.code == 1
-    assert answer.err.startswith("nudge: prices_only: a question about other limits, or about a sample, publishes nothing")
+    assert answer.code == 2
+    assert answer.err.startswith("nudge: --prices-only: a question about other limits, or about a sample, publishes nothing")
 
 
 @pytest.fixture

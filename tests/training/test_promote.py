@@ -73,7 +73,7 @@ def test_promoting_the_champion_changes_nothing(tracker: Tracker) -> None:
         ({"model": "upflit"}, NotFound, "no registered model 'NAME-upflit'; allowed: NAME-uplift. Hint: did you mean 'NAME-uplift'?"),
         ({"model": "uplift", "version": 7}, NotFound, "--version: 'NAME-uplift' has no version 7; allowed: 1 (champion)"),
         ({"model": "uplift"}, Conflict, "'NAME-uplift' has no challenger to promote; got 1 (champion)"),
-        ({"model": "uplift", "force": True}, RequestError, '--why: a forced promotion needs its reason. Hint: add --why "..."'),
+        ({"model": "uplift", "force": True}, RequestError, "--why: a forced promotion needs its reason. Hint: say why"),
         ({"model": "uplift", "force": True, "why": " "}, RequestError, "--why: a forced promotion needs its reason"),
     ],
 )
