@@ -12,7 +12,7 @@ from measurement.goals import FORECAST_LEVEL, STATUS, Series, gaps, progress
 from measurement.roi import KPI_BY_ID, figures
 from nudge.reports.facts import Facts, Span
 from nudge.reports.goals_file import Goal, known_as
-from nudge.reports.roi import interval, iso, number, whole_sums
+from nudge.reports.roi import figure_of_whole, interval, iso, number, whole_sums
 from nudge.reports.tallies import prepare, tally
 
 _ADDS_UP = ("money", "count")
@@ -52,7 +52,7 @@ def _stands(facts: Facts, goal: Goal, whole: dict[str, np.ndarray], measured: Se
     }
     by_month, left = _series(facts, goal) if goal.kpi in measured else (None, 0)
     if by_month is None and goal.kpi in measured and goal.market is None:  # measured as a whole only, such as incremental money
-        value = figures(KPI_BY_ID[goal.kpi], whole)
+        value = figure_of_whole(KPI_BY_ID[goal.kpi], whole)
         by_month = Series([0], [] if value is None else value.value, _adds_up(goal))
     found = progress(by_month, goal.baseline, goal.target, left)
     return {

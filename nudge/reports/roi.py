@@ -13,7 +13,7 @@ from decisioning.control import HOLDOUT, TREATED
 from measurement.intervals import Interval
 from measurement.launching import Design, minimum_detectable_effect, required_contacts, sample_ratio
 from measurement.lift import Layers, Lift
-from measurement.roi import HEADS, KPI_BY_ID, KPIS, figures, ranked
+from measurement.roi import HEADS, KPI_BY_ID, KPIS, Figures, Kpi, figures, ranked
 from nudge.reports.crediting import attribution, chain, content, firms
 from nudge.reports.distinct import DIMENSIONS
 from nudge.reports.facts import Facts, Span
@@ -181,6 +181,13 @@ def _with_incremental(whole: Tallied, compared: Mapping[str, Any]) -> dict[str, 
     return sums
 
 
+def figure_of_whole(kpi: Kpi, sums: Mapping[str, np.ndarray]) -> Figures | None:
+    """A figure of the whole; the incremental return is on the cost of those who were compared, and no others."""
+    if kpi.id == "incremental_roi" and "marketing_cost_compared" in sums:
+        return figures(kpi, {**sums, "marketing_cost": sums["marketing_cost_compared"]})
+    return figures(kpi, sums)
+
+
 def _head(head: str, sums: Mapping[str, np.ndarray], compared: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows, basis = [], basis_of(compared)
     uncertain = (
@@ -193,10 +200,7 @@ def _head(head: str, sums: Mapping[str, np.ndarray], compared: Mapping[str, Any]
         }
     )
     for kpi in KPIS:
-        used = sums
-        if kpi.id == "incremental_roi" and "marketing_cost_compared" in sums:  # the cost of those who were compared, no others
-            used = {**sums, "marketing_cost": sums["marketing_cost_compared"]}
-        found = figures(kpi, used) if kpi.head == head else None
+        found = figure_of_whole(kpi, sums) if kpi.head == head else None
         if found is None or found.value.size == 0:
             continue
         value, low, high = (number(float(one[0])) for one in (found.value, found.low, found.high))

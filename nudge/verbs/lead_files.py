@@ -104,15 +104,17 @@ def read_steps(path: Path, now: datetime) -> list[LeadStep]:
     Raises
     ------
     RequestError
-        The file cannot be read, or lacks the columns.
+        The file has another format.
+    NotFound
+        There is no such file.
     DataError
-        A row that cannot be read, by its number.
+        The file or a row, by its number, cannot be read, or columns are lacking.
     """
     found = read_reported(path)
     names, columns = [name.lower() for name in found.column_names], [column.to_pylist() for column in found.columns]
     place = {key: next((names.index(one) for one in known if one in names), None) for key, known in _NAMES.items()}
     if place["lead_id"] is None or place["status"] is None:
-        raise RequestError("lacks the columns of statuses", field="FILE", got=", ".join(names), allowed="lead_id, status")
+        raise DataError("lacks the columns of statuses", field="FILE", got=", ".join(names), allowed="lead_id, status")
     return [
         _step({key: None if at is None else row[at] for key, at in place.items()}, f"row {number}", now)
         for number, row in enumerate(zip(*columns, strict=True), 1)

@@ -106,7 +106,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     columns = {name: next((have[one] for one in names if one in have), None) for name, names in NAMES.items()}
     if columns["outcome"] is None or (columns["decision_id"] is None and columns["contact_id"] is None):
         allowed = f"one of {', '.join(NAMES['outcome'])}, and decision_id or contact_id"
-        raise RequestError("lacks the columns of outcomes", field="FILE", got=", ".join(table.column_names), allowed=allowed)
+        raise DataError("lacks the columns of outcomes", field="FILE", got=", ".join(table.column_names), allowed=allowed)
     given = {name: column for name, column in columns.items() if column is not None}
     values = {name: table[column].to_pylist() for name, column in given.items()}
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from decisioning.errors import RequestError
+from decisioning.errors import DataError, NotFound, RequestError
 
 _JSON_LINES = "read_json(?, format = 'newline_delimited')"
 _READERS = {".csv": "read_csv(?, all_varchar = true)", ".parquet": "read_parquet(?)", ".ndjson": _JSON_LINES, ".jsonl": _JSON_LINES}
@@ -19,16 +19,20 @@ def read_reported(file: Path) -> pa.Table:
     Raises
     ------
     RequestError
-        Another ending, no such file, or one that cannot be read.
+        Another ending.
+    NotFound
+        No such file.
+    DataError
+        It cannot be read.
     """
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise RequestError("cannot be read in this format", field="FILE", got=file.name, allowed=", ".join(_READERS))
     if not file.is_file():
-        raise RequestError("is not there", field="FILE", got=str(file))
+        raise NotFound("is not there", field="FILE", got=str(file))
     try:
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.sql(f"SELECT * FROM {reader}", params=[str(file)]).to_arrow_table()
     except duckdb.Error as error:
-        raise RequestError("cannot be read", field="FILE", got=str(error).splitlines()[0][:200]) from None
+        raise DataError("cannot be read", field="FILE", got=str(error).splitlines()[0][:200]) from None

@@ -14,6 +14,9 @@ from serving.console.figures import Figure
 ENOUGH = 1_000
 """Touches from which on an action's own figures say more than its prior."""
 
+_STRONGEST = 2
+"""Rules that are named of a stage."""
+
 _RULES = ("eligibility", "applicability", "suitability")
 _STAGES = {
     "eligibility": "not allowed",
@@ -48,6 +51,7 @@ def actions(console: Console) -> dict[str, Any]:
         "tree": _tree(catalog),
         "funnel": funnel,
         "stages": [] if funnel.document is None else _stages(funnel.document),
+        "rules": [] if funnel.document is None else _rules(funnel.document),
         "reach": [] if funnel.document is None else _reach(funnel.document),
         "nothing": None if funnel.document is None else _nothing(funnel.document),
         "roi": roi,
@@ -92,11 +96,16 @@ def _action(one: Action, catalog: Catalog) -> dict[str, Any]:
 
 
 def _stages(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for one in document["stages"]:
-        strongest = [f"{rule['rule']} ({rule['contacts']:,} contacts)" for rule in one["rules"][:2]]
-        rows.append({**one, "says": _STAGES.get(one["stage"], ""), "strongest": strongest, "share": one["remaining"]})
-    return rows
+    return [{**one, "says": _STAGES.get(one["stage"], ""), "share": one["remaining"]} for one in document["stages"]]
+
+
+def _rules(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those by which most contacts lose something, in the order of the stages."""
+    return [
+        {"stage": one["stage"], "rule": rule["rule"], "contacts": rule["contacts"]}
+        for one in document["stages"]
+        for rule in one["rules"][:_STRONGEST]
+    ]
 
 
 def _reach(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def channels(console: Console, *, drop: bool) -> dict[str, Any]:
         "measured": measured,
         "worth": None if roi.document is None else worth(roi.document),
         "incremental": [] if measured.document is None else _incremental(measured.document),
+        "stages": [] if measured.document is None else _stages(measured.document),
         "performance": [] if roi.document is None else performance(roi.document, "channel", currency),
         "heads": [] if roi.document is None else _heads(roi.document),
         "attribution": None if roi.document is None else _attribution(roi.document),
@@ -55,6 +56,23 @@ def _incremental(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "sure": _sure(profit),
         }
         for one, profit in zip(rows, each, strict=True)
+    ]
+
+
+def _stages(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same by what the contacts were when touched: new, engaged or customers."""
+    currency = document["currency"]
+    return [
+        {
+            "channel": one["channel"],
+            "stage": stage,
+            "treated": found["treated"],
+            "each": words.money(found["profit"]["per_contact"]["value"], currency),
+            "between": words.between(found["profit"]["per_contact"], "money", currency),
+        }
+        for one in document["channels"]
+        for stage, found in one["stages"].items()
+        if found
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is drawn of reports, segments, funnel and policies: the same pictures on the console and in `nudge report --html`."""
+"""What is drawn of each report, of policies, and of everybody: the same on the console and in `nudge report --html`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 
+from serving.console import charts_of_people as people
 from serving.console import words
-from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, SEGMENTS, SERIES, legend, lines_down, svg
+from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, SERIES, legend, lines_down, svg
+from serving.console.estimates import estimates, through_time
 
 Document: TypeAlias = Mapping[str, Any]
-Estimate: TypeAlias = tuple[str, Document | None]
-"""A name, and {value, low, high}; None where that is not known."""
 
 _CHANNELS = 12
 _SEEN = (-0.5, 2.0)
@@ -94,62 +92,6 @@ def _goals(document: Document) -> dict[str, str]:
     return {"Goals": svg(draw, "How far each goal is, and what it is likely to reach", height=1.2 + 0.62 * len(drawn))}
 
 
-def _segments(document: Document) -> dict[str, str]:
-    rows = document["segments"]
-    compared = [
-        (words.name(one["segment"]), one[key]["profit"]["per_contact"]) for key in ("programme", "history") for one in rows if one[key]
-    ]
-    named = {"everybody": document["offers"]["everybody"], **document["offers"]["segments"]}
-    return {
-        "Segments": _sizes(rows),
-        "What could be done in each": _stacked(named),
-        "What contacting was worth in each": estimates(
-            compared, f"incremental profit a contact, {document['currency']}, with 95 % interval"
-        ),
-    }
-
-
-def estimates(named: Sequence[Estimate], what: str, *, percent: bool = False) -> str:
-    """Estimates with intervals, one a line; zero is marked. Those that are not known are left out."""
-    known = [(name, one) for name, one in named if one is not None and None not in (one["value"], one["low"], one["high"])]
-    if not known:
-        return ""
-
-    def draw(axes: Axes) -> None:
-        axes.axvline(0, color=INK, linewidth=0.9)
-        for place, (_, one) in enumerate(known):
-            colour = GOOD if one["low"] > 0 else BAD if one["high"] < 0 else PALE
-            axes.plot([one["low"], one["high"]], [place, place], color=colour, linewidth=5, alpha=0.45, solid_capstyle="round")
-            axes.plot(one["value"], place, "o", color=colour, markersize=8)
-        axes.set_yticks(range(len(known)), [name for name, _ in known])
-        axes.set_ylim(-0.6, len(known) - 0.4)
-        if percent:
-            axes.xaxis.set_major_formatter(lambda share, _: f"{share:,.0%}")
-        axes.set_xlabel(what)
-        lines_down(axes)
-
-    return svg(draw, what, height=1.1 + 0.42 * len(known))
-
-
-def through_time(named: Sequence[Estimate], what: str) -> str:
-    """Estimates of months with their band, from left to right; nothing of fewer than two."""
-    known = [(name, one) for name, one in named if one is not None and None not in (one["value"], one["low"], one["high"])]
-    if len(known) < 2:
-        return ""
-
-    def draw(axes: Axes) -> None:
-        places = np.arange(len(known))
-        low, value, high = (np.array([one[key] for _, one in known]) for key in ("low", "value", "high"))
-        axes.fill_between(places, low, high, color=FILL, alpha=0.25, linewidth=0)
-        axes.plot(places, value, color=FILL, marker="o", linewidth=2)
-        axes.axhline(0, color=INK, linewidth=0.9)
-        axes.set_xticks(places, [words.month(name) for name, _ in known])
-        axes.set_ylabel(what.replace(", with", ",\nwith"))
-        axes.grid(axis="y", color=PALE, alpha=0.35, linewidth=0.6)
-
-    return svg(draw, f"Month by month: {what}")
-
-
 def _attribution(found: Document | None, currency: str) -> str:
     if found is None:
         return ""
@@ -188,70 +130,6 @@ def _drop(rows: Sequence[Document], currency: str) -> str:
     return svg(draw, "What each channel brings, and what dropping it would lose", height=1.4 + 0.42 * len(rows))
 
 
-def _sizes(rows: Sequence[Document]) -> str:
-    if not rows:
-        return ""
-
-    def draw(axes: Axes) -> None:
-        axes.barh([words.name(one["segment"]) for one in rows], [one["share"] for one in rows], height=0.62, color=FILL)
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.set_xlabel("of all contacts; a contact may be in several")
-        lines_down(axes)
-
-    return svg(draw, "The share of contacts in each segment", height=1.0 + 0.38 * len(rows))
-
-
-def _stacked(named: Mapping[str, Document]) -> str:
-    kinds = list(next(iter(named.values()))["uplift"])
-
-    def draw(axes: Axes) -> None:
-        left = np.zeros(len(named))
-        for kind in kinds:
-            shares = np.array([one["uplift"][kind] / one["contacts"] if one["contacts"] else 0.0 for one in named.values()])
-            if shares.any():
-                axes.barh(
-                    [words.name(one) for one in named],
-                    shares,
-                    left=left,
-                    height=0.62,
-                    color=SEGMENTS.get(kind, SERIES[1]),
-                    label=words.name(kind),
-                )
-            left += shares
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        lines_down(axes)
-        legend(axes, columns=5)
-
-    return svg(draw, "The four segments of uplift within each segment", height=1.3 + 0.38 * len(named))
-
-
-def _segment_map(document: Document) -> dict[str, str]:
-    """Tiles of uplift by baseline, in the colour of the segment that most of their contacts are of, fuller where there are more."""
-    found = document["map"]
-    if found is None:
-        return {}
-    across, upwards = found["baseline_edges"], found["uplift_edges"]
-    wide, high = across[1] - across[0], upwards[1] - upwards[0]
-    most = max(one["contacts"] for one in found["tiles"])
-
-    def draw(axes: Axes) -> None:
-        for one in found["tiles"]:
-            corner = (across[one["column"]], upwards[one["row"]])
-            alpha = 0.5 + 0.5 * (one["contacts"] / most) ** 0.5
-            axes.add_patch(Rectangle(corner, wide, high, color=SEGMENTS[one["segment"]], alpha=alpha, linewidth=0, clip_on=False))
-        axes.set_xlim(across[0], across[-1])
-        axes.set_ylim(upwards[0], upwards[-1])
-        axes.axhline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
-        axes.set_xlabel("how likely without us (baseline)")
-        axes.set_ylabel("how much we add (uplift)")
-
-    title = "Contacts by how likely they respond without us (to the right) and what we add (upwards), coloured by segment"
-    return {"Who is worth contacting": svg(draw, title, height=4.6)}
-
-
 def _policies(document: Document) -> dict[str, str]:
     named = [
         (words.name(one["name"]), {"value": one["gain"], "low": one["gain_low"], "high": one["gain_high"]})
@@ -262,62 +140,14 @@ def _policies(document: Document) -> dict[str, str]:
     return {"What deciding this way is worth": estimates(named, what)}
 
 
-def _funnel(document: Document) -> dict[str, str]:
-    return {
-        "Stages": _stages(document["stages"]),
-        "Choice": _choice(document["optionality"]),
-        "Sensitivity": _sensitivity(document["sensitivity"]["factors"]),
-    }
-
-
-def _stages(stages: Sequence[Document]) -> str:
-    contacts = max((one["contacts_available"] for one in stages), default=0) or 1
-
-    def draw(axes: Axes) -> None:
-        names = [words.name(one["stage"]) for one in stages]
-        axes.barh(names, [one["remaining"] for one in stages], height=0.62, color=FILL, label="candidates left")
-        axes.plot(
-            [one["contacts_passing"] / contacts for one in stages], names, "o", color=INK, markersize=5, label="contacts with any left"
-        )
-        _shares(axes)
-        legend(axes)
-
-    return svg(draw, "The share of candidates and of contacts that are left after each stage")
-
-
-def _choice(optionality: Document) -> str:
-    def draw(axes: Axes) -> None:
-        names = [f"{one['left']} action{'' if one['left'] == '1' else 's'}" for one in optionality["actions"]]
-        before, after = ([one["share"] for one in optionality[key]] for key in ("relevant_actions", "actions"))
-        axes.barh(names, before, height=0.72, color=PALE, alpha=0.45, label="that no rule takes out")
-        axes.barh(names, after, height=0.36, color=FILL, label="that are worth it")
-        _shares(axes)
-        legend(axes)
-
-    return svg(draw, "The share of contacts by how many actions are left to them")
-
-
-def _sensitivity(factors: Sequence[Document]) -> str:
-    def draw(axes: Axes) -> None:
-        axes.barh([words.name(one["factor"]) for one in factors], [one["share"] for one in factors], height=0.62, color=FILL)
-        _shares(axes)
-
-    return svg(draw, "The share of contacts whose first choice each factor changes")
-
-
-def _shares(axes: Axes) -> None:
-    """One line a name, from nothing to all."""
-    lines_down(axes)
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-
-
 _BY_NAME: Mapping[str, Callable[[Document], dict[str, str]]] = {
     "roi": _roi,
     "channels": _channels,
     "goals": _goals,
-    "segments": _segments,
-    "segment map": _segment_map,
+    "segments": people.segments,
+    "value-finder": people.value_finder,
+    "data": people.gaps,
+    "segment map": people.segment_map,
     "evaluation": _policies,
-    "funnel": _funnel,
+    "funnel": people.funnel,
 }

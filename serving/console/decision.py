@@ -33,7 +33,7 @@ def decision_in_words(answer: Mapping[str, Any], currency: str) -> dict[str, Any
         "degraded": answer["degraded"],
         "waterfall": [] if explained is None or explained["treatment_id"] is None else _sum(explained["waterfall"], currency),
         "others": [] if explained is None else [_other(explained[key], currency) for key in ("runner_up", "next_action") if explained[key]],
-        "changes": [] if explained is None else [one["sentence"] for one in explained["changes"][:_CHANGES]],
+        "changes": [] if explained is None else [_change(one) for one in explained["changes"][:_CHANGES]],
         "filtered": _filtered(answer["filtered"]),
     }
 
@@ -52,14 +52,24 @@ def _action(one: Mapping[str, Any], currency: str) -> dict[str, Any]:
         "value": words.money(one["value"], currency),
         "cost": words.money(one["cost"], currency),
         "send_at": one.get("send_at"),
-        "reasons": one["reasons"],
+        "reasons": [words.rates_in(text) for text in one["reasons"]],
     }
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    """What would change the choice: a rule as it is written, a number in its unit."""
+    text = str(one["sentence"])
+    if one["beyond"] is not None:  # of a number: no rule of the catalogue, in which other numbers may stand
+        text = words.rates_in(text.replace(one["what"], words.name(one["what"])))
+    return text.replace(one["then"], words.name(one["then"]))
 
 
 def _sum(parts: Sequence[Mapping[str, Any]], currency: str) -> list[dict[str, Any]]:
     """The steps of a sum, and the sum."""
     total = sum(part["amount"] or 0.0 for part in parts)
-    rows = [(words.name(part["name"]), part["how"], part["amount"]) for part in parts] + [("priority", "the sum: the highest wins", total)]
+    rows = [(words.name(part["name"]), words.rates_in(part["how"]), part["amount"]) for part in parts] + [
+        ("priority", "the sum: the highest wins", total)
+    ]
     drawn = bars([amount for *_, amount in rows])
     return [
         {"name": name, "how": how, "amount": words.money(amount, currency), "bar": bar, "total": place == len(rows) - 1}

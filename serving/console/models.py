@@ -49,11 +49,14 @@ _METRICS = {
     "window_days": ("window of the test", "days of purchases that were kept out of learning"),
     "mean_money": ("money a contact, in the window", "what there was to predict"),
     "mean_purchases": ("purchases a contact, in the window", "what there was to predict"),
-    "coverage_50": ("inside the 50 % interval", "should be 0.5"),
-    "coverage_80": ("inside the 80 % interval", "should be 0.8"),
-    "coverage_90": ("inside the 90 % interval", "should be 0.9"),
-    "coverage_95": ("inside the 95 % interval", "should be 0.95"),
+    "coverage_50": ("inside the 50 % interval", "should be half"),
+    "coverage_80": ("inside the 80 % interval", "should be 80 %"),
+    "coverage_90": ("inside the 90 % interval", "should be 90 %"),
+    "coverage_95": ("inside the 95 % interval", "should be 95 %"),
 }
+
+_SHARES = ("coverage_", "ece")
+"""Figures that are rates."""
 
 
 def models(console: Console) -> dict[str, Any]:
@@ -123,7 +126,8 @@ def _metrics(found: Mapping[str, float]) -> list[dict[str, Any]]:
             continue
         said, how = _METRICS.get(name, (words.name(name), ""))
         between = words.between({"low": found.get(f"{name}_low"), "high": found.get(f"{name}_high")}, "plain")
-        rows.append({"name": said, "value": words.figure(value, None), "between": between, "how": how})
+        share = name.startswith(_SHARES)
+        rows.append({"name": said, "value": words.percent(value) if share else words.figure(value, None), "between": between, "how": how})
     return rows
 
 

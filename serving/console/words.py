@@ -25,6 +25,7 @@ ATTRIBUTION = {
 _SPACE = "\u00a0"
 _SHORT = ("roi", "cac", "clv")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)")
+_RATE = re.compile(r"(?<![\d.])([+-]?)(\d\.\d{4})(?![\d.])")
 _WHOLE_FROM = 1_000.0
 """Money from here on is shown without its small change."""
 
@@ -152,6 +153,17 @@ def moments_in(text: str) -> str:
     'as of 22 Nov 2026, 10:05 UTC, 3 contacts'
     """
     return _TIME.sub(lambda found: moment(found[0]), text)
+
+
+def rates_in(text: str) -> str:
+    """A text about one decision whose rates, fractions of four digits, are in percent.
+
+    Examples
+    --------
+    >>> rates_in("uplift 0.0198 x value 320.00, and it pays above +0.0047")
+    'uplift 1.98\\xa0% x value 320.00, and it pays above +0.47\\xa0%'
+    """
+    return _RATE.sub(lambda found: f"{found[1].replace('-', '−')}{100 * float(found[2]):.2f}{_SPACE}%", text)
 
 
 def ago(seconds: float) -> str:

@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from serving.console import words
-from serving.console.charts import charts, estimates, through_time
+from serving.console.charts import charts
 from serving.console.drawing import SEGMENTS
+from serving.console.estimates import estimates, through_time
 
 INTERVAL = {"value": 2.0, "low": 1.0, "high": 3.0}
 MONTHS = [(f"2026-{month:02}", INTERVAL) for month in range(1, 13)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from decisioning.errors import NotFound
+from decisioning.errors import NotFound, Unavailable
+from serving.console.console import Console
 from serving.console.figures import FRESH_SECONDS, LONG, MOST_KEPT, RETRY_SECONDS, Figure, Figures
+from serving.ports.verbs import Service
 
 
 class Clock:
@@ -121,3 +125,36 @@ def test_figures_that_were_forgotten_are_made_anew(figures: Figures) -> None:
     assert figures.ask("a", lambda: {"number": 2}).document == {"number": 2}
     figures.forget_all()
     assert figures.ask("a", lambda: {"number": 3}).document == {"number": 3}
+
+
+class OneAtATime:
+    """Reports as the workspace makes them: a second one meanwhile is refused."""
+
+    def __init__(self) -> None:
+        self.free = threading.Lock()
+
+    def report(self, name: str, *, period: str | None, drop: bool) -> dict[str, Any]:
+        if not self.free.acquire(blocking=False):
+            raise Unavailable("another report is being made")
+        time.sleep(0.05)
+        self.free.release()
+        return {"report": name, "currency": "PLN", "channels": [], "drop": {"drops": []} if drop else None}
+
+
+def test_plans_without_each_channel_and_the_reports_of_a_page_do_not_refuse_each_other() -> None:
+    console = Console(cast(Service, SimpleNamespace(reports=OneAtATime())))
+    for _ in range(200):
+        found = [console.dropped(), console.report("channels")]
+        if not any(one.making for one in found):
+            break
+        time.sleep(0.02)
+    console.close()
+    assert [(one.problem, one.document is not None) for one in found] == [(None, True)] * 2
+
+
+def test_figures_whose_pictures_cannot_be_drawn_are_shown_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.console.console.charts", lambda name, document: 1 // 0)
+    console = Console(cast(Service, SimpleNamespace(reports=OneAtATime())), Figures(patience=5.0))
+    found = console.report("channels")
+    console.close()
+    assert found.document is not None and found.document["pictures"] == {}

@@ -96,6 +96,9 @@ def test_a_contact_shows_what_is_known_and_what_would_be_decided_without_logging
     assert "city Łódź" in page.text
     assert "1. loan on web, home hero" in page.text
     assert "What would change it" in page.text
+    decided = page.text.split("What would be decided now")[1].split("What was taken out")[0]
+    changes = decided.split("What would change it")[1]
+    assert "uplift 10.00 % x value" in decided.replace("\u00a0", " ") and "loan hero" in changes and "loan_hero" not in changes
     assert house.ledger.decisions_of("adult", 10) == []
 
 

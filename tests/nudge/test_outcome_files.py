@@ -98,7 +98,7 @@ def test_words_can_be_left_out_and_a_wrong_one_is_refused(told: Shop) -> None:
     path = csv(told, "d-1,queued,2026-11-22,,", "d-1,SENT,2026-11-22,,")
     assert told.run("ingest-outcomes", path, "--map", "queued=", "--map", "SENT=delivered").document["ignored"] == 1
     wrong = told.run("ingest-outcomes", path, "--map", "queued=sael")
-    assert (wrong.code, "did you mean 'sale'" in wrong.err) == (1, True)
+    assert (wrong.code, "did you mean 'sale'" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "ndjson"])
@@ -119,20 +119,20 @@ def test_parquet_and_ndjson_say_the_same_as_csv(told: Shop, suffix: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code", "message"),
     [
-        ("report.xlsx", "x", "cannot be read in this format"),
-        ("nothing.csv", None, "is not there"),
-        ("report.csv", "a,b\n1,2\n", "lacks the columns of outcomes; got a, b"),
-        ("report.parquet", "no parquet", "cannot be read; got"),
+        ("report.xlsx", "x", 2, "cannot be read in this format"),
+        ("nothing.csv", None, 1, "is not there"),
+        ("report.csv", "a,b\n1,2\n", 1, "lacks the columns of outcomes; got a, b"),
+        ("report.parquet", "no parquet", 1, "cannot be read; got"),
     ],
 )
-def test_a_file_that_is_no_report_is_refused(told: Shop, name: str, content: str | None, message: str) -> None:
+def test_a_file_that_is_no_report_is_refused(told: Shop, name: str, content: str | None, code: int, message: str) -> None:
     path: Path = told.folder / name
     if content is not None:
         path.write_text(content)
     refused = told.run("ingest-outcomes", str(path))
-    assert (refused.code, message in refused.err) == (1, True), refused.err
+    assert (refused.code, message in refused.err) == (code, True), refused.err
 
 
 def test_what_became_of_it_is_reconciled(told: Shop) -> None:
