@@ -44,8 +44,10 @@ def _roi(document: Document) -> dict[str, str]:
     what = f"incremental profit a contact, {currency}, with 95 % interval"
     return {
         "What contacting was worth": estimates([(name, one["profit"]["per_contact"]) for name, one in named], what),
-        "Decided here, month by month": through_time([(one["month"], one["profit"]) for one in made["programme_by_month"]], what),
-        "In the log, month by month": through_time([(one["month"], one["profit"]) for one in made["by_month"]], what),
+        "Decided here, month by month": through_time(
+            [(one["month"], one["profit"]) for one in made["programme_by_month"]], f"decided here: {what}"
+        ),
+        "In the log, month by month": through_time([(one["month"], one["profit"]) for one in made["by_month"]], f"in the log: {what}"),
         "Attribution": _attribution(document["attribution"], currency),
     }
 
