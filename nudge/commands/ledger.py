@@ -128,7 +128,7 @@ def retain(
     needed = _longest(found.catalog)
     if days < needed:
         allowed = f"{needed} or more: caps, windows and prices look back so far"
-        raise RequestError("would remove what decisions still count on", field="--days", got=days, allowed=allowed)
+        raise Conflict("would remove what decisions still count on", field="--days", got=days, allowed=allowed)
     now = datetime.now(UTC)
     with terminal.working("removing what is old"), found.open_ledger() as ledger:
         document = ledger.remove_before(now - timedelta(days=days), now)

@@ -204,7 +204,7 @@ def test_serving_to_other_machines_is_refused_until_there_is_a_key(shop: Shop) -
 def test_a_time_that_cannot_be_is_refused(shop: Shop, moment: str) -> None:
     shop.run("ingest")
     answer = shop.run("plan", "--as-of", moment)
-    assert (answer.code, answer.out) == (1, "")
+    assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("nudge: --as-of: is not a time")
 
 
