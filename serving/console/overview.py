@@ -104,6 +104,7 @@ def goal_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "kpi": one["kpi"],
             "owner": one["owner"],
             "deadline": one["deadline"],
+            "trade_offs": ", ".join(one["trade_offs"]),
             "current": words.figure(one["current"], one["unit"], currency),
             "target": words.figure(one["target"], one["unit"], currency),
             "progress": one["progress"],

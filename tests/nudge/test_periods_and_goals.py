@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from decisioning.errors import ConfigError, RequestError
+from measurement.roi import KPI_BY_ID
 from nudge.reports.facts import Span
 from nudge.reports.goals_file import known_as, parse_goals
 from nudge.reports.periods import parse_period
+from nudge.reports.roi import figure_of_whole
 
 NEWEST = datetime(2026, 11, 20, 12)  # noqa: DTZ001 - as DuckDB has it
 
@@ -78,3 +81,9 @@ def test_two_goals_of_one_id_are_refused_and_no_goals_are_none() -> None:
 def test_a_misspelt_figure_has_a_nearest_one() -> None:
     assert known_as("conversion_rat") == "did you mean 'conversion_rate'?"
     assert known_as("cac") is None
+
+
+def test_the_incremental_return_is_on_the_cost_of_those_who_were_compared() -> None:
+    sums = {"incremental_revenue": 150.0, "marketing_cost": 200.0, "marketing_cost_compared": 100.0}
+    found = figure_of_whole(KPI_BY_ID["incremental_roi"], {name: np.array([one]) for name, one in sums.items()})
+    assert found is not None and found.value[0] == pytest.approx(0.5)

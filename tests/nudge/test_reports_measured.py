@@ -18,7 +18,6 @@ import yaml
 from decisioning.errors import RequestError, Unavailable
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
-from measurement.roi import KPI_BY_ID
 from nudge.desks.reports import WorkspaceReports
 from nudge.ground.workspace import Workspace
 from nudge.reports.channels import measured_channels
@@ -27,7 +26,7 @@ from nudge.reports.facts import Facts, Span, as_naive, open_facts
 from nudge.reports.goals import goals_report
 from nudge.reports.goals_file import parse_goals
 from nudge.reports.page import report_page
-from nudge.reports.roi import figure_of_whole, roi_report
+from nudge.reports.roi import roi_report
 from nudge.reports.sections import sections
 from nudge.reports.tallies import prepare, tally
 from nudge.reports.worth import read_logged
@@ -251,12 +250,6 @@ def test_a_goal_of_the_incremental_return_stands_where_the_report_says_it_does(l
     goal = {"id": "pays", "kpi": "incremental_roi", "baseline": 0, "target": 1, "deadline": "2026-12-31", "owner": "Ada"}
     (stands,) = goals_report(logged[1], parse_goals([goal]))["goals"]
     assert stands["current"] == pytest.approx(figures["incremental_roi"])
-
-
-def test_the_incremental_return_is_on_the_cost_of_those_who_were_compared() -> None:
-    sums = {"incremental_revenue": 150.0, "marketing_cost": 200.0, "marketing_cost_compared": 100.0}
-    found = figure_of_whole(KPI_BY_ID["incremental_roi"], {name: np.array([one]) for name, one in sums.items()})
-    assert found is not None and found.value[0] == pytest.approx(0.5)
 
 
 def test_a_report_is_shown_as_tables_and_as_a_page_that_loads_nothing(logged: tuple[Workspace, Facts]) -> None:
