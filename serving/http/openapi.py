@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with the problem documents that every route may answer."""
+"""The OpenAPI document: FastAPI's own, with the bodies of the hot routes as their structs say, and the problem documents of every route."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from serving.http.access import ADMIN, OPEN, ROUTES
 from serving.http.http_errors import PROBLEM_JSON, TITLES
+from serving.schemas import hot_requests
 from serving.schemas.decisions import Problem
 
 _EVERYWHERE = (413, 500)
@@ -22,6 +23,7 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _UNUSED:
         schemas.pop(name, None)
+    schemas.update(hot_requests.components())
     own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update({**own.pop("$defs"), "Problem": own})
     document["components"]["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer", "description": _HOW}}

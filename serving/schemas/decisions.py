@@ -12,7 +12,17 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from decisioning.vocabulary import LONGEST_ID, UNFIT_FOR_IDS
@@ -66,7 +76,8 @@ def _scalar(value: object) -> object:
 
 
 Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(_printable)]
-DataId: TypeAlias = Annotated[Id, BeforeValidator(_id_of_data)]
+_TEXT_OR_INTEGER = {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_ID}
+DataId: TypeAlias = Annotated[Id, BeforeValidator(_id_of_data), WithJsonSchema(_TEXT_OR_INTEGER, mode="validation")]
 Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 Scalar: TypeAlias = Annotated[
     bool | int | float | str | None, PlainValidator(_scalar, json_schema_input_type=bool | int | float | str | None)

@@ -1,7 +1,8 @@
 """The bodies of the hot routes as structs that msgspec decodes and checks in one pass.
 
-They say what `schemas.DecisionRequest` and `schemas.OutcomeIn` say, and a law holds the two together: what a struct takes, the model takes
-with the same values. Whatever a struct does not take, or is in doubt about, is left to the model, which names every misfit.
+The OpenAPI document describes these bodies by the structs' own schemas (`components`). The models `DecisionRequest` and `OutcomeIn` say the
+same, and a law holds the two together: what a struct takes, the model takes with the same values. Whatever a struct does not take, or is in
+doubt about, is left to the model, which names every misfit.
 """
 
 from __future__ import annotations
@@ -12,41 +13,79 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from decisioning.vocabulary import LONGEST_ID
 from serving.schemas.decisions import MAX_DEADLINE_MS, MAX_ITEMS, MAX_LIMIT, DecisionRequest, OutcomeIn
 
-_Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
+_CAST = "x-cast"
+"""Marks an id of the data, for which an integer will do, too: `components` says so in the schema, where msgspec knows no such text."""
+
+_Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+_DataId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, extra_json_schema={_CAST: "integer"})]
 _Scalars: TypeAlias = dict[str, bool | int | float | str | None]
 _BIGGEST_INTEGER = 2**63
 _YEARS = (2, 9998)  # a zone moves no time of these out of the calendar
 
 
 class HotDecision(Struct, frozen=True, forbid_unknown_fields=True):
-    """`schemas.DecisionRequest`, read at once."""
+    """Which action for this contact, now? An unknown contact is decided from `context` and `features`."""
 
-    contact_id: _Id
+    contact_id: _DataId
     session_id: _Id | None = None
-    request_id: _Id | None = None
+    request_id: Annotated[_Id | None, Meta(description="the same request_id within a day gets the same decision")] = None
     channel: _Id | None = None
     placements: Annotated[list[_Id], Meta(max_length=MAX_LIMIT)] | None = None
-    actions: Annotated[list[_Id], Meta(max_length=MAX_LIMIT)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] | None = None
-    context: _Scalars | None = None
-    features: _Scalars | None = None
-    explain: bool = False
-    dry_run: bool = False
-    deadline_ms: Annotated[int, Meta(ge=1, le=MAX_DEADLINE_MS)] | None = None
+    actions: Annotated[
+        Annotated[list[_Id], Meta(max_length=MAX_LIMIT)] | None, Meta(description="only these are considered; left out: all")
+    ] = None
+    limit: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_LIMIT)] | None, Meta(description="actions at most; left out: one a placement, at least 1")
+    ] = None
+    context: Annotated[_Scalars | None, Meta(description="the request's own facts: `context.*` in conditions")] = None
+    features: Annotated[_Scalars | None, Meta(description="feature values that replace the stored ones, for this request")] = None
+    explain: Annotated[bool, Meta(description="also answer what was filtered, where and why, and what would change the choice")] = False
+    dry_run: Annotated[bool, Meta(description="log and count nothing")] = False
+    deadline_ms: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_DEADLINE_MS)] | None,
+        Meta(description="answer within; what cannot be done in that time is left out and `degraded` says so"),
+    ] = None
 
 
 class HotOutcome(Struct, frozen=True, forbid_unknown_fields=True):
-    """`schemas.OutcomeIn`, read at once."""
+    """What happened after a decision, or to a contact: one of the two ids is needed. The same event_id counts once."""
 
-    event_id: _Id
+    event_id: _DataId
     outcome: _Id
     decision_id: _Id | None = None
-    contact_id: _Id | None = None
+    contact_id: _DataId | None = None
     treatment_id: _Id | None = None
-    value: float | None = None
-    occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
+    value: Annotated[float | None, Meta(description="money, in the catalog's currency")] = None
+    occurred_at: Annotated[Annotated[datetime, Meta(tz=True)] | None, Meta(description="left out: now")] = None
+
+
+NAMES = {"HotDecision": "DecisionRequest", "HotOutcome": "OutcomeIn"}
+"""What the structs are called in the OpenAPI document."""
+
+
+def components() -> dict[str, Any]:
+    """The JSON schemas of the structs, as components of the OpenAPI document.
+
+    Examples
+    --------
+    >>> components()["DecisionRequest"]["properties"]["contact_id"]
+    {'maxLength': 256, 'minLength': 1, 'type': ['string', 'integer']}
+    """
+    _, found = msgspec.json.schema_components([HotDecision, HotOutcome])
+    return {name: {**_cast(found[struct]), "title": name} for struct, name in NAMES.items()}
+
+
+def _cast(schema: Any) -> Any:
+    """A schema that takes whole numbers where they are cast to text."""
+    if isinstance(schema, list):
+        return [_cast(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    own = {name: _cast(value) for name, value in schema.items() if name != _CAST}
+    return dict(sorted({**own, "type": [own["type"], schema[_CAST]]}.items())) if _CAST in schema else own
 
 
 AnyDecision: TypeAlias = DecisionRequest | HotDecision

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from serving.schemas.decisions import DecisionRequest, OutcomeIn
-from serving.schemas.hot_requests import HotDecision, HotOutcome, as_json, many_decisions, one_decision, outcomes
+from serving.schemas.hot_requests import NAMES, HotDecision, HotOutcome, as_json, components, many_decisions, one_decision, outcomes
 from serving.schemas.validation import InvalidFields, read
 from tests.serving.test_http_fuzz import ANY_JSON, NEARLY_REQUESTS
 
@@ -99,8 +99,7 @@ def test_an_ordinary_outcome_needs_no_model() -> None:
 
 @pytest.mark.parametrize(("struct", "model"), [(HotDecision, DecisionRequest), (HotOutcome, OutcomeIn)])
 def test_struct_and_model_have_one_schema(struct: type[msgspec.Struct], model: type[BaseModel]) -> None:
-    schema = msgspec.json.schema(struct)
-    described = schema["$defs"][struct.__name__]
+    described = components()[NAMES[struct.__name__]]
     expected = model.model_json_schema()
     for name, field in expected["properties"].items():
         assert _sense(described["properties"][name]) == _sense(field), name
