@@ -69,8 +69,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Run:
-    """What one load saw: requests a second, CPU microseconds a request, milliseconds of latency, and how many were not answered 2xx."""
+    """What one load saw: how many requests, requests a second, CPU microseconds a request, milliseconds of latency, and how many were not
+    answered 2xx."""
 
+    requests: int
     rps: float
     cpu_us: float
     p50_ms: float
@@ -131,7 +133,7 @@ def load(server: Server, *, clients: int, seconds: float = 8, delay_ms: int = 0)
     assert found is not None, done.stdout
     seen = json.loads(found[1])
     rps = seen["requests"] / seen["us"] * 1e6
-    return Run(rps, spent / seen["requests"] * 1e6, seen["p50"] / 1e3, seen["p99"] / 1e3, seen["status"], seen["broken"])
+    return Run(seen["requests"], rps, spent / seen["requests"] * 1e6, seen["p50"] / 1e3, seen["p99"] / 1e3, seen["status"], seen["broken"])
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,16 @@ def open_load(server: Server, *, rps: float, seconds: float) -> Open:
     seen = json.loads(done.stdout)
     latencies = {int(status): found for status, found in seen["latencies_ms"].items()}
     return Open(seen["asked"], seconds, {status: len(found) for status, found in latencies.items()}, latencies)
+
+
+def seconds_by_thread(pid: int) -> dict[int, float]:
+    """User and system time of each thread of a process; the one that has the process's own number began it."""
+    found: dict[int, float] = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            fields = (thread / "stat").read_text().rsplit(")", 1)[1].split()
+            found[int(thread.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
+    return found
 
 
 def cpu_seconds(pid: int) -> float:
