@@ -16,8 +16,9 @@ from pathlib import Path
 from benchmarks import http_peers
 from benchmarks.commands import ROOT
 from benchmarks.http_load import Open, Run, Server, load, need_wrk, open_load, posting, started
-from benchmarks.http_world import CONTACTS, FOLDER, prepare
+from benchmarks.http_world import CONTACTS, FOLDER, LEDGER, fill_ledger, prepare
 from benchmarks.results import Figure
+from tests import postgres
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 3.0)
 """Offered load as shares of the capacity."""
@@ -46,8 +47,29 @@ def measure() -> Sequence[Figure]:
             loads = [open_load(server, rps=share * one.rps, seconds=_OPEN_SECONDS) for share in SHARES]
         with serving("app", folder, workers=2) as server:
             two = load(server, clients=64)
+        on_postgresql = _on_postgresql(folder)
     _draw(loads, one.rps)
-    return [*_capacity(echo, one, alone, two), *_peers(one, tutorial, mlflow), *_overload(loads, one)]
+    return [*_capacity(echo, one, alone, two), *_peers(one, tutorial, mlflow), *_overload(loads, one), *on_postgresql]
+
+
+def _on_postgresql(folder: Path) -> list[Figure]:
+    """The same with the ledger in a PostgreSQL of this machine, which waits for its disk as SQLite does."""
+    programs = postgres.binaries()
+    if programs is None:
+        print("http: no PostgreSQL on this machine, so no figures of a ledger there", file=sys.stderr)
+        return []
+    with postgres.server(programs, durable=True) as url:
+        fill_ledger(url)
+        with serving("app", folder, ledger=url) as server:
+            one = load(server, clients=16)
+        with serving("app", folder, workers=2, ledger=url) as server:
+            two = load(server, clients=64)
+    return [
+        Figure("http.decisions on PostgreSQL, 1 worker, 16 clients", one.rps, "requests/s"),
+        Figure("http.decisions on PostgreSQL, 2 workers, 64 clients", two.rps, "requests/s", "1 worker, 16 clients", one.rps),
+        Figure("http.p99 on PostgreSQL, 2 workers, 64 clients", two.p99_ms, "ms"),
+        Figure("http.failed on PostgreSQL, 2 workers, 64 clients", two.refused + two.broken, "requests", goal="<= 0"),
+    ]
 
 
 def _capacity(echo: Run, one: Run, alone: Run, two: Run) -> list[Figure]:
@@ -91,12 +113,12 @@ def _overload(loads: Sequence[Open], one: Run) -> list[Figure]:
 
 
 @contextmanager
-def serving(what: str, folder: Path, *, workers: int = 1) -> Iterator[Server]:
-    """A server of `http_world` on a free port, warm."""
+def serving(what: str, folder: Path, *, workers: int = 1, ledger: str = "") -> Iterator[Server]:
+    """A server of `http_world` on a free port, warm; `ledger` is the URL of another than the folder's."""
     factory = ["--factory"] if what == "app" else []
     command = [sys.executable, "-m", "uvicorn", f"benchmarks.http_world:{what}", *factory, "--workers", str(workers)]
     command += ["--log-level", "warning", "--no-access-log", "--no-server-header"]
-    with started(command, posting("/v1/decisions", bodies()), {FOLDER: str(folder)}) as server:
+    with started(command, posting("/v1/decisions", bodies()), {FOLDER: str(folder), LEDGER: ledger}) as server:
         yield server
 
 

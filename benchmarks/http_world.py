@@ -35,7 +35,9 @@ from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.service import Service
 
 CONTACTS, ACTIONS, TOUCHES_EACH = 5_000, 20, 4
-FOLDER = "NUDGE_BENCHMARK"
+FOLDER, LEDGER = "NUDGE_BENCHMARK", "NUDGE_BENCHMARK_LEDGER"
+"""Where the world is, and where its ledger is if not on disk there."""
+
 CONTRACT = "b0b0b0b0b0b0"
 _MICROSECONDS_A_DAY = 86_400_000_000
 
@@ -48,7 +50,7 @@ def app() -> Any:
 
 def service_of(folder: Path) -> Service:
     """Over a folder that `prepare` has filled."""
-    return Service(SnapshotHolder(_Source(folder)), Ledger.open(f"sqlite:///{folder}/ledger.db"))
+    return Service(SnapshotHolder(_Source(folder)), Ledger.open(os.environ.get(LEDGER) or f"sqlite:///{folder}/ledger.db"))
 
 
 async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -72,8 +74,13 @@ def prepare(folder: Path) -> None:
         parameters = {"verbose": -1, "num_leaves": 16, "num_threads": 1, "seed": action, "learning_rate": 0.05}
         booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, y, params=parameters), num_boost_round=60)
         (folder / f"trees_{action}.txt").write_text(booster.model_to_string(), encoding="utf-8")
-    with Ledger.open(f"sqlite:///{folder}/ledger.db") as ledger:
-        ledger.replace_history(*_past(rng), _consents())
+    fill_ledger(f"sqlite:///{folder}/ledger.db")
+
+
+def fill_ledger(url: str) -> None:
+    """Give a ledger the world's past."""
+    with Ledger.open(url) as ledger:
+        ledger.replace_history(*_past(np.random.default_rng(3)), _consents())
 
 
 def _past(rng: np.random.Generator) -> tuple[Columns, Columns]:

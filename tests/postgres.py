@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: started from the machine's own binaries on a free port, gone when the tests are."""
+"""A real PostgreSQL for tests and benchmarks: started from the machine's own binaries on a free port, gone when they are."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[str]:
-    """A running server; yields the URL of its database `postgres`."""
+def server(programs: Path, *, durable: bool = False) -> Iterator[str]:
+    """A running server; yields the URL of its database `postgres`. Only a durable one waits for the disk."""
     with tempfile.TemporaryDirectory(prefix="nudge-pg-") as name, socket.create_server(("127.0.0.1", 0)) as found:
         folder, port = Path(name), found.getsockname()[1]
         found.close()
         account = _other_account(folder)
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **account}
         subprocess.run([programs / "initdb", "-D", folder / "data", "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8"], check=True, **quiet)
-        options = ["-p", str(port), "-h", "127.0.0.1", "-k", name, "-F"]
+        options = ["-p", str(port), "-h", "127.0.0.1", "-k", name, *([] if durable else ["-F"])]
         with subprocess.Popen([programs / "postgres", "-D", folder / "data", *options], **quiet) as process:
             try:
                 _await(programs, port)
