@@ -108,6 +108,7 @@ def _overload(loads: Sequence[Open], one: Run) -> list[Figure]:
         Figure("http.3 x capacity, refused with 429", refused / flood.seconds, "requests/s"),
         Figure("http.3 x capacity, a refusal, p50", shed if math.isfinite(shed) else 0.0, "ms", goal="<= 100"),
         Figure("http.3 x capacity, a decision, p99", flood.latency_ms(0.99), "ms"),
+        Figure("http.3 x capacity, what the load itself takes", flood.own_cpu_seconds / flood.seconds, "of a core"),
         Figure("http.neither decided nor refused, any load", lost, "requests", goal="<= 0"),
     ]
 

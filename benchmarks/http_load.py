@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -138,10 +139,12 @@ def load(server: Server, *, clients: int, seconds: float = 8, delay_ms: int = 0)
 
 @dataclass(frozen=True)
 class Open:
-    """What an open loop saw of `asked` requests: how many answers of each status, and the milliseconds from the schedule to each answer."""
+    """What an open loop saw of `asked` requests: how many answers of each status, the milliseconds from the schedule to each answer, and the
+    CPU seconds that it took for itself."""
 
     asked: int
     seconds: float
+    own_cpu_seconds: float
     statuses: Mapping[int, int]
     latencies_ms: Mapping[int, Sequence[float]]
 
@@ -159,12 +162,15 @@ def open_load(server: Server, *, rps: float, seconds: float) -> Open:
     """Ask at a constant rate for so long, in a process of its own."""
     job = {"address": server.address, "path": server.requests.path, "bodies": list(server.requests.bodies), "rps": rps, "seconds": seconds}
     command = [sys.executable, "-m", "benchmarks.open_loop"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     seen = json.loads(done.stdout)
     latencies = {int(status): found for status, found in seen["latencies_ms"].items()}
-    return Open(seen["asked"], seconds, {status: len(found) for status, found in latencies.items()}, latencies)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Open(seen["asked"], seconds, own, {status: len(found) for status, found in latencies.items()}, latencies)
 
 
 def seconds_by_thread(pid: int) -> dict[int, float]:
