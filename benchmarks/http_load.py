@@ -139,8 +139,8 @@ def load(server: Server, *, clients: int, seconds: float = 8, delay_ms: int = 0)
 
 @dataclass(frozen=True)
 class Open:
-    """What an open loop saw of `asked` requests: how many answers of each status, the milliseconds from the schedule to each answer, and the
-    CPU seconds that it took for itself."""
+    """What an open loop saw of `asked` requests: how many answers of each status, the milliseconds from the schedule to each answer, and
+    the CPU seconds that it took for itself."""
 
     asked: int
     seconds: float
