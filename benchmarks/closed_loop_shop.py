@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from benchmarks import closed_loop_server as moved
 from benchmarks.closed_loop_world import ACTIONS, COST, LATER, PILOT_DAYS, VALUE, WINDOW_DAYS, World, write_catalog
-from benchmarks.commands import ROOT, run
+from benchmarks.commands import ROOT
 
 VISITORS = 400
 BEGINS = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -63,6 +63,7 @@ class Shop:
     folder: Path
     port: int
     rng: np.random.Generator
+    visitors: int = VISITORS
     to_come: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def ask(self, path: str, body: Any) -> Any:
@@ -85,7 +86,7 @@ class Shop:
             told = self.ask("/v1/outcomes", due[start : start + AT_ONCE])
             if told["rejected"]:
                 raise RuntimeError(f"an outcome is refused: {told['rejected'][0]}")
-        who = self.world.visitors(VISITORS, self.rng)
+        who = self.world.visitors(self.visitors, self.rng)
         done = [each for start in range(0, len(who), VISITORS_AT_ONCE) for each in self._decide(who[start : start + VISITORS_AT_ONCE])]
         profit = self.world.profit[who]
         rows = np.arange(len(who))
@@ -137,15 +138,16 @@ def night(folder: Path) -> list[dict[str, Any]]:
     return [{key: one.get(key) for key in ("asked", "promoted", "reason", "gain", "gain_low", "rows", "refused")} for one in first + said]
 
 
-def loop(seed: int, folder: Path, days: int, say: Callable[[Day], None]) -> None:
+def loop(world: World, seed: int, folder: Path, days: int, say: Callable[[Day], None], *, visitors: int = VISITORS) -> None:
     """All of it for one seed; each day is told when its night is over."""
-    world = World.drawn(seed)
     world.write(folder, seed=seed)
     moved.set_clock(folder, BEGINS)
     for arguments in (["ingest"], ["features", "build"], ["features", "materialize"]):
-        run(*arguments, "-w", folder)
+        done = command(*arguments, "-w", folder)
+        if "refused" in done:
+            raise RuntimeError(f"{arguments}: {done['refused']}")
     with served(folder) as port:
-        shop = Shop(world, folder, port, np.random.default_rng([seed, 2]))
+        shop = Shop(world, folder, port, np.random.default_rng([seed, 2]), visitors)
         for day in range(days):
             if day == PILOT_DAYS:
                 write_catalog(folder, seed, LATER)
@@ -186,4 +188,5 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    loop(int(sys.argv[2]), Path(sys.argv[1]), int(sys.argv[3]), lambda seen: print(json.dumps(asdict(seen)), flush=True))
+    own_seed = int(sys.argv[2])
+    loop(World.drawn(own_seed), own_seed, Path(sys.argv[1]), int(sys.argv[3]), lambda seen: print(json.dumps(asdict(seen)), flush=True))

@@ -1,14 +1,16 @@
-"""The world of the closed loop, and how its days are summed up."""
+"""The world of the closed loop, its first days and nights, and how they are summed up."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.closed_loop import figures, read_days
-from benchmarks.closed_loop_shop import Day
-from benchmarks.closed_loop_world import ACTIONS, COST, VALUE, World
+from benchmarks.closed_loop_shop import Day, loop
+from benchmarks.closed_loop_world import ACTIONS, COST, VALUE, WINDOW_DAYS, World
+from nudge.ground.workspace import Workspace
 
 
 def a_day(nudge: float, *, promoted: bool | None = None) -> Day:
@@ -49,3 +51,24 @@ def test_the_last_two_weeks_count_and_the_worst_seed_is_named() -> None:
 
 def test_days_are_read_among_other_lines() -> None:
     assert read_days(["a warning\n", '{"earned": {"nudge": 1.0}, "improbable": 0.5}\n']) == [Day({"nudge": 1.0}, 0.5)]
+
+
+def test_from_nothing_the_loop_decides_hears_learns_and_asks_the_gate(tmp_path: Path) -> None:
+    seen: list[Day] = []
+
+    loop(World.drawn(1, contacts=400), 1, tmp_path / "shop", WINDOW_DAYS + 2, seen.append, visitors=100)
+
+    nights = [day.night for day in seen]
+    assert all("no interaction of a catalogue's action has a known outcome yet" in night[0]["refused"] for night in nights[:WINDOW_DAYS])
+    said = [one for night in nights[WINDOW_DAYS:] for one in night]
+    assert {(one["asked"], one["reason"]) for one in said} >= {("loop-propensity", "first"), ("loop-uplift", "first")}
+    (challenger,) = (one for one in said if one["asked"] == "propensity")  # of the last night; the gate answers with what it saw
+    assert (type(challenger["promoted"]), challenger["rows"] > 0, challenger["refused"]) == (bool, True, None)
+    with Workspace.open(tmp_path / "shop").open_ledger() as ledger:
+        decisions = [one for page in ledger.decision_pages(1_000) for one in page]
+        outcomes = [one for page in ledger.outcome_pages(1_000) for one in page]
+        assert ledger.verify().intact
+    assert len(decisions) == 100 * len(seen)
+    assert outcomes and {one.decision_id for one in outcomes} < {one.decision_id for one in decisions}
+    served = [one.trace["response"]["versions"]["models"] for one in sorted(decisions, key=lambda one: one.decided_at)]
+    assert (served[0], served[-1]) == ({}, {"propensity": 1})  # what the fourth night learned decides on the fifth day
