@@ -81,7 +81,7 @@ def ingest_outcomes(workspace: Workspace, file: Path, words: Mapping[str, str], 
 
 
 def _meanings(catalog: Catalog, words: Mapping[str, str]) -> Callable[[str], str | None]:
-    """What a word of the file means: itself, what `words` says, or the catalogue's only outcome of that kind."""
+    """What a word of the file means: itself, what `words` says, the catalogue's only outcome of that kind, or `click` for `clicked`."""
     for word, outcome in words.items():
         if outcome and outcome not in catalog.outcomes:
             hint = nearest(outcome, catalog.outcomes)
@@ -95,9 +95,24 @@ def _meanings(catalog: Catalog, words: Mapping[str, str]) -> Callable[[str], str
     def meaning(word: str) -> str | None:
         if word in words:
             return words[word] or None
-        return word if word in catalog.outcomes else only.get(_WORDS.get(word.lower(), ""), word)
+        if word in catalog.outcomes:
+            return word
+        of_kind = only.get(_WORDS.get(word.lower(), ""))
+        return of_kind or next((one for one in _done(word.lower()) if one in catalog.outcomes), word)
 
     return meaning
+
+
+def _done(word: str) -> Iterator[str]:
+    """What it may be that was done.
+
+    Examples
+    --------
+    >>> list(_done("bounced")), list(_done("replied"))[-1], list(_done("reply"))
+    (['bounc', 'bounce', 'bouny'], 'reply', [])
+    """
+    if word.endswith("ed"):
+        yield from (word[:-2], word[:-1], f"{word[:-3]}y")
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -159,7 +174,10 @@ def _refusal(file: Path, bad: Bad) -> DataError:
     bad.sort()
     examples = "; ".join(f"row {number}: {reason}" for number, reason in bad[:_SHOWN])
     return DataError(
-        f"{len(bad):,} rows cannot be kept, so nothing of the file is", field=file.name, got=examples, hint="mend them, or use --quarantine"
+        f"{len(bad):,} rows cannot be kept, so nothing of the file is",
+        field=file.name,
+        got=examples,
+        hint="mend them, say what a word means with --map WORD=OUTCOME (WORD= leaves its rows out), or use --quarantine",
     )
 
 

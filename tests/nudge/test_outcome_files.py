@@ -101,6 +101,13 @@ def test_words_can_be_left_out_and_a_wrong_one_is_refused(told: Shop) -> None:
     assert (wrong.code, "did you mean 'sale'" in wrong.err) == (2, True)
 
 
+def test_what_was_done_is_the_catalogues_outcome_of_that_name_and_the_refusal_of_another_word_says_how_to_map_it(told: Shop) -> None:
+    assert told.run("ingest-outcomes", csv(told, "d-1,Rejected,2026-11-22,,")).document["accepted"] == 1
+    assert [outcome for _, outcome, _ in kept(told)] == ["reject"]
+    refused = told.run("ingest-outcomes", csv(told, "d-1,bounced,2026-11-22,,"))
+    assert (refused.code, "--map WORD=OUTCOME (WORD= leaves its rows out)" in refused.err) == (1, True)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "ndjson"])
 def test_parquet_and_ndjson_say_the_same_as_csv(told: Shop, suffix: str) -> None:
     rows: list[dict[str, Any]] = [
