@@ -11,7 +11,7 @@ from decisioning.candidates import Situation
 from decisioning.catalog import parse_catalog
 from decisioning.compiled_catalog import compile_catalog
 from estimators.bundle import ClvBundle, OptOutHead, PropensityBundle, UpliftBundle
-from estimators.clv_blend import BlendedClvHead, Corrections, blend_matrix
+from estimators.clv_blend import BlendedClvHead, ColumnsRead, Corrections, blend_rows
 from estimators.clv_gamma_gamma import GammaGammaParams
 from estimators.clv_heads import BtydClvHead, BuyingHistory
 from estimators.clv_pareto_nbd import ParetoNbdParams
@@ -101,8 +101,8 @@ class _Parts:
     def clv(self) -> ClvBundle:
         btyd = BtydClvHead(ParetoNbdParams(0.55, 74.0, 0.6, 81.0), GammaGammaParams(6.0, 4.0, 15.0), 0.3, 0.1, 12.0)
         read = tuple(range(len(self.encoder.dtypes)))
-        matrix = blend_matrix(self.rows.trees, btyd.outlook(BuyingHistory.of(self.columns, NOW), 180.0, 365.0))
+        matrix = blend_rows(self.rows, btyd.outlook(BuyingHistory.of(self.columns, NOW), 180.0, 365.0)).trees
         sizes = {"count_offset": (120, 6), "money_offset": (120, 6), "money_features": (200, 8)}
         corrections = Corrections({name: self.trees(*size, matrix) for name, size in sizes.items()})
-        head = BlendedClvHead(btyd, 180.0, read, corrections, np.ones(3) / 3, np.ones(4) / 4)
+        head = BlendedClvHead(btyd, 180.0, ColumnsRead(read), corrections, np.ones(3) / 3, np.ones(4) / 4)
         return ClvBundle("", self.encoder, head, 365.0, 4_000)

@@ -48,7 +48,7 @@ What is learned
 
 What is served
     `scores.py`                 fitted parts: coefficient vectors and LightGBM texts
-    `own_score.py`              a user's own classifier, opened by skops only where the workspace trusts its types
+    `own_score.py`              a user's own classifier or regressor, opened by skops only where the workspace trusts its types
     `forest.py`                 many LightGBM models of the same contacts at once, compiled, to the last bit LightGBM's scores;
     `forest_candidates.py`      one model with the action among its features: all candidates of a contact in one walk; of both
     `forest_text.py`            LightGBM's text as plain trees, or refused,

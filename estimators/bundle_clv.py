@@ -12,7 +12,7 @@ import numpy as np
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle_files import write_bundle
 from estimators.clv_blend import BlendedClvHead, ClvHead, clv_head_from_dict
-from estimators.clv_heads import BtydClvHead, BuyingHistory, TreeClvHead
+from estimators.clv_heads import BtydClvHead, BuyingHistory, OwnClvHead, TreeClvHead
 from estimators.clv_intervals import RatioIntervals
 from estimators.clv_survival import CONTRACT_AGE, ContractClvHead, Contracts
 from estimators.encoding import Encoded, FeatureEncoder
@@ -27,7 +27,7 @@ class ClvBundle:
     contract_hash : str
         Of the feature contract it was trained on.
     encoder : FeatureEncoder
-        Read by LightGBM; a BTYD head reads the purchase columns themselves.
+        Read by LightGBM and by a user's own regressor; a BTYD head reads the purchase columns themselves.
     head : ClvHead
     horizon_days : float
     evidence : int
@@ -80,7 +80,7 @@ class ClvBundle:
     ) -> FloatArray:
         """Expected purchase days over `days` (default: the horizon), not discounted, shape (n,).
 
-        NaN for a contact who has bought nothing, and where LightGBM alone or a survival model is served: they know of money only.
+        NaN for a contact who has bought nothing, and where a regressor alone or a survival model is served: they know of money only.
         """
         over = self.horizon_days if days is None else days
         history = BuyingHistory.of(columns, as_of)
@@ -97,7 +97,7 @@ class ClvBundle:
         return self.head.retention(columns, as_of, self.encoder, self.horizon_days)
 
     def probability_alive(self, columns: Columns, as_of: Any) -> FloatArray:
-        """P(still a buyer), shape (n,); NaN for a contact who has bought nothing, and where LightGBM alone is served.
+        """P(still a buyer), shape (n,); NaN for a contact who has bought nothing, and where a regressor alone is served.
 
         Under contract it is known: 1 while the contract runs, else 0.
         """
@@ -125,7 +125,7 @@ class ClvBundle:
         if self.intervals is None:
             return np.full(len(value), np.nan), np.full(len(value), np.nan)
         expected = self.expected_transactions(columns, as_of, encoded=encoded)
-        of_money = isinstance(self.head, TreeClvHead | ContractClvHead)
+        of_money = isinstance(self.head, TreeClvHead | OwnClvHead | ContractClvHead)
         return self.intervals.of(value if of_money else expected, value, coverage)
 
     def _rows(self, columns: Columns, as_of: Any, encoded: Encoded | None) -> Encoded:

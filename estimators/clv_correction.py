@@ -11,8 +11,11 @@ import numpy as np
 from scipy.optimize import minimize
 
 from estimators.arrays import BoolArray, FloatArray
-from estimators.clv_blend import Corrections, blend_matrix, floored
+from estimators.clv_blend import OWN_PART, Corrections, blend_rows, floored
 from estimators.clv_heads import Outlook
+from estimators.encoding import Encoded
+from estimators.own_score import OwnMoney
+from estimators.scores import TreeScore
 from estimators.trees import CLV, CLV_OFFSET, TreeSettings, tree_parameters, tree_score
 
 FEWEST_BUYERS = 200
@@ -31,23 +34,23 @@ class Moment:
 
     Parameters
     ----------
-    trees : array, shape (n, d)
-        The columns of the tree matrix that the corrections read.
+    columns : Encoded
+        The columns of the matrices that the corrections read; the linear ones where a user's own regressor does.
     outlook : Outlook
         Of the window after the moment, by a BTYD fitted on what was known then.
     count, money : arrays, shape (n,)
         Purchase days and money in that window.
     """
 
-    trees: FloatArray
+    columns: Encoded
     outlook: Outlook
     count: FloatArray
     money: FloatArray
 
     @property
-    def matrix(self) -> FloatArray:
+    def rows(self) -> Encoded:
         """What the corrections read."""
-        return blend_matrix(self.trees, self.outlook)
+        return blend_rows(self.columns, self.outlook)
 
 
 CORRECTIONS: dict[str, tuple[TreeSettings, str]] = {
@@ -60,7 +63,12 @@ CORRECTIONS: dict[str, tuple[TreeSettings, str]] = {
 
 
 def fit_corrections(
-    moments: Sequence[Moment], categorical: Sequence[int], *, names: Collection[str] = tuple(CORRECTIONS), n_jobs: int = 1, seed: int = 0
+    moments: Sequence[Moment],
+    categorical: Sequence[int],
+    *,
+    names: Collection[str] = tuple(CORRECTIONS),
+    own: Any | None = None,
+    seed: int = 0,
 ) -> Corrections:
     """Poisson on purchases and Tweedie on money, each with BTYD's expectation as offset and with it as a feature.
 
@@ -72,13 +80,18 @@ def fit_corrections(
         Positions of categories among the columns of `Moment.trees`.
     names : collection of str
         Which of `CORRECTIONS`.
+    own : regressor, optional
+        A user's own, not fitted: it learns the money in the place of LightGBM's `OWN_PART`.
 
     Raises
     ------
+    OwnEstimatorFailed
+        If the user's own regressor cannot be fitted.
     ValueError
         If there are fewer than `FEWEST_BUYERS` rows, or none of them bought in its window.
     """
-    matrix = np.concatenate([moment.matrix for moment in moments])
+    rows = [moment.rows for moment in moments]
+    matrix, linear = np.concatenate([one.trees for one in rows]), np.concatenate([one.linear for one in rows])
     count, money = (np.concatenate([np.maximum(getattr(moment, name), 0.0) for moment in moments]) for name in ("count", "money"))
     if len(matrix) < FEWEST_BUYERS or count.sum() == 0 or money.sum() == 0:
         bought = int((count > 0).sum())
@@ -88,11 +101,13 @@ def fit_corrections(
     expected = [floored(moment.outlook) for moment in moments]
     came = {"count": count, "money": money}
     base = {name: np.log(np.concatenate([pair[k] for pair in expected])) for k, name in enumerate(came)}
-    learn = _Learner(matrix, tuple(categorical), n_jobs, seed)
-    scores = {}
+    learn = _Learner(matrix, tuple(categorical), seed)
+    scores: dict[str, TreeScore | OwnMoney] = {}
     for name, (settings, objective) in CORRECTIONS.items():
         subject, _, start = name.partition("_")
-        if name in names:
+        if name in names and name == OWN_PART and own is not None:
+            scores[name] = OwnMoney.fitted(own, linear, money)
+        elif name in names:
             scores[name] = learn.score(settings, objective, came[subject], base[subject] if start == "offset" else None)
     return Corrections(scores)
 
@@ -101,16 +116,15 @@ def fit_corrections(
 class _Learner:
     matrix: FloatArray
     categorical: tuple[int, ...]
-    n_jobs: int
     seed: int
 
-    def score(self, settings: TreeSettings, objective: str, y: FloatArray, offset: FloatArray | None) -> Any:
+    def score(self, settings: TreeSettings, objective: str, y: FloatArray, offset: FloatArray | None) -> TreeScore:
         smallest = int(np.clip(len(y) // 50, 20, settings.min_child_samples))
         settings = replace(settings, min_child_samples=smallest)
         data = lightgbm.Dataset(
-            self.matrix, y, init_score=offset, categorical_feature=list(self.categorical), params=tree_parameters(self.n_jobs, self.seed)
+            self.matrix, y, init_score=offset, categorical_feature=list(self.categorical), params=tree_parameters(1, self.seed)
         )
-        parameters: dict[str, Any] = {**tree_parameters(self.n_jobs, self.seed), **settings.parameters(), "objective": objective}
+        parameters: dict[str, Any] = {**tree_parameters(1, self.seed), **settings.parameters(), "objective": objective}
         if objective == "tweedie":
             parameters["tweedie_variance_power"] = TWEEDIE
         return tree_score(lightgbm.train(parameters, data, num_boost_round=parameters.pop("n_estimators")))
@@ -198,6 +212,6 @@ AGE_COLUMNS = ("tenure_days", "days_since_first_purchase", "last_gap_days")
 
 
 def correction_columns(names: Sequence[str], dtypes: Sequence[str]) -> tuple[int, ...]:
-    """Positions of the features that a correction may read: not those that grow with the calendar."""
+    """Positions of the features (or of their columns) that a correction may read: not those that grow with the calendar."""
     grows: BoolArray = np.array([name in AGE_COLUMNS or dtype in ("date", "timestamp") for name, dtype in zip(names, dtypes, strict=True)])
     return tuple(int(position) for position in np.flatnonzero(~grows))

@@ -13,10 +13,12 @@ from estimators.clv_gamma_gamma import MeanMoney, MoneyParams, money_from_dict
 from estimators.clv_likelihood import group_histories
 from estimators.clv_transactions import TransactionParams, transactions_from_dict
 from estimators.encoding import Encoded
+from estimators.own_score import OwnMoney
 from estimators.scores import TreeScore
 
 DAYS_A_YEAR = 365.25
 HALF_A_DAY = 0.5
+OWN_REGRESSOR = "a regressor of the workspace's own"
 STEPS = 12
 """The horizon is discounted in so many equal steps, each at its middle."""
 
@@ -214,3 +216,39 @@ class TreeClvHead:
         """The head that `to_dict` wrote."""
         columns = None if data["columns"] is None else tuple(int(column) for column in data["columns"])
         return cls(TreeScore.from_dict(data["score"]), float(data["level"]), columns)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnClvHead:
+    """A user's own regressor of the money over a window, alone: factor * money.
+
+    Parameters
+    ----------
+    score : OwnMoney
+    factor : float
+        Margin, discount and horizon as one: the discounted margin of the horizon for one unit of money over the window.
+    columns : tuple of int
+        The columns of the linear matrix that it reads.
+    """
+
+    score: OwnMoney
+    factor: float
+    columns: tuple[int, ...]
+
+    @property
+    def method(self) -> str:
+        """What stands where a model has its name."""
+        return OWN_REGRESSOR
+
+    def clv(self, rows: Encoded) -> FloatArray:
+        """Discounted expected margin of each contact, shape (n,)."""
+        return np.asarray(self.factor * np.exp(self.score.of(Encoded(rows.trees, rows.linear[:, list(self.columns)]))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as JSON values."""
+        return {"type": "own", "score": self.score.to_dict(), "factor": self.factor, "columns": list(self.columns)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OwnClvHead:
+        """The head that `to_dict` wrote."""
+        return cls(OwnMoney.from_dict(data["score"]), float(data["factor"]), tuple(int(column) for column in data["columns"]))

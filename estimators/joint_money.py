@@ -7,12 +7,13 @@ import numpy as np
 from estimators.bundle_clv import ClvBundle
 from estimators.clv_blend import MONEY_PARTS, BlendedClvHead
 from estimators.clv_gamma_gamma import MeanMoney
-from estimators.clv_heads import BtydClvHead, TreeClvHead
+from estimators.clv_heads import BtydClvHead, OwnClvHead, TreeClvHead
 from estimators.clv_pareto_nbd import ParetoNbdParams
 from estimators.forest_text import NotUnderstood
 from estimators.joint_clv import BTYD, HISTORY, NO_CLV, TREES_ALONE, Money
 from estimators.joint_kernels import NONE
 from estimators.joint_tables import Parts
+from estimators.scores import TreeScore
 
 NOBODY = Money(
     kind=NO_CLV,
@@ -46,7 +47,7 @@ def money_of(bundle: ClvBundle | None, parts: Parts) -> Money:
     Raises
     ------
     NotUnderstood
-        BG/NBD, whose hypergeometric function is not compiled, or a model of contracts.
+        BG/NBD, whose hypergeometric function is not compiled, a model of contracts, or a regressor of the user's own.
     """
     if bundle is None:
         return NOBODY
@@ -58,11 +59,14 @@ def money_of(bundle: ClvBundle | None, parts: Parts) -> Money:
         return NOBODY._replace(kind=TREES_ALONE, scores=np.array([score], dtype=np.int32), level=float(head.level))
     if isinstance(head, BtydClvHead):
         return _btyd(head, parts, bundle.horizon_days, bundle.horizon_days)
+    if isinstance(head, OwnClvHead) or (isinstance(head, BlendedClvHead) and head.own is not None):
+        raise NotUnderstood("lifetime value is predicted by an estimator of the workspace's own")
     if not isinstance(head, BlendedClvHead):
         raise NotUnderstood(f"a CLV head; got {type(head).__name__}; allowed: buy-till-you-die, a blend, or trees")
-    own, members = parts.reader.width, head.corrections.scores
-    places = {j: columns[column] for j, column in enumerate(head.columns)}
-    places |= {len(head.columns) + j: own + j for j in range(OWN_COLUMNS)}
+    own, read = parts.reader.width, head.columns.trees
+    members = {name: score for name, score in head.corrections.scores.items() if isinstance(score, TreeScore)}
+    places = {j: columns[column] for j, column in enumerate(read)}
+    places |= {len(read) + j: own + j for j in range(OWN_COLUMNS)}
     scores = np.array([parts.trees(members[one], places) if one in members else NONE for one in MONEY_PARTS], dtype=np.int32)
     return _btyd(head.btyd, parts, head.window_days, bundle.horizon_days)._replace(own=own, scores=scores, weights=head.money_weights)
 

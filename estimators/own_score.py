@@ -27,8 +27,12 @@ TRUSTED_KEY = "trusted"
 """In a part's dictionary the types that the reader trusts; never on disk."""
 
 
-class OwnEstimatorFailed(ValueError):
-    """What a user's own estimator raised while it was fitted, in words."""
+class OwnEstimatorFailed(RuntimeError):
+    """What a user's own regressor raised or answered wrongly, in words; no ValueError, which says that the data allow no model."""
+
+
+LEAST_MONEY = 1e-9
+"""A regressor of money may answer 0 or less: its logarithm must exist."""
 
 
 _HARMLESS = ("collections.OrderedDict", "collections.defaultdict")
@@ -94,27 +98,17 @@ class OwnEffect:
         OwnEstimatorFailed
             It cannot be fitted, or does not answer with one finite number a row.
         """
-        made = clone(estimator)
-        weights = {"sample_weight": sample_weight} if has_fit_parameter(made, "sample_weight") else {}
-        try:
-            found = cls(made.fit(X, y, **weights))
-            found.of(Encoded(X[:1], X[:1]))
-        except Exception as error:
-            raise OwnEstimatorFailed(f"{type(error).__name__}: {error}") from error
-        return found
+        return cls(_fitted(estimator, X, y, sample_weight))
 
     def of(self, rows: Encoded) -> FloatArray:
         """The numbers, shape (n,).
 
         Raises
         ------
-        ValueError
+        OwnEstimatorFailed
             The estimator does not answer with n finite numbers.
         """
-        said = np.asarray(self.estimator.predict(rows.linear), dtype=np.float64)
-        if said.shape != (len(rows),) or not np.isfinite(said).all():
-            raise ValueError(f"predict must answer with {len(rows)} finite numbers; got shape {said.shape}")
-        return said
+        return _numbers(self.estimator, rows.linear)
 
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON values."""
@@ -130,6 +124,74 @@ class OwnEffect:
             It holds a type that is not trusted, or cannot be read.
         """
         return cls(_opened(data, "uplift"))
+
+
+@dataclass(frozen=True, eq=False)
+class OwnMoney:
+    """ln of the money over a window by a user's own regressor, on the matrix of the linear models: numbers without gaps.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Fitted on money, with `predict`; what it says below `LEAST_MONEY` counts as so much.
+    """
+
+    estimator: Any
+
+    @classmethod
+    def fitted(cls, estimator: Any, X: FloatArray, y: FloatArray) -> OwnMoney:
+        """A clone of the regressor, fitted.
+
+        Raises
+        ------
+        OwnEstimatorFailed
+            It cannot be fitted, or does not answer with one finite number a row.
+        """
+        return cls(_fitted(estimator, X, y, None))
+
+    def of(self, rows: Encoded) -> FloatArray:
+        """The logarithms, shape (n,).
+
+        Raises
+        ------
+        OwnEstimatorFailed
+            The estimator does not answer with n finite numbers.
+        """
+        return np.asarray(np.log(np.maximum(_numbers(self.estimator, rows.linear), LEAST_MONEY)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        return {"type": "own_money", OWN_KEY: _written(self.estimator)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OwnMoney:
+        """The part that `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            It holds a type that is not trusted, or cannot be read.
+        """
+        return cls(_opened(data, "clv"))
+
+
+def _fitted(estimator: Any, X: FloatArray, y: FloatArray, sample_weight: FloatArray | None) -> Any:
+    """A clone of a regressor, fitted, and weighted where there are weights and its `fit` takes them."""
+    made = clone(estimator)
+    weights = {} if sample_weight is None or not has_fit_parameter(made, "sample_weight") else {"sample_weight": sample_weight}
+    try:
+        fitted = made.fit(X, y, **weights)
+        _numbers(fitted, X[:1])
+    except Exception as error:
+        raise OwnEstimatorFailed(str(error) if isinstance(error, OwnEstimatorFailed) else f"{type(error).__name__}: {error}") from error
+    return fitted
+
+
+def _numbers(estimator: Any, matrix: FloatArray) -> FloatArray:
+    said = np.asarray(estimator.predict(matrix), dtype=np.float64)
+    if said.shape != (len(matrix),) or not np.isfinite(said).all():
+        raise OwnEstimatorFailed(f"predict must answer with {len(matrix)} finite numbers; got shape {said.shape}")
+    return said
 
 
 def _written(estimator: Any) -> str:

@@ -23,7 +23,7 @@ interactions.py     all of these together: the rows whole and split, and what li
 labelled_rows.py    which logged rows a response or an opt-out is learned from
 eligible_rows.py    which logged rows an action's eligibility condition holds for
 
-own_models.py       a classifier of the user's own, named in nudge.yaml: imported, checked, made
+own_models.py       a classifier or regressor of the user's own, named in nudge.yaml: imported, checked, made
 fit_propensity.py   responses, opt-outs and observed values per action -> PropensityBundle
 drift.py            which features drift in time, and which of them are not served
 feature_shift.py    how far a distribution moved: stability index, classifier

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from decisioning.vocabulary import Columns, FloatArray
 from estimators.arrays import as_numbers
 from estimators.clv import Horizon, fit_btyd
-from estimators.clv_blend import Corrections, blended
+from estimators.clv_blend import ColumnsRead, Corrections, blended
 from estimators.clv_correction import (
     FEWEST_BUYERS,
     POISSON,
@@ -30,7 +31,7 @@ from estimators.clv_correction import (
 )
 from estimators.clv_heads import BtydClvHead, BuyingHistory
 from estimators.clv_transactions import TRANSACTION_MODELS
-from estimators.encoding import FeatureEncoder
+from estimators.encoding import Encoded, FeatureEncoder
 from features.store import FeatureDoor
 from training.spending import spending_between
 
@@ -74,13 +75,13 @@ class Past:
 
     Attributes
     ----------
-    trees : array, shape (n, d)
-        The columns of the tree matrix that corrections read.
+    columns : Encoded
+        The columns of the matrices that corrections read, n rows.
     """
 
     at: np.datetime64
     history: BuyingHistory
-    trees: FloatArray
+    columns: Encoded
     count: FloatArray
     money: FloatArray
 
@@ -88,7 +89,7 @@ class Past:
         """The buyers, with what BTYD expected of them then."""
         buyers = self.history.is_buyer
         outlook = head.outlook(self.history.take(buyers), window_days, window_days)
-        return Moment(self.trees[buyers], outlook, self.count[buyers], self.money[buyers])
+        return Moment(self.columns.take(buyers), outlook, self.count[buyers], self.money[buyers])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,24 @@ class Fold:
     def came(self, name: str) -> FloatArray:
         """The buyers' purchase days or money."""
         return self.moment.count if name == "count" else self.moment.money
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """How corrections are learned.
+
+    Attributes
+    ----------
+    categorical : tuple of int
+        Positions of categories among the columns of the tree matrix that corrections read.
+    seed : int
+    own : regressor, optional
+        A user's own, not fitted, for the money.
+    """
+
+    categorical: tuple[int, ...]
+    seed: int
+    own: Any | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +149,7 @@ class Backtest:
     folds: list[Fold]
     verdicts: dict[str, BlendVerdict]
     own_level: dict[str, bool]
-    categorical: tuple[int, ...]
-    seed: int
+    how: Learning
 
     def weights(self, name: str, members: FloatArray) -> FloatArray:
         """Factors on the members' predictions of `count` or `money`: their weight, and what brings each to its level."""
@@ -150,9 +168,11 @@ class Backtest:
         ------
         ValueError
             If there are too few buyers.
+        OwnEstimatorFailed
+            If the user's own regressor cannot be fitted.
         """
         newest = [moment for _, moment in self.moments[:MOMENTS_LEARNED]]
-        return fit_corrections(newest, self.categorical, names=names, n_jobs=1, seed=self.seed)
+        return fit_corrections(newest, self.how.categorical, names=names, own=self.how.own, seed=self.how.seed)
 
 
 def moments_before(as_of: np.datetime64, window_days: float, history_days: float) -> list[np.datetime64]:
@@ -174,7 +194,7 @@ class PastReader:
     data_dir: Path
     door: FeatureDoor
     encoder: FeatureEncoder
-    columns: tuple[int, ...]
+    columns: ColumnsRead
     window_days: float
     seed: int
 
@@ -183,19 +203,29 @@ class PastReader:
         people = Population.read(self.door, at, np.random.default_rng([self.seed, 0xC14, int(at.astype(np.int64)) % 2**31]))
         end = at + np.timedelta64(round(self.window_days * 86_400_000_000), "us")
         came = spending_between(self.data_dir, people.contact_ids, at, end)
-        history, trees = people.history, self.encoder.trees(people.columns, at)[:, list(self.columns)]
+        history, columns = people.history, columns_read(self.encoder, self.columns, people)
         # Where contacts have no valid_from, one without a trace cannot be told from one who came later.
         seen = history.is_buyer | np.isfinite(as_numbers(people.columns.get("tenure_days"), len(history)))
-        return Past(at, history.take(seen), trees[seen], came.count[seen], came.money[seen])
+        return Past(at, history.take(seen), columns.take(seen), came.count[seen], came.money[seen])
 
 
-def run_backtest(pasts: Sequence[Past], window_days: float, categorical: tuple[int, ...], seed: int) -> Backtest:
+def columns_read(encoder: FeatureEncoder, read: ColumnsRead, people: Population) -> Encoded:
+    """The columns of people that corrections read; the linear matrix is made only where somebody reads it."""
+    if read.linear:
+        return read.of(encoder.encode(people.columns, people.at))
+    trees = encoder.trees(people.columns, people.at)
+    return read.of(Encoded(trees, np.empty((len(trees), 0))))
+
+
+def run_backtest(pasts: Sequence[Past], window_days: float, how: Learning) -> Backtest:
     """Choose the model of transactions at the newest moment, and the weights of the blend over the moments that can be tested.
 
     Raises
     ------
     ValueError
         If no model of transactions is identified at the newest moment, or nobody had bought by then.
+    OwnEstimatorFailed
+        If the user's own regressor cannot be fitted.
     """
     horizon = Horizon(window_days, 1.0, 0.0)
     kinds, newest = choose_kinds(pasts[0], horizon)
@@ -206,10 +236,10 @@ def run_backtest(pasts: Sequence[Past], window_days: float, categorical: tuple[i
         except ValueError:
             continue  # too early a moment: there were too few repeat purchases yet
         moments.append((past, past.moment(head, window_days)))
-    folds = _folds(moments, window_days, categorical, seed)
+    folds = _folds(moments, window_days, how)
     verdicts = {name: _verdict(folds, name) for name in ("count", "money")}
     own_level = {name: _own_level(folds, name, verdict.weights) for name, verdict in verdicts.items()}
-    return Backtest(kinds, moments, folds, verdicts, own_level, categorical, seed)
+    return Backtest(kinds, moments, folds, verdicts, own_level, how)
 
 
 def choose_kinds(past: Past, horizon: Horizon) -> tuple[tuple[str, ...], BtydClvHead]:
@@ -246,7 +276,7 @@ def choose_kinds(past: Past, horizon: Horizon) -> tuple[tuple[str, ...], BtydClv
     return (best, *(kind for kind in TRANSACTION_MODELS if kind != best)), heads[best]
 
 
-def _folds(moments: list[tuple[Past, Moment]], window_days: float, categorical: tuple[int, ...], seed: int) -> list[Fold]:
+def _folds(moments: list[tuple[Past, Moment]], window_days: float, how: Learning) -> list[Fold]:
     window = np.timedelta64(round(window_days * 86_400_000_000), "us")
     folds = []
     for past, moment in moments:
@@ -254,11 +284,11 @@ def _folds(moments: list[tuple[Past, Moment]], window_days: float, categorical: 
         if not closed or len(moment.count) < FEWEST_BUYERS:
             continue
         try:
-            corrections = fit_corrections(closed, categorical, n_jobs=1, seed=seed)
+            corrections = fit_corrections(closed, how.categorical, own=how.own, seed=how.seed)
         except ValueError:
             continue  # too few bought again before this moment
-        matrix, outlook = moment.matrix, moment.outlook
-        folds.append(Fold(past, moment, {"count": corrections.counts(matrix, outlook), "money": corrections.moneys(matrix, outlook)}))
+        rows, outlook = moment.rows, moment.outlook
+        folds.append(Fold(past, moment, {"count": corrections.counts(rows, outlook), "money": corrections.moneys(rows, outlook)}))
     return folds
 
 

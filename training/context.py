@@ -67,6 +67,8 @@ class TrainingContext:
         The user's own classifier of responses.
     own_uplift : OwnEstimator or None
         The user's own regressor of effects.
+    own_clv : OwnEstimator or None
+        The user's own regressor of the money that contacts will spend.
     """
 
     workspace_dir: Path
@@ -80,10 +82,11 @@ class TrainingContext:
     ledger: Ledger | None = None
     own_propensity: OwnEstimator | None = None
     own_uplift: OwnEstimator | None = None
+    own_clv: OwnEstimator | None = None
 
     def trusted(self, model: ModelName) -> tuple[str, ...]:
         """The types of the user's own that a model's bundle may hold, as serving reads it."""
-        own = {"propensity": self.own_propensity, "uplift": self.own_uplift}.get(model)
+        own = {"propensity": self.own_propensity, "uplift": self.own_uplift, "clv": self.own_clv}.get(model)
         return () if own is None else tuple(own.trusted)
 
 

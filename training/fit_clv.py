@@ -1,6 +1,7 @@
 """Buy-till-you-die on the purchases, corrected by LightGBM where a back-test says that it pays -> the served ClvBundle.
 
 Where the purchases identify no buy-till-you-die model LightGBM alone learns the money of a window, and is served if it can be learned.
+A regressor of the user's own takes LightGBM's place in what the features alone say of the money, in the blend and alone.
 """
 
 from __future__ import annotations
@@ -11,24 +12,28 @@ from pathlib import Path
 import numpy as np
 
 from decisioning.catalog import Catalog
+from decisioning.errors import ConfigError
 from decisioning.vocabulary import BoolArray, Columns, FloatArray
 from estimators.bundle import ClvBundle
 from estimators.clv import Horizon, TweedieClv, fit_btyd, value_of_non_buyers
-from estimators.clv_blend import BlendedClvHead, ClvHead, blend_matrix
+from estimators.clv_blend import BlendedClvHead, ClvHead, ColumnsRead, blend_rows
 from estimators.clv_correction import correction_columns, needed
-from estimators.clv_heads import BtydClvHead
+from estimators.clv_heads import BtydClvHead, OwnClvHead, TreeClvHead
 from estimators.clv_intervals import COVERAGES, RatioIntervals
 from estimators.encoding import FeatureEncoder
+from estimators.own_score import OwnEstimatorFailed, OwnMoney
 from features.store import FeatureDoor
-from training.backtest import Backtest, Past, PastReader, Population, moments_before, run_backtest
+from training.backtest import Backtest, Learning, Past, PastReader, Population, columns_read, moments_before, run_backtest
 from training.dataset import model_dtypes
+from training.own_models import OwnEstimator, refuse_untrusted
 from training.spending import purchase_span
 
 FEWEST_PURCHASES = 50
 LONGEST_WINDOW_SHARE = 1 / 3
 SHORTEST_WINDOW_DAYS = 7.0
 
-BTYD, BLEND, TREES = "btyd", "blend", "lightgbm"
+BTYD, BLEND, TREES, OWN = "btyd", "blend", "lightgbm", "own"
+FIELD = "models.clv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +73,16 @@ class FittedClv:
     notes: tuple[str, ...] = ()
 
 
-def fit_clv(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64, *, seed: int) -> FittedClv | str:
-    """The CLV model, or the reason why there is none."""
+def fit_clv(
+    data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64, *, seed: int, own: OwnEstimator | None = None
+) -> FittedClv | str:
+    """The CLV model, or the reason why there is none.
+
+    Raises
+    ------
+    ConfigError
+        The user's own regressor cannot be fitted, answers with anything but numbers, or holds types that are not trusted.
+    """
     span = purchase_span(data_dir, as_of)
     if span.purchases < FEWEST_PURCHASES:
         return f"{span.purchases} purchases (events with value > 0); {FEWEST_PURCHASES} are needed"
@@ -80,10 +93,31 @@ def fit_clv(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datet
     door.build_populations([as_of, *moments])
     now = Population.read(door, as_of, np.random.default_rng([seed, 0xC14]), most=None)
     encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
-    columns = correction_columns(encoder.feature_names, list(encoder.dtypes.values()))
+    columns = _columns(encoder, own)
     reader = PastReader(data_dir, door, encoder, columns, window_days, seed)
     pasts = [reader.read(at) for at in moments]
-    return _Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed).run()
+    found = _fitted(_Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed, own), own)
+    if own is not None and isinstance(found, FittedClv):
+        heard = own_part(found.bundle.head)
+        refuse_untrusted([] if heard is None else [heard.estimator], own, FIELD)
+    return found
+
+
+def _fitted(fit: _Fit, own: OwnEstimator | None) -> FittedClv | str:
+    """The fit; what a regressor of the user's own makes of it is said as a matter of nudge.yaml."""
+    try:
+        return fit.run()
+    except OwnEstimatorFailed as error:
+        words = "" if own is None else own.words
+        raise ConfigError("the estimator cannot be fitted", field=FIELD, got=f"{words}: {error}") from error
+
+
+def _columns(encoder: FeatureEncoder, own: OwnEstimator | None) -> ColumnsRead:
+    """What corrections read: no column that grows with the calendar, of the linear matrix only what a regressor of the user's own needs."""
+    trees = correction_columns(encoder.feature_names, list(encoder.dtypes.values()))
+    owners = encoder.linear_features
+    linear = () if own is None else correction_columns(owners, [encoder.dtypes[name] for name in owners])
+    return ColumnsRead(trees, linear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +126,11 @@ class _Fit:
     contract_hash: str
     now: Population
     encoder: FeatureEncoder
-    columns: tuple[int, ...]
+    columns: ColumnsRead
     pasts: list[Past]
     window_days: float
     seed: int
+    own: OwnEstimator | None = None
 
     @property
     def horizon(self) -> Horizon:
@@ -105,14 +140,15 @@ class _Fit:
     @property
     def categorical(self) -> tuple[int, ...]:
         """Positions of categories among the chosen columns."""
-        return tuple(k for k, column in enumerate(self.columns) if column in self.encoder.categorical_indices)
+        return tuple(k for k, column in enumerate(self.columns.trees) if column in self.encoder.categorical_indices)
 
     def run(self) -> FittedClv | str:
         try:
-            test = run_backtest(self.pasts, self.window_days, self.categorical, self.seed)
+            how = Learning(self.categorical, self.seed, None if self.own is None else self.own.estimator)
+            test = run_backtest(self.pasts, self.window_days, how)
             btyd = fit_btyd(self.now.history, self.horizon, value_without_purchase=self._newcomers(), kinds=test.kinds)
         except ValueError as error:
-            return self._trees(str(error))
+            return self._alone(str(error))
         expected = test.kinds[0]
         notes = (
             [] if btyd.transactions.kind == expected else [f"{btyd.transactions.kind} stands in: {expected} is not identified as of now"]
@@ -130,13 +166,16 @@ class _Fit:
         names = needed(test.verdicts["count"].weights, test.verdicts["money"].weights)
         if not names:
             why = "does not lower the error of a later window" if test.folds else "cannot be tested: the history is too short"
-            return btyd, [*notes, f"a correction by LightGBM {why}"]
+            return btyd, [*notes, f"a correction by LightGBM{'' if self.own is None else ' or by the regressor of your own'} {why}"]
         corrections = test.corrections(names)
         buyers = self.now.history.is_buyer
         outlook = btyd.outlook(self.now.history, self.window_days, self.window_days).take(buyers)
-        matrix = blend_matrix(self.encoder.trees(self.now.columns, self.now.at)[buyers][:, list(self.columns)], outlook)
-        weights = [test.weights("count", corrections.counts(matrix, outlook)), test.weights("money", corrections.moneys(matrix, outlook))]
-        return BlendedClvHead(btyd, self.window_days, self.columns, corrections, *weights), notes
+        rows = blend_rows(columns_read(self.encoder, self.columns, self.now).take(buyers), outlook)
+        weights = [test.weights("count", corrections.counts(rows, outlook)), test.weights("money", corrections.moneys(rows, outlook))]
+        head = BlendedClvHead(btyd, self.window_days, self.columns, corrections, *weights)
+        if self.own is not None and head.own is None:
+            notes = [*notes, "the regressor of your own has no weight: it does not lower the error of a later window"]
+        return head, notes
 
     def _fitted(self, test: Backtest, head: BtydClvHead | BlendedClvHead, notes: list[str]) -> FittedClv:
         past, moment = test.moments[0]
@@ -170,31 +209,47 @@ class _Fit:
         predicted[past.history.is_buyer] = of_buyers
         return predicted
 
-    def _trees(self, why: str) -> FittedClv | str:
-        """LightGBM alone: the purchases identify no BTYD model."""
+    def _alone(self, why: str) -> FittedClv | str:
+        """LightGBM or the user's own regressor alone: the purchases identify no BTYD model."""
         newest = self.pasts[0]
         closed = [past for past in self.pasts if past.at + np.timedelta64(round(self.window_days * 86_400_000_000), "us") <= newest.at]
         predicted: dict[str, FloatArray] = {}
+        name, every = (TREES if self.own is None else OWN), self.columns.alone
         try:
             if closed:
-                predicted[TREES] = self._tweedie().fit(closed[0].trees, closed[0].money).predict(newest.trees)
-            head = self._tweedie().fit(newest.trees, newest.money).head(self.horizon.factor(self.window_days))
+                predicted[name] = self._learned(closed[0], 1.0, every).clv(newest.columns)
+            head = self._learned(newest, self.horizon.factor(self.window_days), self.columns)
         except ValueError as error:
             return f"{why}; {error}"
-        head = replace(head, columns=self.columns)
-        intervals, coverage = intervals_of(predicted[TREES], predicted[TREES], newest.money) if predicted else (None, {})
+        intervals, coverage = intervals_of(predicted[name], predicted[name], newest.money) if predicted else (None, {})
         bundle = ClvBundle(self.contract_hash, self.encoder, head, self.catalog.horizon_days, len(newest.money), intervals)
-        notes = (f"LightGBM alone: {why}",)
-        return FittedClv(bundle, newest.money, newest.count, predicted, {}, TREES, self.window_days, self.now.columns, coverage, {}, notes)
+        notes = (f"{'LightGBM' if self.own is None else 'the regressor of your own'} alone: {why}",)
+        return FittedClv(bundle, newest.money, newest.count, predicted, {}, name, self.window_days, self.now.columns, coverage, {}, notes)
 
-    def _tweedie(self) -> TweedieClv:
-        return TweedieClv(categorical=self.categorical, n_jobs=1, random_state=self.seed)
+    def _learned(self, past: Past, factor: float, read: ColumnsRead) -> TreeClvHead | OwnClvHead:
+        """From the money of everybody at a moment, to be asked about rows of which it reads these columns."""
+        trees = TweedieClv(categorical=self.categorical, n_jobs=1, random_state=self.seed)
+        if self.own is None:
+            return replace(trees.fit(past.columns.trees, past.money).head(factor), columns=read.trees)
+        money = np.maximum(past.money, 0.0)
+        if len(money) < trees.fewest_rows or money.sum() <= 0:
+            raise ValueError(f"{len(money)} contacts, who spent {money.sum():g}; {trees.fewest_rows} are needed, and somebody who spent")
+        return OwnClvHead(OwnMoney.fitted(self.own.estimator, past.columns.linear, money), factor, read.linear)
 
 
 def head_kind(head: ClvHead) -> str:
-    """The model of transactions, or lightgbm."""
+    """The model of transactions, or lightgbm, or own."""
     btyd = head.btyd if isinstance(head, BlendedClvHead) else head
-    return btyd.transactions.kind if isinstance(btyd, BtydClvHead) else TREES
+    if isinstance(btyd, BtydClvHead):
+        return btyd.transactions.kind
+    return OWN if isinstance(btyd, OwnClvHead) else TREES
+
+
+def own_part(head: ClvHead) -> OwnMoney | None:
+    """What of a head is a user's own regressor."""
+    if isinstance(head, OwnClvHead):
+        return head.score
+    return head.own if isinstance(head, BlendedClvHead) else None
 
 
 def intervals_of(key: FloatArray, expected: FloatArray, came: FloatArray) -> tuple[RatioIntervals | None, dict[float, float]]:

@@ -11,10 +11,10 @@ from scipy.special import expit
 
 from decisioning.vocabulary import Columns, FloatArray
 from estimators.bundle import Bundle, ClvBundle, LeadBundle, PropensityBundle, UpliftBundle
-from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_matrix
-from estimators.clv_heads import BuyingHistory, TreeClvHead
+from estimators.clv_blend import MONEY_PARTS, BlendedClvHead, blend_rows
+from estimators.clv_heads import BuyingHistory, OwnClvHead, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
-from estimators.own_score import OwnEffect, OwnScore
+from estimators.own_score import OwnEffect, OwnMoney, OwnScore
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, Score, TreeScore
 
 Moment: TypeAlias = np.datetime64 | npt.NDArray[np.datetime64]
@@ -74,18 +74,25 @@ def _scores(bundle: PropensityBundle | UpliftBundle | LeadBundle) -> Iterator[tu
 
 
 def _parts_of_clv(bundle: ClvBundle, columns: Columns, sample: Encoded, as_of: Moment) -> Iterator[tuple[float, dict[str, float]]]:
-    """LightGBM's part in CLV; what a buy-till-you-die model alone makes of a history is its formula, not an importance."""
-    head, names = bundle.head, bundle.encoder.feature_names
+    """What learners make of CLV; what a buy-till-you-die model alone makes of a history is its formula, not an importance."""
+    head, names, owners = bundle.head, bundle.encoder.feature_names, bundle.encoder.linear_features
     if isinstance(head, TreeClvHead):
         read = list(range(len(names))) if head.columns is None else list(head.columns)
         yield 1.0, _shap(head.score, sample.trees[:, read], [names[k] for k in read])
     elif isinstance(head, BlendedClvHead):
-        outlook = head.btyd.outlook(BuyingHistory.of(columns, as_of), head.window_days, bundle.horizon_days)
-        matrix = blend_matrix(sample.trees[:, list(head.columns)], outlook)
-        read_names = [*(names[k] for k in head.columns), *OF_BTYD]
+        history = BuyingHistory.of(columns, as_of)
+        outlook = head.btyd.outlook(history, head.window_days, bundle.horizon_days)
+        rows = blend_rows(head.columns.of(sample), outlook)
         for part, weight in zip(MONEY_PARTS, head.money_weights[1:].tolist(), strict=True):
-            if weight > 0 and part in head.corrections.scores:
-                yield weight, _shap(head.corrections.scores[part], matrix, read_names)
+            score = head.corrections.scores.get(part)
+            if weight > 0 and isinstance(score, TreeScore):
+                yield weight, _shap(score, rows.trees, [*(names[k] for k in head.columns.trees), *OF_BTYD])
+            elif weight > 0 and isinstance(score, OwnMoney):
+                # Only buyers are asked: of nobody else does BTYD expect anything.
+                yield weight, _shuffled(score, rows.take(history.is_buyer), [*(owners[k] for k in head.columns.linear), *OF_BTYD])
+    elif isinstance(head, OwnClvHead):
+        read = list(head.columns)
+        yield 1.0, _shuffled(head.score, Encoded(sample.trees, sample.linear[:, read]), [owners[k] for k in read])
 
 
 def _shap(score: TreeScore, matrix: FloatArray, names: Sequence[str]) -> dict[str, float]:
@@ -97,7 +104,7 @@ def _contributions(score: Score, sample: Encoded, encoder: FeatureEncoder) -> di
     if isinstance(score, TreeScore):
         return _shap(score, sample.trees, encoder.feature_names)
     if isinstance(score, OwnScore | OwnEffect):
-        return _shuffled(score, sample, encoder)
+        return _shuffled(score, sample, encoder.linear_features)
     moved = np.abs(_slopes(score, sample)) * sample.linear.std(axis=0)
     found: dict[str, float] = {}
     for name, value in zip(encoder.linear_features, moved.tolist(), strict=True):
@@ -105,13 +112,15 @@ def _contributions(score: Score, sample: Encoded, encoder: FeatureEncoder) -> di
     return found
 
 
-def _shuffled(score: OwnScore | OwnEffect, sample: Encoded, encoder: FeatureEncoder) -> dict[str, float]:
+def _shuffled(score: OwnScore | OwnEffect | OwnMoney, sample: Encoded, owners: Sequence[str]) -> dict[str, float]:
     """How far the answer moves where a feature is another contact's: nothing more is known of an estimator of a user's own."""
     others = np.roll(np.arange(len(sample)), 1)
+    if not len(sample):
+        return {}
     said = score.of(sample)
     found = {}
-    for name in dict.fromkeys(encoder.linear_features):
-        columns = [place for place, one in enumerate(encoder.linear_features) if one == name]
+    for name in dict.fromkeys(owners):
+        columns = [place for place, one in enumerate(owners) if one == name]
         linear = sample.linear.copy()
         linear[:, columns] = linear[others][:, columns]
         found[name] = float(np.abs(score.of(Encoded(sample.trees, linear)) - said).mean())

@@ -45,6 +45,12 @@ OWN_UPLIFT_METHOD = (
     "under Data) learns beside ridge regression; a stack of these with the average effect, by out-of-fold loss; a gate in money."
 )
 
+OWN_CLV_METHOD = (
+    "Buy-till-you-die models (Pareto/NBD, BG/NBD or MBG/NBD, by back-test) of purchases and Gamma-Gamma of money, corrected by LightGBM "
+    "and by a regressor of the workspace's own (named under Data), with weights that a later window chose; the regressor alone where the "
+    "purchases identify no such model. Intervals are conformal, from how far off the predictions of that window were."
+)
+
 
 @dataclass(frozen=True)
 class CardFacts:

@@ -79,6 +79,8 @@ def model_key(context: TrainingContext, model: ModelName, as_of: np.datetime64, 
         parts["own_propensity"] = context.own_propensity.key
     if context.own_uplift is not None and model == "uplift":
         parts["own_uplift"] = context.own_uplift.key
+    if context.own_clv is not None and model == "clv":
+        parts["own_clv"] = context.own_clv.key
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

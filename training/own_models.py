@@ -27,7 +27,7 @@ class OwnEstimator:
 
     Attributes
     ----------
-    estimator : classifier
+    estimator : classifier or regressor
     name : str
         The class as nudge.yaml names it.
     params : mapping

@@ -27,7 +27,7 @@ from training.held_out import HELD_OUT_FILE, HeldOut, held_out
 from training.interactions import Interactions
 from training.lead_rows import lead_definition, read_lead_rows
 from training.metric_intervals import clv_intervals, propensity_intervals
-from training.model_card import OWN_METHOD, OWN_UPLIFT_METHOD
+from training.model_card import OWN_CLV_METHOD, OWN_METHOD, OWN_UPLIFT_METHOD
 from training.model_key import model_key
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
@@ -294,8 +294,12 @@ class _Training:
     def _clv(self) -> list[Judged]:
         self.tell("clv: fitting and judging")
         context = self.context
-        fit = fit_clv if context.catalog.clv.contract is None else fit_contracts
-        fitted = fit(context.workspace_dir / "data", context.catalog, context.door, self.moments.spending, seed=context.seed)
+        own, data_dir, as_of = context.own_clv, context.workspace_dir / "data", self.moments.spending
+        check_own_clv(context)
+        if context.catalog.clv.contract is None:
+            fitted = fit_clv(data_dir, context.catalog, context.door, as_of, seed=context.seed, own=own)
+        else:
+            fitted = fit_contracts(data_dir, context.catalog, context.door, as_of, seed=context.seed)
         if isinstance(fitted, str):
             self.warnings.append(f"clv is not trained: {fitted}")
             return []
@@ -303,6 +307,7 @@ class _Training:
             "as_of": str(self.moments.spending),
             "method": fitted.bundle.method,
             **fitted.facts,
+            **({} if own is None else {"estimator": own.words}),
             "contacts": fitted.bundle.evidence,
             "horizon_days": context.catalog.horizon_days,
             "test_window_days": fitted.window_days,
@@ -314,6 +319,7 @@ class _Training:
             fitted.bundle, fitted.features, self.moments.spending, context.door.contract.dtypes, context.settings.sensitive
         )
         judged = Judged("clv", fitted.bundle, self.moments.spending, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
+        judged = judged if own is None else replace(judged, method=OWN_CLV_METHOD)
         return [replace(judged, fairness=groups)]
 
     # --- leads ----------------------------------------------------------------------------------------------------------------------
@@ -328,6 +334,23 @@ class _Training:
         fitted = fit_lead(rows, context.door, seed=context.seed)
         facts = {"as_of": str(as_of), **lead_definition(context.catalog), **fitted.facts}
         return [Judged("lead", fitted.bundle, as_of, rows.features, facts, fitted.metrics, moments=rows.moment)]
+
+
+def check_own_clv(context: TrainingContext) -> None:
+    """Refuse a regressor of money where contracts say what contacts will pay.
+
+    Raises
+    ------
+    ConfigError
+        `models.clv` and the catalogue's `clv.contract` are both set.
+    """
+    if context.own_clv is not None and context.catalog.clv.contract is not None:
+        raise ConfigError(
+            "has no place beside the catalogue's clv.contract, under which survival says what contacts will pay",
+            field="models.clv",
+            got=context.own_clv.words,
+            allowed="either models.clv or clv.contract",
+        )
 
 
 def check_sensitive(context: TrainingContext) -> None:

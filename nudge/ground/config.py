@@ -88,6 +88,7 @@ class OwnModels(_Frozen):
 
     propensity: OwnModel | None = None
     uplift: OwnModel | None = None
+    clv: OwnModel | None = None
 
 
 class Adaptive(_Frozen):

@@ -14,7 +14,7 @@ import numpy as np
 
 from decisioning.catalog import Catalog, parse_catalog
 from decisioning.errors import NotFound, Unavailable
-from nudge.ground.config import DEFAULT_TRACKING, NudgeConfig, OwnModel, absolute_url, parse_config
+from nudge.ground.config import DEFAULT_TRACKING, NudgeConfig, OwnModel, OwnModels, absolute_url, parse_config
 from nudge.ground.data_state import DataState, read_data_state
 from nudge.ground.yaml_files import read_yaml
 
@@ -136,9 +136,20 @@ class Workspace:
         """
         return self._own(self.config.models.uplift, "uplift", "regressor")
 
+    @cached_property
+    def own_clv(self) -> OwnEstimator | None:
+        """The user's own regressor of the money that contacts will spend, None where nudge.yaml names none.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be imported, is not a regressor, or does not take its settings.
+        """
+        return self._own(self.config.models.clv, "clv", "regressor")
+
     def own_model(self, model: str) -> OwnEstimator | None:
         """The user's own estimator in a model."""
-        return {"propensity": self.own_propensity, "uplift": self.own_uplift}.get(model)
+        return getattr(self, f"own_{model}") if model in OwnModels.model_fields else None
 
     def _own(self, told: OwnModel | None, model: str, kind: Literal["classifier", "regressor"]) -> OwnEstimator | None:
         if told is None:

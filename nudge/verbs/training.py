@@ -61,6 +61,7 @@ def _context(workspace: Workspace, ledger: Ledger) -> TrainingContext:
         ledger=ledger,
         own_propensity=workspace.own_propensity,
         own_uplift=workspace.own_uplift,
+        own_clv=workspace.own_clv,
     )
 
 

@@ -12,7 +12,7 @@ from estimators.arrays import FloatArray
 from estimators.bundle import ClvBundle, OptOutHead, PropensityBundle, UpliftBundle
 from estimators.calibration import Calibrator, IsotonicCalibrator, PlattCalibrator
 from estimators.clv_bg_nbd import BetaGeoParams
-from estimators.clv_blend import BlendedClvHead, Corrections, blend_matrix
+from estimators.clv_blend import BlendedClvHead, ColumnsRead, Corrections, blend_rows
 from estimators.clv_gamma_gamma import GammaGammaParams, MeanMoney
 from estimators.clv_heads import BtydClvHead, BuyingHistory, TreeClvHead
 from estimators.clv_pareto_nbd import ParetoNbdParams
@@ -117,9 +117,9 @@ def clv(kind: str) -> ClvBundle:
         return ClvBundle("a81e", encoder(5), TreeClvHead(trees(makes.rows.trees[:, list(read)], 5), 2.0, read), 365.0, N)
     if not kind.startswith("blend"):
         return ClvBundle("a81e", encoder(5), btyd, 365.0, N)
-    columns_read = (0, 2)
+    columns_read = ColumnsRead((0, 2))
     outlook = btyd.outlook(BuyingHistory.of(columns(), NOW), 200.0, 365.0)
-    matrix = blend_matrix(makes.rows.trees[:, list(columns_read)], outlook)[np.asarray(columns()["purchase_count"]) > 0]
+    matrix = blend_rows(columns_read.of(makes.rows), outlook).trees[np.asarray(columns()["purchase_count"]) > 0]
     names = (
         ("count_offset", "money_features") if "partial" in kind else ("count_offset", "money_offset", "money_features", "count_features")
     )

@@ -10,7 +10,7 @@ import pytest
 from estimators.arrays import Columns, FloatArray
 from estimators.bundle import ClvBundle, load_bundle
 from estimators.clv_bg_nbd import BetaGeoParams
-from estimators.clv_blend import BlendedClvHead, blended
+from estimators.clv_blend import BlendedClvHead, ColumnsRead, blended
 from estimators.clv_correction import (
     POISSON,
     TWEEDIE,
@@ -25,7 +25,7 @@ from estimators.clv_correction import (
 from estimators.clv_gamma_gamma import GammaGammaParams
 from estimators.clv_heads import BtydClvHead, BuyingHistory, Outlook
 from estimators.clv_intervals import COVERAGES, RatioIntervals
-from estimators.encoding import FeatureEncoder
+from estimators.encoding import Encoded, FeatureEncoder
 from tests.estimators.worlds import NOW
 
 
@@ -38,12 +38,12 @@ def moment(n: int, seed: int, effect: float) -> Moment:
     truth = expected * np.exp(effect * np.sign(traits[:, 0]))
     count = rng.poisson(truth).astype(float)
     money = np.where(count > 0, rng.gamma(3.0 * np.maximum(count, 1), price / 3.0), 0.0)
-    return Moment(traits, Outlook(np.full(n, 0.8), expected, price, np.ones(n)), count, money)
+    return Moment(Encoded(traits, traits), Outlook(np.full(n, 0.8), expected, price, np.ones(n)), count, money)
 
 
 def members(seen: Moment, learned_from: Moment) -> tuple[FloatArray, FloatArray]:
     corrections = fit_corrections([learned_from], [])
-    counts, moneys = corrections.counts(seen.matrix, seen.outlook), corrections.moneys(seen.matrix, seen.outlook)
+    counts, moneys = corrections.counts(seen.rows, seen.outlook), corrections.moneys(seen.rows, seen.outlook)
     return counts * level_factors(counts), moneys * level_factors(moneys)
 
 
@@ -54,7 +54,7 @@ def test_what_btyd_gets_wrong_is_corrected_and_the_later_window_confirms_it() ->
         verdict = choose_weights(found, came, power)
         assert verdict.weights[0] < 0.5
         assert verdict.gain > 3 * verdict.standard_error
-    up = later.trees[:, 0] > 0
+    up = later.columns.trees[:, 0] > 0
     corrected = counts[:, 1] / counts[:, 0]
     # The truth is exp(1.2) = 3.3; few regularised trees go most of the way.
     assert 2.0 < corrected[up].mean() / corrected[~up].mean() < 3.4
@@ -125,10 +125,10 @@ def blended_bundle() -> ClvBundle:
     rng = np.random.default_rng(1)
     outlook = btyd.outlook(history, 90.0, 90.0).take(buyers)
     count = rng.poisson(outlook.count * np.exp(0.3 * (rows["visits"][buyers] - 3))).astype(float)
-    trees = encoder.trees(rows, NOW)[buyers][:, list(used)]
-    corrections = fit_corrections([Moment(trees, outlook, count, count * 25.0)], [])
+    read = ColumnsRead(used)
+    corrections = fit_corrections([Moment(read.of(encoder.encode(rows, NOW).take(buyers)), outlook, count, count * 25.0)], [])
     counts, moneys = np.array([0.4, 0.3, 0.3]), np.array([0.4, 0.0, 0.2, 0.4])
-    head = BlendedClvHead(btyd, 90.0, used, corrections.only(needed(counts, moneys)), counts, moneys)
+    head = BlendedClvHead(btyd, 90.0, read, corrections.only(needed(counts, moneys)), counts, moneys)
     intervals = RatioIntervals.fit(outlook.count, outlook.money, count * 25.0)
     return ClvBundle("abc", encoder, head, 365.0, 900, intervals)
 

@@ -1,27 +1,41 @@
-"""A user's own classifier: named in nudge.yaml, trained by the same path, served from a bundle that grants itself no trust."""
+"""A user's own classifier or regressor: named in nudge.yaml, trained by the same path, served from a bundle that grants itself no trust."""
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from decisioning.errors import ConfigError
 from estimators.action_uplifts import UpliftSettings, fit_action_uplifts
-from estimators.bundle import PropensityBundle, load_bundle
+from estimators.bundle import ClvBundle, PropensityBundle, load_bundle
+from estimators.clv_blend import BlendedClvHead, ColumnsRead
+from estimators.clv_correction import TWEEDIE, choose_weights, fit_corrections, level_factors
+from estimators.clv_gamma_gamma import GammaGammaParams
+from estimators.clv_heads import BtydClvHead
+from estimators.clv_pareto_nbd import ParetoNbdParams
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.encoding import Encoded
 from estimators.joint import JointScores
 from estimators.own_response import OwnResponseModel
-from estimators.own_score import OwnEffect, OwnScore, with_trust
+from estimators.own_score import OwnEffect, OwnMoney, OwnScore, with_trust
+from estimators.scores import TreeScore
 from estimators.uplift_head import UpliftHead
+from features.store import FeatureDoor, OnlineConfig
+from tests.estimators.test_clv_correction import moment
 from tests.training.test_run import a_context
+from tests.training.workspaces import END, a_catalog
 from training.context import TrainingContext
+from training.fit_clv import FittedClv, fit_clv
+from training.importance import feature_importance
 from training.own_models import Named, OwnEstimator, own_estimator
 from training.run import train
 
@@ -64,6 +78,18 @@ class Broken(Corners):
     def fit(self, X, y, sample_weight=None):
         raise RuntimeError("not today")
 
+class Spender(RegressorMixin, BaseEstimator):
+    """A user's own: money by the sign of the first column."""
+    def fit(self, X, y):
+        self.means_ = np.array([y[X[:, 0] <= 0].mean(), y[X[:, 0] > 0].mean()])
+        return self
+    def predict(self, X):
+        return self.means_[(X[:, 0] > 0).astype(int)]
+
+class Absent(Spender):
+    def predict(self, X):
+        return np.where(np.arange(len(X)) == 7, np.nan, 1.0)
+
 def helper():
     return 1
 '''
@@ -83,8 +109,8 @@ def named(name: str, beside: Path, **params: Any) -> OwnEstimator:
     return own_estimator(Named(name, params, (), "models.propensity"), "classifier", beside=beside, seed=7)
 
 
-def regressor(name: str, beside: Path, **params: Any) -> OwnEstimator:
-    return own_estimator(Named(name, params, (), "models.uplift"), "regressor", beside=beside, seed=7)
+def regressor(name: str, beside: Path, model: str = "uplift", **params: Any) -> OwnEstimator:
+    return own_estimator(Named(name, params, (), f"models.{model}"), "regressor", beside=beside, seed=7)
 
 
 @pytest.mark.parametrize(
@@ -235,3 +261,91 @@ def test_an_own_regressor_goes_the_way_of_ours_to_the_registry(business: Trainin
         ConfigError, match=r"models.uplift: the estimator cannot be fitted; got shopmodels.Broken\(\): RuntimeError: not today"
     ):
         train(replace(business, own_uplift=regressor("shopmodels.Broken", beside)), only="uplift")
+
+
+def test_an_own_regressor_of_money_is_heard_where_it_sees_what_ours_do_not_and_is_served_only_where_it_is_trusted(beside: Path) -> None:
+    own = regressor("shopmodels.Spender", beside, "clv")
+    earlier, later = moment(3000, 0, effect=0.8), moment(3000, 1, effect=0.8)
+    corrections = fit_corrections([earlier], [], own=own.estimator)
+    moneys = corrections.moneys(later.rows, later.outlook)
+
+    verdict = choose_weights(moneys * level_factors(moneys), later.money, TWEEDIE)
+
+    assert isinstance(corrections.scores["money_features"], OwnMoney)
+    assert isinstance(corrections.scores["count_features"], TreeScore)
+    assert verdict.weights[3] > 0
+    assert verdict.gain > 3 * verdict.standard_error
+    btyd = BtydClvHead(ParetoNbdParams(0.55, 74.0, 0.6, 81.0), GammaGammaParams(6.0, 4.0, 15.0), 0.3, 0.1, 12.0)
+    head = BlendedClvHead(btyd, 90.0, ColumnsRead((0,), (0, 1, 2)), corrections, np.ones(3) / 3, verdict.weights)
+    assert head.method.endswith("corrected by lightgbm and a regressor of the workspace's own")
+    with pytest.raises(ValueError, match=r"does not trust; got shopmodels.Spender.* under models.clv"):
+        BlendedClvHead.from_dict(with_trust(head.to_dict(), ()))
+    again = BlendedClvHead.from_dict(with_trust(head.to_dict(), own.trusted))
+    assert again.columns == head.columns
+    np.testing.assert_array_equal(again.corrections.moneys(later.rows, later.outlook), moneys)
+
+
+def one_purchase_each(workspace: Path) -> FeatureDoor:
+    """Nobody came back, so no buy-till-you-die model can be learned; the old found the shop lately, and some have not found it yet."""
+    rng, n = np.random.default_rng(1), 800
+    age = rng.integers(20, 70, n)
+    before = np.where(age > 45, rng.uniform(0, 60, n), rng.uniform(60, 200, n))
+    data = workspace / "data"
+    data.mkdir()
+    ids = [f"c{k:04d}" for k in range(n)]
+    bought = slice(0, 500)
+    at = pa.array(END - (before[bought] * 86_400_000_000).astype("timedelta64[us]"), pa.timestamp("us"))
+    pq.write_table(
+        pa.table({"contact_id": ids, "age": age, "valid_from": pa.array([END - np.timedelta64(400, "D")] * n)}), data / "contacts.parquet"
+    )
+    events = {"contact_id": ids[bought], "event_type": ["purchase"] * 500, "occurred_at": at, "value": rng.gamma(9.0, 10.0 / 3, 500)}
+    pq.write_table(pa.table(events), data / "events.parquet")
+    (data / "manifest.json").write_text(json.dumps({"newest_at": str(END) + "Z"}))
+    door = FeatureDoor(workspace, project="once", online=OnlineConfig())
+    door.build(END)
+    return door
+
+
+def test_where_purchases_identify_no_model_an_own_regressor_of_money_is_served_alone(tmp_path: Path) -> None:
+    door = one_purchase_each(tmp_path)
+    own = regressor("sklearn.ensemble.HistGradientBoostingRegressor", tmp_path, "clv", max_iter=30)
+
+    found = fit_clv(tmp_path / "data", a_catalog(), door, END, seed=7, own=own)
+
+    assert isinstance(found, FittedClv)
+    assert (found.served, found.bundle.method) == ("own", "a regressor of the workspace's own")
+    assert any(note.startswith("the regressor of your own alone: ") for note in found.notes)
+    _, columns = door.population(END)
+    said = found.bundle.clv(columns, END)
+    assert np.isfinite(said).all()
+    assert (said >= 0).all()
+    assert "workspace's own" in JointScores.of(None, None, found.bundle, []).left_out["clv"]
+    assert sum(feature_importance(found.bundle, columns, END, seed=7).values()) == pytest.approx(1.0)
+    found.bundle.save(tmp_path / "bundle")
+    again = load_bundle(tmp_path / "bundle", own.trusted)
+    assert isinstance(again, ClvBundle)
+    np.testing.assert_array_equal(again.clv(columns, END), said)
+
+
+def test_an_own_regressor_of_money_goes_the_way_of_ours_to_the_registry(business: TrainingContext, beside: Path) -> None:
+    context = replace(business, own_clv=regressor("shopmodels.Spender", beside, "clv"))
+
+    (model,) = train(context, only="clv").models
+
+    card = context.tracker.table("clv", model.version, "model_card.md")
+    assert card is not None
+    assert "shopmodels.Spender()" in card.decode()
+    assert "rmse.served" in model.metrics
+    load_bundle(context.tracker.bundle("clv", model.version).path, context.trusted("clv"))
+    assert train(context, only="clv").models[0].cached
+    for broken, words in (("Broken", "RuntimeError: not today"), ("Absent", "predict must answer with .* finite numbers")):
+        with pytest.raises(ConfigError, match=rf"models.clv: the estimator cannot be fitted; got shopmodels.{broken}\(\): {words}"):
+            train(replace(business, own_clv=regressor(f"shopmodels.{broken}", beside, "clv")), only="clv")
+
+
+def test_an_own_regressor_of_money_has_no_place_beside_contracts(business: TrainingContext, beside: Path) -> None:
+    contracts = a_catalog(clv={"contract": {"start": "joined", "end": "joined", "value": "age"}})
+    context = replace(business, catalog=contracts, own_clv=regressor("shopmodels.Spender", beside, "clv"))
+
+    with pytest.raises(ConfigError, match=r"models.clv: has no place beside the catalogue's clv.contract.*got shopmodels.Spender"):
+        train(context, only="clv")
