@@ -143,12 +143,17 @@ class World:
             {"version": "1", "currency": "EUR", "time_zone": "UTC", "channels": channels, "outcomes": outcomes, "actions": actions}
         )
 
-    def log(self, people: People, rng: np.random.Generator) -> Prepared:
-        """What a logging policy leaves behind, encoded as `nudge train` does it."""
+    def chances(self, people: People) -> Array:
+        """The probabilities with which the logging policy leaves each contact alone, or chooses each action, shape (n, 1 + actions)."""
         n, k = people.baseline.shape
         pull = np.hstack([np.full((n, 1), np.log(max(1.0, k / 2))), people.pull if self.kind.log != "randomised" else np.zeros((n, k))])
         prob = np.exp(np.clip(pull, -1.6, 1.6))
-        prob /= prob.sum(axis=1, keepdims=True)
+        return np.asarray(prob / prob.sum(axis=1, keepdims=True))
+
+    def log(self, people: People, rng: np.random.Generator) -> Prepared:
+        """What a logging policy leaves behind, encoded as `nudge train` does it."""
+        n, k = people.baseline.shape
+        prob = self.chances(people)
         chosen = (rng.random((n, 1)) > np.cumsum(prob, axis=1)).sum(axis=1).clip(max=k) - 1
         reached = rng.random((n, k)) < np.where(chosen[:, None] == np.arange(k), people.propensity, people.baseline)
         if self.kind.one_goal:

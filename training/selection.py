@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from decisioning.vocabulary import BoolArray, FloatArray
+from estimators.blending import best_blend
 from estimators.encoding import Encoded
 from estimators.trees import class_probabilities
 from training.splits import contact_share
@@ -17,6 +18,9 @@ SMALLEST = 0.01
 """Probabilities are clipped from below: no row may stand for more than a hundred."""
 
 FOLDS = 3
+WEIGHT_PARTS = 8
+"""The weights of the two models are eighths."""
+
 MOST_ROWS = 50_000
 """A fold's model is fitted on so many rows at most: more would not change a dozen probabilities."""
 
@@ -50,9 +54,11 @@ class Selection:
 def selection_probabilities(
     logged: FloatArray, action_id: npt.NDArray[np.object_], contact_id: npt.NDArray[np.object_], rows: Encoded, *, seed: int
 ) -> Selection:
-    """The logged probabilities, with the missing ones from a cross-fitted multinomial model: logistic regression and LightGBM.
+    """The logged probabilities, with the missing ones from cross-fitted multinomial models: logistic regression and LightGBM.
 
-    Contacts, not rows, are spread over the folds, so no model has seen the contact whom it judges. Clipped to [0.01, 1].
+    Contacts, not rows, are spread over the folds, so no model has seen the contact whom it judges. The two are weighed by their log loss on
+    these rows: what a flat mean of them adds to the errors of the better one stays in averages that are weighted by 1 / prob. Clipped to
+    [0.01, 1].
 
     Parameters
     ----------
@@ -62,6 +68,10 @@ def selection_probabilities(
     rows : Encoded
         The features of n rows.
     seed : int
+
+    References
+    ----------
+    van der Laan, Polley and Hubbard, "Super Learner", 2007.
     """
     missing = np.isnan(logged)
     prob = np.array(logged, dtype=np.float64)
@@ -75,9 +85,9 @@ def _estimated(
 ) -> FloatArray:
     """Of the missing rows alone."""
     action = _asked(action_id.astype(str), missing)
-    prob = np.ones(len(action))
     if action.min() == action.max():
-        return prob[missing]
+        return np.ones(int(missing.sum()))
+    members = np.ones((2, len(action)))
     fold = (contact_share(contact_id, salt=f"{seed}:selection") * FOLDS).astype(np.int64)
     rng = np.random.default_rng([seed, 0x5E1EC7])
     for k in range(FOLDS):
@@ -85,8 +95,11 @@ def _estimated(
         if len(here) == 0:
             continue
         chosen = rng.permutation(others if len(others) else np.flatnonzero(fold == k))[:MOST_ROWS]
-        prob[here] = _fold(action, rows, chosen, here)
-    return prob[missing]
+        members[:, here] = _fold(action, rows, chosen, here)
+    linear, trees = members[:, missing]
+    everybody = np.ones(len(linear))
+    weights = best_blend(everybody, [linear, trees], sample_weight=everybody, parts=WEIGHT_PARTS)
+    return np.asarray(weights[0] * linear + weights[1] * trees)
 
 
 def _asked(action_id: npt.NDArray[np.str_], missing: BoolArray) -> npt.NDArray[np.int64]:
@@ -97,13 +110,13 @@ def _asked(action_id: npt.NDArray[np.str_], missing: BoolArray) -> npt.NDArray[n
 
 
 def _fold(action: npt.NDArray[np.int64], rows: Encoded, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> FloatArray:
-    """The mean of a multinomial logistic regression and LightGBM: whom a policy chose seldom follows a straight line."""
+    """By a multinomial logistic regression and by LightGBM, shape (2, m): whom a policy chose seldom follows a straight line."""
     seen = np.unique(action[train])
     if len(seen) == 1:
-        return (action[test] == seen[0]).astype(np.float64)
+        return np.tile((action[test] == seen[0]).astype(np.float64), (2, 1))
     code = np.searchsorted(seen, action[train])
     linear = LogisticRegression(C=0.1, max_iter=200, tol=1e-3).fit(rows.linear[train], code).predict_proba(rows.linear[test])
-    probabilities = (linear + class_probabilities(rows.trees, train, code, test)) / 2.0
+    members = np.stack([linear, class_probabilities(rows.trees, train, code, test)])
     column = np.searchsorted(seen, action[test])
     known = (column < len(seen)) & (seen[np.minimum(column, len(seen) - 1)] == action[test])
-    return np.where(known, probabilities[np.arange(len(test)), np.minimum(column, len(seen) - 1)], 0.0)
+    return np.where(known, members[:, np.arange(len(test)), np.minimum(column, len(seen) - 1)], 0.0)

@@ -34,7 +34,10 @@ def test_missing_probabilities_are_estimated_near_the_truth() -> None:
 
     assert found.estimated.all()
     assert np.corrcoef(found.prob, truth)[0, 1] > 0.95
-    assert np.abs(found.prob - truth).mean() < 0.03
+    # Here a straight line is the truth: the trees beside it have a small weight. Half the weight would be .027 away.
+    assert np.abs(found.prob - truth).mean() < 0.02
+    for name in ("no_action", "b", "c"):  # weighted by 1 / prob the rows of each action are the population again
+        assert np.abs(np.average(x[action == name], axis=0, weights=1.0 / found.prob[action == name])).max() < 0.045
 
 
 def test_a_policy_that_follows_no_straight_line_is_found_too() -> None:
