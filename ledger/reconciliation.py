@@ -26,7 +26,8 @@ class Reading:
 
     Attributes
     ----------
-    delivered, seen, responded : collections of outcome names
+    delivered, bounced, seen, responded : collections of outcome names
+        What bounced was not delivered, whatever else was said of it.
     window : mapping of action_id to how long a response is waited for
     since, until : datetime or None
         Of decisions: from when (inclusive), until when (exclusive).
@@ -34,6 +35,7 @@ class Reading:
     """
 
     delivered: Collection[str]
+    bounced: Collection[str]
     seen: Collection[str]
     responded: Collection[str]
     window: Mapping[str, timedelta]
@@ -101,7 +103,8 @@ def _chosen(how: Reading) -> Any:
     waits = {action_id: span // timedelta(microseconds=1) for action_id, span in how.window.items()}
     window = case(waits, value=ours.action_id, else_=_DAY) if waits else func.max(_DAY)
     key = (ours.decision_id, ours.rank, ours.channel, ours.direction, ours.decided_at, ours.action_id)
-    told = [_any(of.outcome.in_(names)).label(name) for name, names in (("delivered", how.delivered), ("seen", how.seen))]
+    arrived = case((_any(of.outcome.in_(how.bounced)) == 1, 0), else_=_any(of.outcome.in_(how.delivered)))
+    told = [arrived.label("delivered"), _any(of.outcome.in_(how.seen)).label("seen")]
     return (
         select(*key, (ours.decided_at + window).label("until"), *told, _any(of.outcome.in_(how.responded)).label("responded"))
         .select_from(SELECTIONS.outerjoin(OUTCOMES, outcome_of))

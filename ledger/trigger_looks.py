@@ -26,16 +26,19 @@ from ledger.schema import TRIGGER_ENTRIES, TRIGGER_LOOKS
 LEASE = timedelta(minutes=2)
 """How long a look is its looker's after its last sign of life."""
 
+_SIGN_AFTER = LEASE / 4
+
 _AT_ONCE = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Look:
-    """A look under way: at which trigger, when it began, when the last one was; `before` is None for a first one."""
+    """A look under way: at which trigger, when it began, when the last one was (None for a first one), its last sign of life."""
 
     trigger_id: str
     began: datetime
     before: datetime | None
+    signed: datetime
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,29 @@ class TriggerLooks:
             values = {"asks": asks, "looked_at": before, "began_at": at, "leased_until": codec.micros(now + LEASE)}
             insert = upsert(conn.dialect.name, TRIGGER_LOOKS).values(trigger_id=trigger_id, **values)
             conn.execute(insert.on_conflict_do_update(index_elements=[row.trigger_id], set_=values))
-        return Look(trigger_id, now, None if before is None else codec.moment(before))
+        return Look(trigger_id, now, None if before is None else codec.moment(before), now)
 
     def seen(
         self, look: Look, page: Collection[str], inside: Mapping[str, Mapping[str, Any]], now: datetime, *, opens: bool
     ) -> tuple[int, int] | None:
         """Note who of a page of contacts is inside, with what was read of them; returns how many entered and how many left.
 
-        With `opens` the entries are open: each calls for a decision. None where the look is somebody else's by now.
+        With `opens` the entries are open: each calls for a decision. None where the look is somebody else's by now. Of most pages nobody
+        entered or left, and nothing is written: who writes decisions need not wait.
         """
+        with self._database.reading() as conn:
+            were = {one for some in codec.chunks(page, _AT_ONCE) for one in conn.execute(_standing(look.trigger_id, some)).scalars()}
+        new = [_row(look, contact_id, inside[contact_id], opens) for contact_id in inside if contact_id not in were]
+        left = sorted(were - inside.keys())
+        if not new and not left and now < look.signed + _SIGN_AFTER:
+            return 0, 0
         with self._database.writing() as conn:
             if not _goes_on(conn, look, now):
                 return None
-            were = {one for some in codec.chunks(page, _AT_ONCE) for one in conn.execute(_standing(look.trigger_id, some)).scalars()}
-            left = sorted(were - inside.keys())
+            look.signed = now
             for some in codec.chunks(left, _AT_ONCE):
                 entry = TRIGGER_ENTRIES.c
                 conn.execute(delete(TRIGGER_ENTRIES).where(entry.trigger_id == look.trigger_id, entry.contact_id.in_(some)))
-            new = [_row(look, contact_id, inside[contact_id], opens) for contact_id in inside if contact_id not in were]
             if new:
                 conn.execute(TRIGGER_ENTRIES.insert(), new)
         return len(new), len(left)

@@ -54,8 +54,10 @@ def reconcile(ledger: Ledger, catalog: Catalog, now: datetime, span: tuple[datet
     by_kind = {kind: {name for name, one in catalog.outcomes.items() if one.kind == kind} for kind in ("delivery", "impression")}
     answers = answers_of(catalog)
     since, until = span
+    bounced = {name for name in by_kind["delivery"] if catalog.outcomes[name].behaviour == "negative"}
     how = Reading(
-        {name for name in by_kind["delivery"] if catalog.outcomes[name].behaviour != "negative"},
+        by_kind["delivery"] - bounced,
+        bounced,
         by_kind["impression"],
         answers,
         windows(catalog),

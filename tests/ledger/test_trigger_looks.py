@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from ledger.outbox import Message
 from ledger.store import Ledger
 from ledger.trigger_looks import LEASE, Look
@@ -73,6 +75,16 @@ def test_one_looker_at_a_time_until_its_lease_is_over(ledger: Ledger) -> None:
     assert ledger.looks.seen(look, ["c-1"], {"c-1": {}}, NOW + 2 * LEASE, opens=True) is None
     ledger.looks.end(look)  # nobody's any more
     assert ledger.looks.begin("t", "x", NOW + 2 * LEASE) is None
+
+
+def test_a_page_of_which_nobody_entered_or_left_keeps_no_writer_waiting(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    _looked(ledger, {"c-1": {}}, 0)
+    look = ledger.looks.begin("t", "x > 1", NOW + HOUR)
+    assert look is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.looks._database, "writing", lambda: pytest.fail("it writes"))
+        assert ledger.looks.seen(look, ["c-1", "c-2"], {"c-1": {}}, look.began, opens=True) == (0, 0)
+    assert ledger.looks.seen(look, ["c-1", "c-2"], {"c-2": {}}, look.began, opens=True) == (1, 1)
 
 
 def test_a_look_that_was_not_ended_counts_as_not_made_and_what_it_opened_stays_open(ledger: Ledger) -> None:

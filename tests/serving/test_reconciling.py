@@ -59,7 +59,7 @@ def test_each_choice_is_counted_once_by_channel_and_day(kept: Ledger) -> None:
         kept,
         mailed(0, "delivered", "opened", "sale"),
         mailed(0, "delivered", "opened"),
-        mailed(0, "bounced"),
+        mailed(0, "delivered", "bounced"),
         mailed(1, "delivered", "reject"),
     )
     kept.record_decisions([decision("d-web", banner())])
