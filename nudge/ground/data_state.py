@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,19 @@ def read_data_state(folder: Path) -> DataState:
 
 def _timeless(folder: Path) -> bool:
     path = folder / "data" / "interactions.parquet"
-    if not path.exists():
+    try:
+        about = path.stat()
+    except FileNotFoundError:
         return False
+    return _has_no_times(str(path), about.st_ino, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=8)
+def _has_no_times(path: str, *version: int) -> bool:
+    """Whether a file of interactions has rows, and none with a time; read once for each version of the file, since pages ask often."""
+    del version
     with duckdb.connect() as connection:
-        row = connection.execute("SELECT count(*) > 0 AND count(occurred_at) = 0 FROM read_parquet(?)", [str(path)]).fetchone()
+        row = connection.execute("SELECT count(*) > 0 AND count(occurred_at) = 0 FROM read_parquet(?)", [path]).fetchone()
     return bool(row and row[0])
 
 
