@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import Engine, event
@@ -106,6 +107,26 @@ def test_a_write_that_another_process_blocks_is_unavailable_and_leaves_nothing(
         assert ledger.decision("d-1") is None
         ledger.record_decisions([decision("d-1")])
         assert ledger.decision("d-1") == decision("d-1")
+
+
+def test_a_write_waits_for_another_process_and_then_goes_on(tmp_path: Path, sqlite_ledger: Ledger) -> None:
+    tries: list[str] = []
+
+    def watch(conn: sqlite3.Connection) -> None:
+        conn.set_trace_callback(tries.append)
+
+    with sqlite_ledger._database.writing() as conn:
+        watch(cast("sqlite3.Connection", conn.connection.dbapi_connection))
+    blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False)
+    blocker.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(sqlite_ledger.record_decisions, [decision("d-1")])
+        while tries.count("BEGIN IMMEDIATE") < 3:
+            assert not written.done()
+        blocker.execute("ROLLBACK")
+        assert written.result() == [decision("d-1")]
+    blocker.close()
+    assert [one for one in tries if "busy_timeout" in one][-1] == "PRAGMA busy_timeout=15000", "other statements wait as ever"
 
 
 def test_many_may_open_an_empty_ledger_at_once(url: str) -> None:
