@@ -39,13 +39,26 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Held:
-    """Predictions of a held-out window, and what came; shape (contacts,) each."""
+    """Predictions of a held-out window, and what came; shape (contacts,) each.
+
+    Attributes
+    ----------
+    covered : float
+        Share of contacts whose money came within its 90 % interval.
+    level, tested_level : float
+        Money that came for one unit predicted, in this window and in the one that the intervals were learned on.
+    covered_at_level : float
+        `covered`, had the level of this window been foreseen.
+    """
 
     count: Array
     money: Array
     came_count: Array
     came_money: Array
     covered: float
+    level: float
+    tested_level: float
+    covered_at_level: float
     btyd_count: Array
     btyd_money: Array
 
@@ -79,11 +92,14 @@ def _held(example: str, data: Path, as_of: np.datetime64, days: int) -> Held:
         came = spending_between(made.folder / "data", contacts, as_of, as_of + days * DAY)
         count = np.nan_to_num(fitted.bundle.expected_transactions(columns, as_of))
         low, high = fitted.bundle.interval(columns, as_of, coverage=0.9)
-        covered = float(((came.money >= low - 1e-9) & (came.money <= high + 1e-9)).mean())
         history = BuyingHistory.of(columns, as_of)
         btyd = fit_btyd(history, Horizon(days, 1.0, 0.0), value_without_purchase=0.0, kinds=("bg_nbd",)).outlook(history, days, days)
         money = fitted.bundle.clv(columns, as_of)
-        return Held(count, money, came.count, came.money, covered, np.nan_to_num(btyd.count), np.nan_to_num(btyd.money))
+        levels = came.money.sum() / money.sum(), fitted.money.sum() / fitted.predicted[fitted.served].sum()
+        moved = levels[0] / levels[1]
+        covered = [float(((came.money >= low * by - 1e-9) & (came.money <= high * by + 1e-9)).mean()) for by in (1.0, moved)]
+        told = covered[0], *levels, covered[1]
+        return Held(count, money, came.count, came.money, *told, np.nan_to_num(btyd.count), np.nan_to_num(btyd.money))
 
 
 def _cdnow() -> list[Figure]:
@@ -114,7 +130,13 @@ def _retail() -> list[Figure]:
             label = f"clv.Online Retail, last 90 days, {what}, {name}"
             figures.append(Figure(label, found[name], what, BTYD, peer[name], goal="<= 1.0 x"))
         figures.append(Figure(f"clv.Online Retail, last 90 days, {what}, Gini", found["Gini"], "share", BTYD, peer["Gini"]))
-    return [*figures, Figure("clv.Online Retail, last 90 days, money inside the 90 % interval", held.covered, "share of contacts")]
+    name, before = "clv.Online Retail, last 90 days, money", "the tested 90 days"
+    return [
+        *figures,
+        Figure(f"{name} inside the 90 % interval", held.covered, "share of contacts"),
+        Figure(f"{name} that came for one unit predicted", held.level, "units", peer=before, peer_value=held.tested_level),
+        Figure(f"{name} inside the interval, had this been foreseen", held.covered_at_level, "share of contacts"),
+    ]
 
 
 def _errors(predicted: Array, came: Array) -> dict[str, float]:
