@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,12 +110,16 @@ def _doubt(line: Line) -> str | None:
 
 def explain_nothing(seen: OneAppraisal) -> NoAction:
     """`explain_no_action` of one contact that nothing is left for."""
-    losers = [column for bits, removal in seen.taken if removal.stage == "arbitrate" for column in places_of(bits)]
+    by_stage: dict[Stage, int] = {}
+    for bits, removal in seen.taken:
+        by_stage[removal.stage] = by_stage.get(removal.stage, 0) | bits
+    losers = places_of(by_stage.get("arbitrate", 0))
     if losers:
         best = max(seen.priority[column] for column in losers)
         free = max(seen.priority[column] + seen.shadow_cost[column] for column in losers)
         return _loses(best, free, seen.catalog)
-    return _all_filtered([seen.taken[place][1].stage for place in seen.removed_by if place >= 0])
+    inorder = sorted(by_stage, key=lambda stage: by_stage[stage] & -by_stage[stage])  # by the first treatment that each took out
+    return _all_filtered({stage: by_stage[stage].bit_count() for stage in inorder})
 
 
 def _loses(best: float, free: float, catalog: CompiledCatalog) -> NoAction:
@@ -143,16 +149,16 @@ def explain_no_actions(appraisal: Appraisal, catalog: CompiledCatalog, rows: Int
         else:
             pattern = removed_by[place].tobytes()
             if pattern not in counted:
-                counted[pattern] = _all_filtered([removals[index].stage for index in removed_by[place].tolist() if index >= 0])
+                counted[pattern] = _all_filtered(Counter(removals[index].stage for index in removed_by[place].tolist() if index >= 0))
             answers.append(counted[pattern])
     return answers
 
 
-def _all_filtered(stages: list[Stage]) -> NoAction:
-    named = [stage for stage in stages if stage != "placement"]
-    if not named:
+def _all_filtered(taken: Mapping[Stage, int]) -> NoAction:
+    """How many treatments each stage took out, in the order in which the catalogue's treatments meet them."""
+    counts = ", ".join(f"{count} by {stage}" for stage, count in taken.items() if stage != "placement")
+    if not counts:
         return NoAction("no_candidate", "no treatment is rendered for this channel and placement")
-    counts = ", ".join(f"{named.count(stage)} by {stage}" for stage in dict.fromkeys(named))
     return NoAction("all_filtered", f"every treatment was taken out: {counts}")
 
 
