@@ -38,6 +38,9 @@ POOL_SIZE = 40
 KEPT_OPEN = 4
 """SQLite connections kept ready for reading, and as many for writing; PostgreSQL's are looked at each time, since servers go away."""
 
+_COPIED_SECONDS = 5.0
+"""How long somebody else's copying of the log is waited for, where it has to be cut: SQLite itself waits for readers and writers only."""
+
 _NOBODY_WAITS: AbstractContextManager[Any] = nullcontext()
 _STRIPES = 64
 _STRIPE_SPACE = 7_201_123
@@ -102,11 +105,10 @@ class Database:
         """Let SQLite's log hold nothing of what was overwritten or removed; what readers still read is left to the next call."""
         if self.dialect == "sqlite":
             self._refuse_if_gone()
+            until = time.monotonic() + _COPIED_SECONDS
             with self._saying(), self._engine.connect() as conn:
-                cursor = conn.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                cursor.fetchall()
-                cursor.close()
+                while not _log_cut(conn) and time.monotonic() < until:
+                    time.sleep(0.02)
 
     def close(self) -> None:
         """Give every connection back; any later call raises `Unavailable`."""
@@ -166,6 +168,17 @@ def _identity(url: URL) -> tuple[str, int] | None:
         return url.database, os.stat(url.database).st_ino
     except FileNotFoundError:
         return url.database, 0
+
+
+def _log_cut(conn: Connection) -> bool:
+    """Copy SQLite's log into the file and cut it to nothing; whether that could be done."""
+    cursor = conn.connection.cursor()
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(busy, *_)] = cursor.fetchall()
+    finally:
+        cursor.close()
+    return not busy
 
 
 def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False) -> Any:

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 
 from ledger import codec, outbox
 from ledger.database import Database, serialise, upsert
+from ledger.erasure import erased_among
 from ledger.outbox import Message
 from ledger.schema import TRIGGER_ENTRIES, TRIGGER_LOOKS
 
@@ -97,7 +98,7 @@ class TriggerLooks:
         """Note who of a page of contacts is inside, with what was read of them; returns how many entered and how many left.
 
         With `opens` the entries are open: each calls for a decision. None where the look is somebody else's by now. Of most pages nobody
-        entered or left, and nothing is written: who writes decisions need not wait.
+        entered or left, and nothing is written: who writes decisions need not wait. Who was erased since the page was read does not enter.
         """
         with self._database.reading() as conn:
             were = {one for some in codec.chunks(page, _AT_ONCE) for one in conn.execute(_standing(look.trigger_id, some)).scalars()}
@@ -112,7 +113,8 @@ class TriggerLooks:
             for some in codec.chunks(left, _AT_ONCE):
                 entry = TRIGGER_ENTRIES.c
                 conn.execute(delete(TRIGGER_ENTRIES).where(entry.trigger_id == look.trigger_id, entry.contact_id.in_(some)))
-            if new:
+            gone = erased_among(conn, [one["contact_id"] for one in new])
+            if new := [one for one in new if one["contact_id"] not in gone]:
                 conn.execute(TRIGGER_ENTRIES.insert(), new)
         return len(new), len(left)
 

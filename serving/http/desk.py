@@ -82,7 +82,6 @@ class Desk:
     patience: Patience = field(default_factory=Patience)
     _queue: SimpleQueue[_Call | None] = field(init=False, default_factory=SimpleQueue)
     _next: _Call | None = field(init=False, default=None)
-    _rounds: SimpleQueue[None] = field(init=False, default_factory=SimpleQueue)
     _thread: threading.Thread | None = field(init=False, default=None)
     _waiting: int = field(init=False, default=0)
     _seconds_each: float = field(init=False, default=0.0)
@@ -203,15 +202,10 @@ class Desk:
     def _let_in(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the event loop hand on what has already come to the socket: those of one crowd become one batch, not several."""
         if self._queue.qsize() < MOST_AT_ONCE:
+            gone: SimpleQueue[None] = SimpleQueue()  # its own: rounds that nobody waited for to the end must not stand for the next ones
             with suppress(RuntimeError, Empty):  # the loop has ended; it is busy with something long
-                loop.call_soon_threadsafe(self._go_round, loop, _ROUNDS)
-                self._rounds.get(timeout=_LONGEST_ROUNDS_SECONDS)
-
-    def _go_round(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
-        if rounds:
-            loop.call_soon(self._go_round, loop, rounds - 1)
-        else:
-            self._rounds.put(None)
+                loop.call_soon_threadsafe(_go_round, loop, _ROUNDS, gone)
+                gone.get(timeout=_LONGEST_ROUNDS_SECONDS)
 
     def _decided(self, calls: list[_Call]) -> list[Any]:
         requests = [one for call in calls for one in call.items]
@@ -231,6 +225,13 @@ class Desk:
                 call.answer.set_exception(answer)
             else:
                 call.answer.set_result(answer)
+
+
+def _go_round(loop: asyncio.AbstractEventLoop, rounds: int, gone: SimpleQueue[None]) -> None:
+    if rounds:
+        loop.call_soon(_go_round, loop, rounds - 1, gone)
+    else:
+        gone.put(None)
 
 
 def _worked(work: Callable[[list[_Call]], list[Any]], calls: list[_Call]) -> list[tuple[_Call, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +15,18 @@ import pytest
 from ledger import checkpoints, database
 from ledger.checkpoints import Checkpoints
 from ledger.store import Ledger
-from tests.ledger.conftest import decision, email
+from tests.ledger.conftest import NOW, decision, email
 
 PATIENCE_SECONDS = 20.0
+COPYING = """
+import fcntl, sys, time
+with open(sys.argv[1], "r+b") as shared:
+    fcntl.lockf(shared, fcntl.LOCK_EX, 1, 121)
+    print("copying", flush=True)
+    time.sleep(0.5)
+"""
+"""Another process that holds SQLite's lock of whoever copies the log."""
+
 PAGE = 4_096
 
 
@@ -89,3 +100,12 @@ def test_a_copy_that_fails_costs_no_decision(tmp_path: Path, sqlite_url: str, mo
         assert _until(lambda: bool(tried))
         _write(ledger, 5, "later")
         assert ledger.decision("later-4") is not None
+
+
+def test_an_erasure_waits_for_who_copies_the_log_and_leaves_nothing_in_it(tmp_path: Path, sqlite_url: str) -> None:
+    with Ledger.open(sqlite_url) as ledger:
+        ledger.record_decisions([decision("d-1", email(), contact_id="jan.kowalski@poczta")])
+        with subprocess.Popen([sys.executable, "-c", COPYING, f"{tmp_path}/ledger.db-shm"], stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None and other.stdout.readline() == b"copying\n"
+            ledger.erase("jan.kowalski@poczta", NOW)
+        assert (tmp_path / "ledger.db-wal").stat().st_size == 0

@@ -133,3 +133,12 @@ def test_an_erased_contact_is_inside_nothing_and_a_joined_visitor_neither(ledger
     assert _open(ledger) == ["c-1", "c-3"]
     assert ledger.erase("c-1", NOW).counts["trigger_entries"] == 1
     assert _open(ledger) == ["c-3"]
+
+
+def test_who_is_erased_while_everybody_is_looked_at_does_not_come_back(ledger: Ledger) -> None:
+    _looked(ledger, {}, 0)
+    look = ledger.looks.begin("t", "x > 1", NOW + HOUR)
+    assert look is not None
+    ledger.erase("c-1", NOW)  # the page was read already
+    assert ledger.looks.seen(look, ["c-1", "c-2"], {"c-1": {"x": 2.0}, "c-2": {}}, look.began, opens=True) == (1, 0)
+    assert (_open(ledger), ledger.held("c-1").get("trigger_entries", [])) == (["c-2"], [])

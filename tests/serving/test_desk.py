@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import pytest
@@ -181,6 +181,30 @@ def test_what_has_come_to_the_socket_when_a_batch_begins_is_in_it(monkeypatch: p
     asyncio.run(crowd())
     desk.close()
     assert [len(batch) for batch in service.batches] == [10]
+
+
+def test_after_a_loop_that_was_busy_too_long_the_next_batch_waits_for_its_own_rounds_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(FakeService())
+
+    async def let_in() -> bool:
+        loop, seen = asyncio.get_running_loop(), threading.Event()
+
+        async def busy() -> None:
+            sleep(0.05)
+
+        letting = loop.run_in_executor(None, desk._let_in, loop)
+        await busy()
+        await letting  # nobody waited for these rounds to their end
+        monkeypatch.setattr(desk_module, "_LONGEST_ROUNDS_SECONDS", 30.0)
+
+        def after() -> bool:
+            loop.call_soon_threadsafe(seen.set)
+            desk._let_in(loop)
+            return seen.is_set()
+
+        return await loop.run_in_executor(None, after)
+
+    assert asyncio.run(let_in())
 
 
 def test_what_of_a_large_call_cannot_be_decided_is_refused_in_its_place() -> None:
