@@ -12,6 +12,7 @@ from decisioning.candidates import Situation
 from decisioning.errors import NotFound
 from decisioning.explanation import segment_name, segments
 from decisioning.stages import House, appraise_candidates
+from decisioning.vocabulary import Dtype
 from ledger.history import Whose
 from ledger.store import Ledger
 from serving.realtime.answers import iso, number
@@ -40,7 +41,7 @@ def contact_view(contact_id: str, snapshot: Snapshot, ledger: Ledger, now: datet
         raise NotFound("there is no such contact", field="contact_id", got=contact_id)
     consents = ledger.consents([contact_id], now=now)
     past = ledger.policy_history(Whose([contact_id], counts=False), since=now - timedelta(days=_TOUCHES_DAYS), now=now)
-    features = {name: _value(column[0]) for name, column in columns.items()}
+    features = {name: _typed(_value(column[0]), snapshot.dtypes.get(name)) for name, column in columns.items()}
     return {
         "contact_id": contact_id,
         "known": bool(found[0]),
@@ -92,6 +93,11 @@ def _worth(contact_id: str, columns: Any, consents: Any, snapshot: Snapshot, led
 def _rows(columns: Any) -> list[dict[str, Any]]:
     names = list(columns)
     return [{name: _value(columns[name][row]) for name in names} for row in range(len(columns[names[0]]))] if names else []
+
+
+def _typed(value: Any, dtype: Dtype | None) -> Any:
+    """A truth as one: columns hold it as a number, beside those who have none."""
+    return bool(value) if dtype == "bool" and value is not None else value
 
 
 def _value(value: Any) -> Any:

@@ -153,3 +153,9 @@ def test_features_are_read_by_several_threads_at_once(workspace: Workspace) -> N
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ages, range(16)))
     assert found == [[18.0 + number % 60 for number in range(200)]] * 16
+
+
+def test_a_truth_about_a_contact_is_one_over_http_and_yes_or_no_on_the_page(shown: TestClient) -> None:
+    for contact_id, truth in (("c-45", True), ("c-44", False)):
+        assert shown.get(f"/v1/contacts/{contact_id}").json()["attributes"]["has_loan"] is truth
+        assert f"has loan {'yes' if truth else 'no'}" in said(seen(shown, "/console/contact", id=contact_id))
