@@ -40,8 +40,8 @@ class OwnResponseModel:
     ----------
     head_ : ResponseHead
         What is served.
-    oof_probability_ : array, shape (n,)
-        Each row by classifiers that have not seen it.
+    oof_probability_, oof_weight_ : arrays, shape (n,)
+        Each row by classifiers that have not seen it, and how many rows it stands for.
     """
 
     def __init__(self, estimator: Any, *, cv: int = 4, gap: float = 0.0, random_state: int = 0) -> None:
@@ -75,7 +75,7 @@ class OwnResponseModel:
         base = float((weight @ y + 0.5) / (weight.sum() + 1.0))
         if min(y.sum(), len(y) - y.sum()) < FEWEST_EVENTS or X.shape[1] == 0:
             self.head_ = ResponseHead(base, (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
-            self.oof_probability_ = np.full(len(y), base)
+            self.oof_probability_, self.oof_weight_ = np.full(len(y), base), weight
             return self
         folds = shuffled_folds(y, cv=self.cv, random_state=self.random_state, groups=groups)
         members = np.empty((2, len(y)))
@@ -89,6 +89,7 @@ class OwnResponseModel:
         whole = OwnScore(self._fitted(X, y, weight, np.arange(len(y)))) if weights[1] > 0 else None
         self.head_ = ResponseHead(base, (weights[0], weights[1], 0.0), whole, None, calibrator, len(y), int(y.sum()), shift)
         self.oof_probability_ = blended if calibrator is None or forward else calibrator.apply(blended)
+        self.oof_weight_ = weight
         return self
 
     def _in_time(

@@ -32,8 +32,9 @@ MANY_ROWS = 50_000
 CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 2_000, 20_000, 60_000
 """Of many rows so many are chosen on that about so many are of the rarer class, between these numbers."""
 
-FEWEST_CHOOSING_EVENTS = 200
-"""With fewer of the rarer class among them all rows are heard after all."""
+OTHERS_OF_ONE, FEWEST_OTHERS = 40, 20_000
+"""Of many rows no more than so many of the other class are heard for each of the rarer, if there are more than so many: each further one
+would say a fortieth of what the first says, and what they say together is a fortieth less sure than what all would."""
 
 HELD_ROWS = 20_000
 """Of many rows about so many are held out, to weigh the members on; they are served as they are."""
@@ -62,7 +63,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
 
     Of more than `MANY_ROWS` rows a random part chooses the penalty and says what lasts. The members are then fitted once, on all rows but
-    some that are held out to choose the number of trees and the blend, and are served as they are.
+    some that are held out to choose the number of trees and the blend, and are served as they are. Where responses are rare, all of them
+    are heard and so many of the other rows, chosen at random, that hardly anything more could be learned; each stands for several.
 
     Parameters
     ----------
@@ -87,8 +89,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     head_ : ResponseHead
         What is served.
     oof_probability_ : array, shape (n,)
-        Each row by models that have not seen it, with many rows NaN but for those held out; calibrated where there is no time (the
-        calibrator has seen it, out of its few degrees of freedom).
+        Each row by models that have not seen it, with many rows NaN but for some; calibrated where there is no time (the calibrator has
+        seen it, out of its few degrees of freedom).
+    oof_weight_ : array, shape (n,)
+        How many rows each of these stands for.
     settled_ : Settled or None
         The penalty, for a later fit on more rows; None where there were too few rows to choose.
     classes_ : array([0, 1])
@@ -166,13 +170,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         rows = self._rows(X, linear, y, weight)
         if events < FEWEST_EVENTS or X.shape[1] == 0:
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
-            self.oof_probability_ = np.full(len(y), rows.base_rate())
+            self.oof_probability_, self.oof_weight_ = np.full(len(y), rows.base_rate()), weight
             return self
-        size = int(np.clip(CHOOSING_EVENTS * len(y) / events, FEWEST_CHOOSING, MOST_CHOOSING))
-        if len(y) > MANY_ROWS and events * size >= FEWEST_CHOOSING_EVENTS * len(y):
-            some = np.sort(np.random.default_rng([self.random_state, len(y)]).choice(len(y), size, replace=False))
-            part = self._rows(X[some], linear[some], y[some], weight[some])
-            self._fit_many(rows, part, self._forward(part, None if time is None else time[some]), groups)
+        if len(y) > MANY_ROWS:
+            self._fit_of_many(rows, time, groups)
         else:
             self._fit_members(rows, self._forward(rows, time), groups)
         return self
@@ -202,6 +203,23 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         settings = response_settings(self.settings, len(y), max(_rarer(y), 1))
         return LabelledRows(binned, settings, linear, y, weight, tuple(self.drifting), self.settled)
 
+    def _fit_of_many(self, rows: LabelledRows, time: FloatArray | None, groups: Any) -> None:
+        """As many of the rows as it takes."""
+        said, weight = np.full(len(rows.y), np.nan), np.zeros(len(rows.y))
+        heard, stands_for = _heard(rows.y, rows.weight, self._rng(rows))
+        linear, time, groups = _kept(heard, rows.linear, time, groups)
+        some = self._rows(rows.binned.matrix[heard], linear, rows.y[heard], stands_for) if len(heard) < len(rows.y) else rows
+        if len(heard) > MANY_ROWS:
+            self._fit_many(some, time, groups)
+        else:
+            self._fit_members(some, self._forward(some, time), groups)
+        said[heard], weight[heard] = self.oof_probability_, self.oof_weight_
+        self.oof_probability_, self.oof_weight_ = said, weight
+        self.head_ = replace(self.head_, evidence=len(rows.y), responses=int(rows.y.sum()))
+
+    def _rng(self, rows: LabelledRows) -> np.random.Generator:
+        return np.random.default_rng([self.random_state, len(rows.y)])
+
     def _forward(self, rows: LabelledRows, time: FloatArray | None) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
             return []
@@ -218,11 +236,15 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         trees = replace(rows.settings, n_estimators=rows.counts[chosen.rounds])
         fitted = tree_score(rows.binned.fit(trees, "binary", every, y, weight)) if weights[2] > 0 else None
         self.head_ = _head(rows, chosen, rows.line(chosen.penalty, every) if weights[1] > 0 else None, fitted)
-        self.oof_probability_ = _blended(out, chosen, calibrated=not forward)
+        self.oof_probability_, self.oof_weight_ = _blended(out, chosen, calibrated=not forward), weight
 
-    def _fit_many(self, rows: LabelledRows, part: LabelledRows, forward: Sequence[Fold], groups: Any) -> None:
+    def _fit_many(self, rows: LabelledRows, time: FloatArray | None, groups: Any) -> None:
         """The penalty and what lasts by a part of the rows, the rest by members of all rows on those held out of them."""
         y, weight = rows.y, rows.weight
+        size = int(np.clip(CHOOSING_EVENTS * len(y) / _rarer(y), FEWEST_CHOOSING, MOST_CHOOSING))
+        chosen_by = np.sort(self._rng(rows).choice(len(y), size, replace=False))
+        part = self._rows(rows.binned.matrix[chosen_by], rows.linear[chosen_by], y[chosen_by], weight[chosen_by])
+        forward = self._forward(part, None if time is None else time[chosen_by])
         later, truth = [part.ask(fold) for fold in forward], _parts(part, forward)
         if later:
             penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(part.options))], part.hedged)
@@ -238,8 +260,26 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         chosen = _choice(out, (y[held], weight[held]), later, truth, rows.hedged, self.random_state)
         trees = tree_score(learned.booster, rows.counts[chosen.rounds]) if chosen.weights[2] > 0 else None
         self.head_ = _head(rows, chosen, learned.lines[0] if chosen.weights[1] > 0 else None, trees)
-        self.oof_probability_ = np.full(len(y), np.nan)
+        self.oof_probability_, self.oof_weight_ = np.full(len(y), np.nan), weight
         self.oof_probability_[held] = _blended(out, chosen, calibrated=not forward)
+
+
+def _heard(y: FloatArray, weight: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    """The rows of many that are learned from, in order, and how many rows each stands for.
+
+    References
+    ----------
+    King and Zeng, "Logistic Regression in Rare Events Data", 2001 (all events, some of the others, weighted).
+    """
+    rare = y == (y.sum() <= len(y) / 2)
+    others = np.flatnonzero(~rare)
+    most = max(FEWEST_OTHERS, OTHERS_OF_ONE * int(rare.sum()))
+    if len(others) <= most:
+        return np.arange(len(y)), weight
+    some = rng.choice(others, most, replace=False)
+    heard = np.sort(np.concatenate([np.flatnonzero(rare), some]))
+    stands_for = np.where(rare, weight, weight * (weight[others].sum() / weight[some].sum()))
+    return heard, stands_for[heard]
 
 
 def _head(rows: LabelledRows, chosen: _Choice, line: LinearScore | None, trees: TreeScore | None) -> ResponseHead:

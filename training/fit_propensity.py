@@ -224,9 +224,9 @@ def _gap(catalog: Catalog, key: str) -> float:
 def _channel_offsets(
     prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel
 ) -> dict[str, tuple[float, float]]:
-    logged, said = prepared.data.rows, np.isfinite(model.oof_probability_)
-    weight = logged.sample_weight[rows[said]]
-    return log_odds_offsets(y[said], model.oof_probability_[said], logged.channel[rows[said]].tolist(), weight / weight.mean())
+    said = np.isfinite(model.oof_probability_)
+    channel = prepared.data.rows.channel[rows[said]].tolist()
+    return log_odds_offsets(y[said], model.oof_probability_[said], channel, model.oof_weight_[said])
 
 
 def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, ValueHead]:

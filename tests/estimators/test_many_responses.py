@@ -16,7 +16,14 @@ from estimators.encoding import Encoded
 from estimators.propensity import ResponseModel
 from estimators.trees import BinnedRows, tree_score
 
-SMALL: dict[str, Any] = {"MANY_ROWS": 4_000, "FEWEST_CHOOSING": 1_500, "MOST_CHOOSING": 3_000, "CHOOSING_EVENTS": 300, "HELD_ROWS": 1_500}
+SMALL: dict[str, Any] = {
+    "MANY_ROWS": 4_000,
+    "FEWEST_CHOOSING": 1_500,
+    "MOST_CHOOSING": 3_000,
+    "CHOOSING_EVENTS": 300,
+    "HELD_ROWS": 1_500,
+    "FEWEST_OTHERS": 4_000,
+}
 """The limits scaled to worlds that are learned in seconds."""
 
 
@@ -81,9 +88,20 @@ def test_of_many_rows_those_held_out_are_predicted_by_members_that_have_not_seen
 
 
 @pytest.mark.usefixtures("few_are_many")
-def test_rare_responses_are_heard_in_all_rows_however_many() -> None:
-    rare = fitted(12_000, timed=False, base=-7.5)
-    assert np.isfinite(rare.oof_probability_).all()
+def test_every_rare_response_is_heard_and_others_stand_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propensity, "FEWEST_OTHERS", 2_500)
+    x, y, truth, _ = world(12_000, 0, base=-6.0)
+    model = ResponseModel(cv=3).fit(x, y, X_linear=x)
+    said = np.isfinite(model.oof_probability_)
+    assert 0 < propensity.OTHERS_OF_ONE * y.sum() < 12_000 - y.sum(), "the world must have few enough responses"
+    assert said[y == 1].all()
+    assert said.sum() < 6_000
+    assert model.oof_weight_.sum() == pytest.approx(len(y))
+    assert not model.oof_weight_[~said].any()
+    assert (model.head_.evidence, model.head_.responses) == (len(y), y.sum())
+    p = model.predict_proba(x, x)[:, 1]
+    assert p.mean() == pytest.approx(y.mean(), rel=0.1)
+    assert np.corrcoef(np.log(p), np.log(truth))[0, 1] > 0.8
 
 
 def test_a_model_is_asked_with_one_thread_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
