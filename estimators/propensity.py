@@ -26,18 +26,15 @@ from estimators.validation import checked_rows, checked_training, tags_of, zero_
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
 
-MANY_ROWS = 50_000
-"""With more rows what is chosen is chosen on some of them, and the members are fitted once: see `ResponseModel`."""
-
-CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 2_000, 20_000, 60_000
+CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 2_000, 10_000, 60_000
 """Of many rows so many are chosen on that about so many are of the rarer class, between these numbers."""
 
 OTHERS_OF_ONE, FEWEST_OTHERS = 40, 20_000
 """Of many rows no more than so many of the other class are heard for each of the rarer, if there are more than so many: each further one
 would say a fortieth of what the first says, and what they say together is a fortieth less sure than what all would."""
 
-HELD_ROWS = 20_000
-"""Of many rows about so many are held out, to weigh the members on; they are served as they are."""
+HELD_ROWS, LEAST_PARTS = 20_000, 8
+"""Of many rows about so many, and no more than one of so many, are held out to weigh the members on; these are served as they are."""
 
 FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
 """A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
@@ -62,7 +59,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     chosen by them, the blend moves towards what they prefer as far as they are sure, a calibrator has to prove itself forward, and the
     level is shifted to that of the newest times where such shifts have helped before (`estimators.lasting`).
 
-    Of more than `MANY_ROWS` rows a random part chooses the penalty and says what lasts. The members are then fitted once, on all rows but
+    Of more than `many_rows` rows a random part chooses the penalty and says what lasts. The members are then fitted once, on all rows but
     some that are held out to choose the number of trees and the blend, and are served as they are. Where responses are rare, all of them
     are heard and so many of the other rows, chosen at random, that hardly anything more could be learned; each stands for several.
 
@@ -81,6 +78,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     monotone : tuple of int, length 0 or d
         1 where the trees may only rise in a column of the tree matrix, -1 where they may only fall, 0 where they are free.
     random_state : int
+    many_rows : int
+        More rows are learned from once.
     settled : Settled, optional
         What a fit on earlier rows chose, as `settled_`: it is taken over, and fewer logistic regressions are fitted to choose from.
 
@@ -117,6 +116,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         drifting: tuple[int, ...] = (),
         monotone: tuple[int, ...] = (),
         random_state: int = 0,
+        many_rows: int = 50_000,
         settled: Settled | None = None,
     ) -> None:
         self.categorical = categorical
@@ -126,6 +126,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.drifting = drifting
         self.monotone = monotone
         self.random_state = random_state
+        self.many_rows = many_rows
         self.settled = settled
 
     def fit(
@@ -172,7 +173,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
             self.oof_probability_, self.oof_weight_ = np.full(len(y), rows.base_rate()), weight
             return self
-        if len(y) > MANY_ROWS:
+        if len(y) > self.many_rows:
             self._fit_of_many(rows, time, groups)
         else:
             self._fit_members(rows, self._forward(rows, time), groups)
@@ -209,7 +210,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         heard, stands_for = _heard(rows.y, rows.weight, self._rng(rows))
         linear, time, groups = _kept(heard, rows.linear, time, groups)
         some = self._rows(rows.binned.matrix[heard], linear, rows.y[heard], stands_for) if len(heard) < len(rows.y) else rows
-        if len(heard) > MANY_ROWS:
+        if len(heard) > self.many_rows:
             self._fit_many(some, time, groups)
         else:
             self._fit_members(some, self._forward(some, time), groups)
@@ -242,7 +243,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         """The penalty and what lasts by a part of the rows, the rest by members of all rows on those held out of them."""
         y, weight = rows.y, rows.weight
         size = int(np.clip(CHOOSING_EVENTS * len(y) / _rarer(y), FEWEST_CHOOSING, MOST_CHOOSING))
-        chosen_by = np.sort(self._rng(rows).choice(len(y), size, replace=False))
+        chosen_by = np.sort(self._rng(rows).choice(len(y), min(size, len(y)), replace=False))
         part = self._rows(rows.binned.matrix[chosen_by], rows.linear[chosen_by], y[chosen_by], weight[chosen_by])
         forward = self._forward(part, None if time is None else time[chosen_by])
         later, truth = [part.ask(fold) for fold in forward], _parts(part, forward)
@@ -253,7 +254,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             penalty = 0 if of_part is None else _best(of_part.linear, part.y, part.weight)
         self.settled_ = part.settle(penalty)
         rows = replace(rows, settled=self.settled_)
-        train, held = shuffled_folds(y, cv=max(2, len(y) // HELD_ROWS), random_state=self.random_state, groups=groups)[0]
+        train, held = shuffled_folds(y, cv=max(LEAST_PARTS, len(y) // HELD_ROWS), random_state=self.random_state, groups=groups)[0]
         learned = rows.learn(train, part.line(penalty, np.arange(len(part.y))))
         out = rows.said(learned, held)
         later = [said.of_option(penalty) for said in later]

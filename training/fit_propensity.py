@@ -25,13 +25,16 @@ from training.drift import DriftReport, drift_report, without
 from training.labelled_rows import labelled_rows, touched_rows
 from training.labels import days_of
 from training.own_models import OwnEstimator, refuse_untrusted
-from training.prepared import Prepared
+from training.prepared import MANY_ROWS, Prepared
 from training.tree_settings import searched_settings
 
 OBSERVED = "observed"
 WORKERS = 2
 SERVED_CV, TESTED_CV = 3, 2
 """Folds inside a model that is served, and inside one that is only judged."""
+
+MANY_ALONE, MANY_OF_MANY = 50_000, 10_000
+"""More rows of a head are learned from once; fewer are many where the whole log is long: there are many heads then."""
 
 _OPT_OUT = ""  # no action has an empty id
 
@@ -188,6 +191,7 @@ def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap
         gap=gap,
         drifting=how.drifting,
         random_state=how.seed,
+        many_rows=MANY_OF_MANY if len(prepared) > MANY_ROWS else MANY_ALONE,
         settled=settled,
     )
     return model.fit(
