@@ -40,6 +40,7 @@
 ``remembered.py``            what was read last, for when the store does not answer
 ``online_rows.py``          what a materialisation writes, in chunks
 ``skew.py``                 online against offline, each contact as of its own moment
+``quiet.py``                Feast at work, without the warnings that nobody here can act on
 ``store.py``                FeatureDoor: the only door to Feast
 ``feast_repo/``             the Feast repository: configuration, definitions, packed online stores
 =========================== =========================================================================================

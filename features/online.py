@@ -88,8 +88,10 @@ class OnlineVectors(Protocol):
     def write(self, rows: Iterable[tuple[str, bytes]], about: Materialised) -> None:
         """Write vectors into the current version, or into a first one; what happened lately stays."""
 
-    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
+    def change(self, contact_id: str, change: Change, note: bytes | None, *, once: bool = False) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
+
+        Without a note the next version does not know of it.
 
         With `once` a change that is noted in the same words is made already, and not made again.
         """

@@ -185,6 +185,24 @@ class OnlineFeatures:
             )
         return partial(self._after, fact, now)
 
+    def joining(self, visitor: Kept, now: int) -> Change:
+        """What becomes of a contact's vector at `now` (microseconds since 1970 UTC) where what a visitor did is the contact's too."""
+        return partial(self._joining, visitor, now)
+
+    def _joining(self, visitor: Kept, now: int, kept: Kept) -> Kept | None:
+        theirs = None if visitor.recent is None else Recent.from_bytes(visitor.recent, self.codes)
+        own = Recent.nothing(self.codes) if kept.recent is None else Recent.from_bytes(kept.recent, self.codes)
+        if theirs is None or own is None or (kept.vector is not None and (kept.recent is None or not self.packing.fits(kept.vector))):
+            return None
+        before = [int(as_of_of(vector).astype(np.int64)) for vector in (kept.vector, visitor.vector) if vector is not None]
+        return self._as_of(max(now, *before), own.joined(theirs), kept.vector or self.unknown)
+
+    def _as_of(self, as_of: int, recent: Recent, vector: bytes) -> Kept:
+        """A vector brought to a moment."""
+        windows = Windows(recent, as_of)
+        values = {name: compute(windows) for name, compute in self.computed.items()}
+        return Kept(self.packing.changed(vector, values, as_of), recent.to_bytes(self.codes))
+
     def _after(self, fact: Fact, now: int, kept: Kept) -> Kept | None:
         if not self.computed or (kept.vector is not None and not self.packing.fits(kept.vector)):
             return None
@@ -199,9 +217,7 @@ class OnlineFeatures:
         recent = recent.after(fact, self.codes, as_of - self.longest)
         if self.codes.sessions:
             recent = recent.visited(fact, as_of)
-        windows = Windows(recent, as_of)
-        values = {name: compute(windows) for name, compute in self.computed.items()}
-        return Kept(self.packing.changed(vector, values, as_of), recent.to_bytes(self.codes))
+        return self._as_of(as_of, recent, vector)
 
 
 @dataclass(frozen=True)

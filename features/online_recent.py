@@ -17,6 +17,7 @@ Counts over all time are kept as such; only what a window may lose again is kept
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -283,6 +284,17 @@ class Recent:
         new = np.array([(fact.at, session_code(fact.session_id))], dtype=VISIT)
         return replace(self, visits=np.concatenate((self.visits[begin:place], new, self.visits[place:])))
 
+    def joined(self, other: Recent) -> Recent:
+        """What it is together with what happened to a visitor who is the same person; `first_known` stays the contact's."""
+        scalars = [self.scalars[0], _any(_least, self.scalars[1], other.scalars[1])]
+        scalars += [_any(_greatest, self["last_event"], other["last_event"]), _any(_greatest, self["last_touch"], other["last_touch"])]
+        scalars += [_capped(self["money"], other["money"]), _capped(*_of_first_day(self, other))]
+        begin = len(SCALARS)
+        scalars += [_any(_greatest, one, another) for one, another in zip(self.scalars[begin:], other.scalars[begin:], strict=True)]
+        days = np.sort(np.concatenate((self.days, other.days)))
+        days = days[np.unique(days // DAY, return_index=True)[1]]
+        return Recent(tuple(scalars), days, _in_order(self.facts, other.facts), _in_order(self.visits, other.visits))
+
     def _with_consent(self, fact: Fact, codes: Codes) -> Recent:
         scalars, place = list(self.scalars), codes.consent_place(fact.purpose)
         if place is not None:
@@ -318,6 +330,26 @@ def millionths(value: float) -> int:
     scaled = value * MONEY_UNIT
     whole = int(scaled)
     return whole + (1 if scaled - whole >= 0.5 else 0)
+
+
+def _any(best: Callable[[int | None, int], int], one: int | None, other: int | None) -> int | None:
+    return one if other is None else best(one, other)
+
+
+def _capped(*amounts: int | None) -> int | None:
+    known = [amount for amount in amounts if amount is not None]
+    return min(sum(known), MOST_TOTAL) if known else None
+
+
+def _of_first_day(*of: Recent) -> list[int | None]:
+    """What each spent on the first purchase day of all; nothing of those who bought later."""
+    first = min((int(one.days[0]) // DAY for one in of if len(one.days)), default=None)
+    return [one["first_day_money"] for one in of if len(one.days) and int(one.days[0]) // DAY == first]
+
+
+def _in_order(one: Facts, other: Facts) -> Facts:
+    together = np.concatenate((one, other))
+    return together[np.argsort(together["moment"], kind="stable")]
 
 
 def _least(one: int | None, other: int) -> int:

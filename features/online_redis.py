@@ -225,7 +225,7 @@ class RedisVectors:
         for start in range(0, len(commands), ROWS_AT_ONCE):
             self._ask(*commands[start : start + ROWS_AT_ONCE])
 
-    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
+    def change(self, contact_id: str, change: Change, note: bytes | None, *, once: bool = False) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
 
         With `once` a change that is noted in the same words is made already, and not made again.
@@ -246,7 +246,7 @@ class RedisVectors:
         [notes] = self._ask((b"LRANGE", self._notes, b"0", b"-1"))
         return list(notes)
 
-    def _change(self, key: bytes, change: Change, noted: tuple[bytes, bool], line: Line) -> bool | None:
+    def _change(self, key: bytes, change: Change, noted: tuple[bytes | None, bool], line: Line) -> bool | None:
         """Whether anything was changed; None where somebody else was faster."""
         line.once = False
         note, once = noted
@@ -255,7 +255,9 @@ class RedisVectors:
             line.ask((b"UNWATCH",))
             raise Unavailable("no features are in the online store", hint="run nudge features materialize")
         names = (_field("vector", version), _field("recent", version))
-        found, known = line.ask((b"HMGET", key, *names), (b"SISMEMBER", self._note_keys, note_key(note) if once else b""))
+        found, known = line.ask(
+            (b"HMGET", key, *names), (b"SISMEMBER", self._note_keys, note_key(note) if once and note is not None else b"")
+        )
         new = None if known else change(Kept(*found))
         if new is None or new.vector is None:
             line.ask((b"UNWATCH",))
@@ -263,7 +265,7 @@ class RedisVectors:
         recent = (names[1], new.recent) if new.recent is not None else ()
         line.once = True  # counted twice would be as wrong as not at all
         put = (b"HSET", key, names[0], new.vector, *recent)
-        *_, done = line.ask((b"MULTI",), put, *self._noting([note]), (b"EXEC",))
+        *_, done = line.ask((b"MULTI",), put, *([] if note is None else self._noting([note])), (b"EXEC",))
         line.once = False
         return True if done is not None else None
 

@@ -208,7 +208,7 @@ class SqliteVectors:
                 [(key_of(contact_id), vector) for contact_id, vector in rows],
             )
 
-    def change(self, contact_id: str, change: Change, note: bytes, *, once: bool = False) -> bool:
+    def change(self, contact_id: str, change: Change, note: bytes | None, *, once: bool = False) -> bool:
         """Change one contact's vector, alone: nobody else's change in between is lost. Returns whether anything was changed.
 
         With `once` a change that is noted in the same words is made already, and not made again.
@@ -222,11 +222,11 @@ class SqliteVectors:
             version = self._version(connection)
             if version is None:
                 raise Unavailable("no features are in the online store", hint="run nudge features materialize")
-            key = note_key(note) if once else None
-            if once and connection.execute(f"SELECT 1 FROM {self._notes} WHERE key = ?", (key,)).fetchone():
+            key = note_key(note) if once and note is not None else None
+            if key is not None and connection.execute(f"SELECT 1 FROM {self._notes} WHERE key = ?", (key,)).fetchone():
                 return True
             changed = self._change(connection, version, contact_id, change)
-            if changed:
+            if changed and note is not None:
                 connection.execute(f"INSERT INTO {self._notes} (note, key) VALUES (?, ?)", (note, key))
         return changed
 

@@ -7,10 +7,7 @@ reading the embedded online store needs none of it.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,13 +23,14 @@ from features.build import Progress, known_contacts
 from features.built import Built, add_missing, build_rows, read_built
 from features.columns import Ids, Moments, as_column, unique_pairs
 from features.contract import FeatureContract
-from features.online import ONLINE_FILE, VIEW, Materialised, OnlineVectors
+from features.online import ONLINE_FILE, VIEW, Kept, Materialised, OnlineVectors
 from features.online_aging import Aging
 from features.online_carrying import Carrying
 from features.online_events import Noted, OnlineFeatures
 from features.online_recent import Fact
 from features.online_sqlite import SqliteVectors
 from features.packing import as_of_of
+from features.quiet import quiet
 from features.remembered import RememberedVectors, fresh
 
 if TYPE_CHECKING:
@@ -113,7 +111,7 @@ class FeatureDoor:
         self._opened = self._events = None
         if progress:
             progress("registry")
-        with _quiet():
+        with quiet():
             self._store()
         return BuildReport(len(self._built.contract.specs), self._built.rows, self._built.contract.hash)
 
@@ -193,7 +191,7 @@ class FeatureDoor:
             carried = Carrying(OnlineFeatures(built.contract), rows.knows(noted, names or {}), names or {})
             about = Materialised(microseconds(built.as_of), built.contract.hash, rows.contacts, microseconds(_now()))
             contacts = self._vectors.replace(rows.chunks(), about, carried)
-        with _quiet():
+        with quiet():
             store, view = self._store()
             as_of = built.as_of.astype(datetime).replace(tzinfo=UTC)
             store.registry.apply_materialization(view, self._project, as_of, as_of)
@@ -278,6 +276,21 @@ class FeatureDoor:
         note = Noted(contact_id, fact, event_id).to_bytes()
         return self._vectors.change(contact_id, self._events.after(fact, microseconds(now)), note, once=event_id is not None)
 
+    def join(self, anonymous_id: str, contact_id: str, now: np.datetime64) -> bool:
+        """Let a contact's online features have what a visitor did who is the contact; returns whether there was anything.
+
+        Once: it would count twice.
+
+        Raises
+        ------
+        Unavailable
+            Where the store cannot be written, or nothing was materialised.
+        """
+        found: list[Kept] = []
+        self._vectors.change(anonymous_id, found.append, None)  # only looked at
+        features = OnlineFeatures(self.contract)
+        return self._vectors.change(contact_id, features.joining(found[-1], microseconds(now)), None)
+
     def aging(self) -> Aging:
         """Everybody's online features at a later moment; refusals as of `online`."""
         return Aging(self._vectors, self._opened or self._open_online(), self._online.max_age_days)
@@ -347,7 +360,7 @@ class FeatureDoor:
 
         pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(as_of, pa.timestamp("us"))})
         add_missing(self._workspace, self._current(), pairs)
-        with _quiet():
+        with quiet():
             store, _ = self._store()
             for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
                 yield retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
@@ -384,17 +397,3 @@ def microseconds(moment: np.datetime64) -> int:
 
 def _now() -> np.datetime64:
     return np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Feast and ibis warn of what nobody here can act on: their own deprecations, a glob that is not a file."""
-    logger = logging.getLogger("feast")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

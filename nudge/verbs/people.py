@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from decisioning.errors import NotFound
+from decisioning.errors import NotFound, NudgeError
 from ledger.erasure import Erased
 from ledger.store import Ledger
 from nudge.ground.data_state import read_built, read_data_state, write_built
 from nudge.ground.workspace import Workspace
+from nudge.verbs.features_ready import to_datetime64
+
+LOG = logging.getLogger(__name__)
 
 
 def erase_contact(workspace: Workspace, contact_id: str, *, now: datetime | None = None) -> dict[str, Any]:
@@ -70,11 +74,22 @@ def join_identity(workspace: Workspace, anonymous_id: str, contact_id: str, *, n
     """
     from features import forgetting
 
+    at = now or datetime.now(UTC)
     with workspace.open_ledger() as ledger:
-        done = ledger.join_identity(anonymous_id, contact_id, now or datetime.now(UTC))
+        done = ledger.join_identity(anonymous_id, contact_id, at)
+    if not done.again:
+        _join_online(workspace, anonymous_id, contact_id, at)
     rows = {"decisions": done.decisions, "outcomes": done.outcomes}
     data = forgetting.join(workspace.folder, {anonymous_id: contact_id})
     return {"anonymous_id": anonymous_id, "contact_id": contact_id, "joined": {"ledger": rows, "data": data}, "again": done.again}
+
+
+def _join_online(workspace: Workspace, anonymous_id: str, contact_id: str, now: datetime) -> None:
+    """Let the contact's online features have what the visitor did; where they cannot, the next build has it."""
+    try:
+        workspace.open_door().join(anonymous_id, contact_id, to_datetime64(now))
+    except NudgeError as error:
+        LOG.warning("the visitor is joined, but the online features cannot know it before the next build: %s", error)
 
 
 class PeopleStores:

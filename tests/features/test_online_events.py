@@ -375,3 +375,27 @@ def test_the_whole_population_is_stored_with_what_was_built(tmp_path: Path) -> N
         values = features.packing.values(kept.vector)
         assert values is not None
         assert_equal(values, {name: rows[contact_id][name] for name in world().contract.names})
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(first=streams(), second=streams())
+def test_a_contact_joined_with_a_visitor_is_as_if_everything_had_happened_to_the_contact(
+    first: tuple[str, list[tuple[Fact, int]]], second: tuple[str, list[tuple[Fact, int]]]
+) -> None:
+    features = OnlineFeatures(world().contract)
+    now = max(moment for _, moment in [*first[1], *second[1]]) + 1
+
+    def after(kept: Kept, steps: list[tuple[Fact, int]]) -> Kept:
+        for fact, at_ in steps:
+            kept = features.after(fact, at_)(kept) or kept
+        return kept
+
+    contact = world().stored.get(first[0], Kept(None, None))
+    joined = features.joining(after(Kept(None, None), second[1]), now)(after(contact, first[1]))
+    # The last fact of all brings it to the same moment: a consent to what has no feature changes nothing.
+    together = after(contact, [*first[1], *second[1], (Fact("granted", now - 1, purpose="none"), now)])
+    assert joined is not None and joined.vector is not None and together.vector is not None
+    assert as_of_of(joined.vector) == as_of_of(together.vector)
+    ours, theirs = features.packing.values(joined.vector), features.packing.values(together.vector)
+    assert ours is not None and theirs is not None
+    assert_equal(ours, theirs)

@@ -11,7 +11,7 @@ import pytest
 from nudge.ground.workspace import Workspace
 from nudge.verbs.opening import open_service
 from serving.schemas.events import EventIn
-from serving.schemas.people import ConsentIn
+from serving.schemas.people import ConsentIn, IdentityIn
 from serving.service import Service
 from tests.nudge.shops import CONSENTS, CONTACTS, Shop
 
@@ -120,3 +120,21 @@ def test_consents_are_features_at_once_and_stay_through_builds_materialisations_
         assert answer.code == 0, answer.err
         assert [_agrees(events_shop, one) for one in ("c-1", "c-3", "c-160", "c-170")] == expected, command
     assert _skew(events_shop) == {0.0}
+
+
+def test_a_visitor_who_becomes_a_contact_brings_along_what_they_did_at_once(events_shop: Shop) -> None:
+    before = _bought(events_shop, "c-8")
+    _happen(events_shop, {"anonymous_id": "v-1", "event_id": "w-1", "value": 7.0}, {"contact_id": "c-8", "event_id": "w-2", "value": 1.0})
+    service = open_service(Workspace.open(events_shop.folder))
+    try:
+        for _ in range(2):  # the second time nothing is left to do
+            service.people.join(IdentityIn(anonymous_id="v-1", contact_id="c-8"))
+            assert _bought(events_shop, "c-8") == before + 8.0
+    finally:
+        service.close()
+    _happen(events_shop, {"anonymous_id": "v-1", "event_id": "w-3", "value": 2.0})
+    assert _bought(events_shop, "c-8") == before + 10.0
+    assert _skew(events_shop) == {0.0}
+    for command in (["features", "materialize"], ["features", "build"], ["features", "materialize"]):
+        assert events_shop.run(*command).code == 0
+        assert _bought(events_shop, "c-8") == before + 10.0, command
