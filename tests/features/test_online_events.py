@@ -392,7 +392,6 @@ def test_a_contact_joined_with_a_visitor_is_as_if_everything_had_happened_to_the
 
     contact = world().stored.get(first[0], Kept(None, None))
     joined = features.joining(after(Kept(None, None), second[1]), now)(after(contact, first[1]))
-    # The last fact of all brings it to the same moment: a consent to what has no feature changes nothing.
     together = after(contact, [*first[1], *second[1], (Fact("granted", now - 1, purpose="none"), now)])
     assert joined is not None and joined.vector is not None and together.vector is not None
     assert as_of_of(joined.vector) == as_of_of(together.vector)
