@@ -24,7 +24,10 @@ def segments(document: Document) -> dict[str, str]:
     """Of the segments of the catalogue: sizes, what could be done in each, and what contacting was worth."""
     rows = document["segments"]
     compared = [
-        (words.name(one["segment"]), one[key]["profit"]["per_contact"]) for key in ("programme", "history") for one in rows if one[key]
+        (f"{words.name(one['segment'])}, {source}", one[key]["profit"]["per_contact"])
+        for key, source in (("programme", "decided here"), ("history", "logged"))
+        for one in rows
+        if one[key]
     ]
     named = {"everybody": document["offers"]["everybody"], **document["offers"]["segments"]}
     return {

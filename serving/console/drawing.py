@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from textwrap import fill
 from threading import Lock
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -55,6 +56,9 @@ _LETTERS_AN_INCH, _LETTERS_OF_A_KEY, _LINE = 11, 6, 0.2
 _TALLER = 0.35
 """Inches that a narrow picture is taller: its texts take more lines."""
 
+_SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": _LETTERS, "text.parse_math": False}
+"""A dollar in a name is a dollar, no formula."""
+
 _ONE_AT_A_TIME = Lock()
 """matplotlib's settings are one for all threads."""
 
@@ -95,10 +99,7 @@ def legend(axes: Axes, columns: int = 2) -> None:
 def _element(draw: Callable[[Axes], None], title: str, height: float, window: _Window) -> str:
     written = io.StringIO()
     salt = f"{title} {window.name}"
-    with (
-        _ONE_AT_A_TIME,
-        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": _LETTERS}),
-    ):
+    with _ONE_AT_A_TIME, mpl.rc_context({**_SETTINGS, "svg.hashsalt": salt}):
         figure = Figure(figsize=(window.width, height), layout="constrained")
         axes = figure.subplots()
         axes.tick_params(colors=INK, length=0)
@@ -136,13 +137,16 @@ def _fit(figure: Figure, axes: Axes, window: _Window) -> None:
 
 def _plain(written: str) -> str:
     """The element without what a page does not need or does not allow: styles become attributes, families of letters are the page's."""
-    element = written[written.index("<svg") :].replace(INK, "currentColor")
-    element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
-    element = re.sub(r'<g id="[^"]*"', "<g", element)
-    element = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", element)
-    element = re.sub(r' style="([^"]*)"', _attributes, element)
-    element = re.sub(r"-?\d+\.\d{3,}", lambda one: f"{float(one[0]):.2f}".rstrip("0").rstrip("."), element)
+    element = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", written[written.index("<svg") :], flags=re.DOTALL)
+    element = re.sub(r"<[^>]*>", _plain_tag, element)  # never what stands between: names and marks stay as they were written
     return re.sub(r"\s*\n\s*", "\n", element)
+
+
+def _plain_tag(found: re.Match[str]) -> str:
+    tag = re.sub(r'^<g id="[^"]*"', "<g", found[0].replace(INK, "currentColor"))
+    tag = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", tag)
+    tag = re.sub(r' style="([^"]*)"', _attributes, tag)
+    return re.sub(r"-?\d+\.\d{3,}", lambda one: f"{float(one[0]):.2f}".rstrip("0").rstrip("."), tag)
 
 
 def _attributes(style: re.Match[str]) -> str:

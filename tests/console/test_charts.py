@@ -27,6 +27,19 @@ def test_an_estimate_is_drawn_with_its_name_as_text_in_the_ink_of_the_page() -> 
     assert not re.search(r'(href|src)="(?!#)', drawn)
 
 
+def test_names_are_drawn_as_they_are_written_be_they_formulas_numbers_or_styles() -> None:
+    names = ["save $5 or $10", "a$\\frac$b", "offer 1.2345", 'style="a:b"', "#010203"]
+    drawn = estimates([(name, INTERVAL) for name in names], "profit")
+    assert set(names) <= set(re.findall(r">([^<]*)</text>", drawn))
+
+
+def test_the_marks_of_small_figures_differ() -> None:
+    drawn = estimates([("x", {"value": 0.002, "low": 0.001, "high": 0.005})], "profit")
+    for element in drawn.split("</svg>")[:2]:
+        marks = re.findall(r">(\d\.\d+)</text>", element)
+        assert len(marks) > 2 and len(marks) == len(set(marks))
+
+
 def test_what_is_surely_above_zero_and_what_is_not_have_different_colours() -> None:
     good, unsure = (estimates([("x", {**INTERVAL, "low": low})], "profit") for low in (1.0, -1.0))
     assert good.replace("1.0", "") != unsure.replace("-1.0", "")
@@ -92,3 +105,14 @@ def test_a_legend_that_is_longer_than_a_narrow_window_is_broken_into_lines() -> 
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', narrow)[1])  # type: ignore[index]
     keys = [float(re.search(rf'x="([\d.]+)"[^>]*>{name}<', narrow)[1]) for name in ("first touch", "first and last most")]  # type: ignore[index]
     assert max(keys) < width / 2
+
+
+def test_what_contacting_was_worth_in_a_segment_says_whether_it_was_decided_here_or_logged() -> None:
+    found = {"profit": {"per_contact": INTERVAL}}
+    offer = {"contacts": 2, "uplift": {"persuadable": 2}}
+    rows = [{"segment": name, "share": 0.5, "programme": found, "history": found} for name in ("young", "old")]
+    drawn = charts(
+        "segments", {"currency": "PLN", "segments": rows, "offers": {"everybody": offer, "segments": {"young": offer, "old": offer}}}
+    )
+    names = re.findall(r">((?:young|old), [^<]*)</text>", drawn["What contacting was worth in each"].split("</svg>")[0])
+    assert sorted(names) == ["old, decided here", "old, logged", "young, decided here", "young, logged"]
