@@ -188,7 +188,10 @@ def _fitted(estimator: Any, X: FloatArray, y: FloatArray, sample_weight: FloatAr
 
 
 def _numbers(estimator: Any, matrix: FloatArray) -> FloatArray:
-    said = np.asarray(estimator.predict(matrix), dtype=np.float64)
+    try:
+        said = np.asarray(estimator.predict(matrix), dtype=np.float64)
+    except Exception as error:
+        raise OwnEstimatorFailed(f"{type(error).__name__}: {error}") from error
     if said.shape != (len(matrix),) or not np.isfinite(said).all():
         raise OwnEstimatorFailed(f"predict must answer with {len(matrix)} finite numbers; got shape {said.shape}")
     return said
@@ -242,6 +245,17 @@ def untrusted_types(estimator: Any, trusted: Sequence[str]) -> list[str]:
     import skops.io
 
     return _others(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)), trusted)
+
+
+def kept_and_opened(estimator: Any, trusted: Sequence[str]) -> Any:
+    """The fitted estimator as a reader who trusts these types gets it back.
+
+    Raises
+    ------
+    Exception
+        Whatever skops says of an estimator that it cannot write, or that a reader cannot open.
+    """
+    return _opened({OWN_KEY: _written(estimator), TRUSTED_KEY: list(trusted)}, "<model>")
 
 
 def _others(types: Sequence[str], trusted: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sklearn.base import clone
 
 from decisioning.errors import ConfigError, nearest
-from estimators.own_score import untrusted_types
+from estimators.own_score import kept_and_opened, untrusted_types
 
 VERBS = {"classifier": ("fit", "predict_proba", "get_params", "set_params"), "regressor": ("fit", "predict", "get_params", "set_params")}
 """What an estimator of each kind must have to be cloned, trained and served."""
@@ -108,14 +108,25 @@ def own_estimator(named: Named, kind: Literal["classifier", "regressor"], *, bes
 
 
 def refuse_untrusted(fitted: Iterable[Any], own: OwnEstimator, field: str) -> None:
-    """Refuse fitted estimators that hold types which serving would not open.
+    """Refuse fitted estimators that serving would not open, before a model of them is registered.
 
     Raises
     ------
     ConfigError
-        With the types.
+        With the types that are not trusted, or with what says that it cannot be kept.
     """
-    others = sorted({name for one in fitted for name in untrusted_types(one, own.trusted)})
+    parts = list(fitted)
+    try:
+        others = sorted({name for one in parts for name in untrusted_types(one, own.trusted)})
+        for one in [] if others else parts:
+            kept_and_opened(one, own.trusted)
+    except Exception as error:  # what is met while a user's own object is written and read may be anything
+        raise ConfigError(
+            "the fitted estimator cannot be kept and opened again",
+            field=f"{field}.class",
+            got=f"{own.words}: {type(error).__name__}: {error}",
+            hint="let it hold arrays, numbers, texts, other estimators and functions of a module; no lambda, file or connection",
+        ) from error
     if others:
         raise ConfigError(
             "the fitted estimator holds types that are not trusted",

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from html import escape
 from textwrap import fill
 from threading import Lock
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -56,9 +55,6 @@ _LETTERS_AN_INCH, _LETTERS_OF_A_KEY, _LINE = 11, 6, 0.2
 _TALLER = 0.35
 """Inches that a narrow picture is taller: its texts take more lines."""
 
-_SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": _LETTERS, "text.parse_math": False}
-"""A dollar in a name is a dollar, no formula."""
-
 _ONE_AT_A_TIME = Lock()
 """matplotlib's settings are one for all threads."""
 
@@ -99,7 +95,10 @@ def legend(axes: Axes, columns: int = 2) -> None:
 def _element(draw: Callable[[Axes], None], title: str, height: float, window: _Window) -> str:
     written = io.StringIO()
     salt = f"{title} {window.name}"
-    with _ONE_AT_A_TIME, mpl.rc_context({**_SETTINGS, "svg.hashsalt": salt}):
+    texts = mpl.rc_context(
+        {"font.family": "sans-serif", "font.size": _LETTERS, "text.parse_math": False}
+    )  # a dollar in a name is no formula
+    with _ONE_AT_A_TIME, texts, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure = Figure(figsize=(window.width, height), layout="constrained")
         axes = figure.subplots()
         axes.tick_params(colors=INK, length=0)

@@ -26,7 +26,7 @@ from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.encoding import Encoded
 from estimators.joint import JointScores
 from estimators.own_response import OwnResponseModel
-from estimators.own_score import OwnEffect, OwnMoney, OwnScore, with_trust
+from estimators.own_score import OwnEffect, OwnEstimatorFailed, OwnMoney, OwnScore, with_trust
 from estimators.scores import TreeScore
 from estimators.uplift_head import UpliftHead
 from features.store import FeatureDoor, OnlineConfig
@@ -36,7 +36,7 @@ from tests.training.workspaces import END, a_catalog
 from training.context import TrainingContext
 from training.fit_clv import FittedClv, fit_clv
 from training.importance import feature_importance
-from training.own_models import Named, OwnEstimator, own_estimator
+from training.own_models import Named, OwnEstimator, own_estimator, refuse_untrusted
 from training.run import train
 
 CLASSIFIER = '''
@@ -89,6 +89,22 @@ class Spender(RegressorMixin, BaseEstimator):
 class Absent(Spender):
     def predict(self, X):
         return np.where(np.arange(len(X)) == 7, np.nan, 1.0)
+
+class Lonely(Spender):
+    """Answers one row, and stumbles over more."""
+    def predict(self, X):
+        return super().predict(X) if len(X) == 1 else {}["everybody"]
+
+class Picky(Spender):
+    def predict(self, X):
+        if len(X) > 1:
+            raise ValueError("too many rows")
+        return super().predict(X)
+
+class Anonymous(Spender):
+    def fit(self, X, y):
+        self.link_ = lambda money: money
+        return super().fit(X, y)
 
 def helper():
     return 1
@@ -325,6 +341,26 @@ def test_where_purchases_identify_no_model_an_own_regressor_of_money_is_served_a
     again = load_bundle(tmp_path / "bundle", own.trusted)
     assert isinstance(again, ClvBundle)
     np.testing.assert_array_equal(again.clv(columns, END), said)
+
+
+@pytest.mark.parametrize(("name", "words"), [("Lonely", "KeyError: 'everybody'"), ("Picky", "ValueError: too many rows")])
+def test_what_an_own_regressor_raises_when_it_is_asked_is_its_failure_and_not_the_datas(beside: Path, name: str, words: str) -> None:
+    x = np.random.default_rng(3).normal(size=(60, 2))
+    fitted = OwnMoney.fitted(regressor(f"shopmodels.{name}", beside, "clv").estimator, x, np.exp(x[:, 0]))
+
+    with pytest.raises(OwnEstimatorFailed, match=words):
+        fitted.of(Encoded(x, x))
+
+
+def test_a_fitted_estimator_that_cannot_be_opened_again_is_refused_before_it_is_registered(beside: Path) -> None:
+    x = np.random.default_rng(3).normal(size=(60, 2))
+    own = regressor("shopmodels.Anonymous", beside, "clv")
+
+    with pytest.raises(
+        ConfigError, match=r"models.clv.class: the fitted estimator cannot be kept and opened again; got .*Anonymous.*lambda"
+    ):
+        refuse_untrusted([own.estimator.fit(x, np.exp(x[:, 0]))], own, "models.clv")
+    refuse_untrusted([regressor("shopmodels.Spender", beside, "clv").estimator.fit(x, np.exp(x[:, 0]))], own, "models.clv")
 
 
 def test_an_own_regressor_of_money_goes_the_way_of_ours_to_the_registry(business: TrainingContext, beside: Path) -> None:
