@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from serving.console import charts_of_people as people
 from serving.console import words
-from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, SERIES, legend, lines_down, svg
+from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, SERIES, Marks, legend, lines_down, svg
 from serving.console.estimates import estimates, through_time
 
 Document: TypeAlias = Mapping[str, Any]
@@ -87,7 +87,7 @@ def _goals(document: Document) -> dict[str, str]:
         axes.axvline(0.0, color=PALE, linewidth=0.8)
         axes.set_xlim(*np.clip(axes.get_xlim(), *_SEEN))
         axes.set_yticks(range(len(drawn)), [f"{words.name(one['id'])}\n{words.name(one['status'])}" for one in drawn])
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.xaxis.set_major_formatter(Marks(percent=True))
         axes.set_xlabel("of the way from the baseline to the target; the band is the forecast to the deadline")
         lines_down(axes)
 
@@ -109,7 +109,7 @@ def _attribution(found: Document | None, currency: str) -> str:
             )
         axes.set_yticks(range(len(rows)), [one["channel"] for one in rows])
         axes.set_xlabel(f"attributed revenue, {currency}")
-        axes.xaxis.set_major_formatter(lambda money, _: f"{money:,.0f}")
+        axes.xaxis.set_major_formatter(Marks())
         lines_down(axes)
         legend(axes, columns=4)
 
@@ -124,7 +124,7 @@ def _drop(rows: Sequence[Document], currency: str) -> str:
         names = [one["channel"] for one in rows]
         axes.barh(names, [one["now"]["profit"] for one in rows], height=0.66, color=PALE, alpha=0.45, label="expected profit with it")
         axes.barh(names, [one["loss"] for one in rows], height=0.34, color=BAD, label="lost by dropping it")
-        axes.xaxis.set_major_formatter(lambda money, _: f"{money:,.0f}")
+        axes.xaxis.set_major_formatter(Marks())
         axes.set_xlabel(f"expected, {currency}; what is not lost is earned elsewhere")
         lines_down(axes)
         legend(axes)

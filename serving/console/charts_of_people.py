@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from serving.console import words
-from serving.console.drawing import FILL, INK, PALE, SEGMENTS, SERIES, legend, lines_down, svg
+from serving.console.drawing import FILL, INK, PALE, SEGMENTS, SERIES, Marks, legend, lines_down, svg
 from serving.console.estimates import estimates
 
 Document: TypeAlias = Mapping[str, Any]
@@ -45,7 +45,7 @@ def _sizes(rows: Sequence[Document]) -> str:
 
     def draw(axes: Axes) -> None:
         axes.barh([words.name(one["segment"]) for one in rows], [one["share"] for one in rows], height=0.62, color=FILL)
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.xaxis.set_major_formatter(Marks(percent=True))
         axes.set_xlabel("of all contacts; a contact may be in several")
         lines_down(axes)
 
@@ -70,7 +70,7 @@ def _stacked(named: Mapping[str, Document]) -> str:
                 )
             left += shares
         axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.xaxis.set_major_formatter(Marks(percent=True))
         lines_down(axes)
         legend(axes, columns=5)
 
@@ -183,4 +183,4 @@ def _shares(axes: Axes) -> None:
     """One line a name, from nothing to all."""
     lines_down(axes)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.xaxis.set_major_formatter(Marks(percent=True))

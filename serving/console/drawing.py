@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from html import escape
 from textwrap import fill
 from threading import Lock
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator
 
 INK = "#010203"
 """Drawn in this colour, and then in whatever colour the page's text has."""
@@ -55,8 +57,33 @@ _LETTERS_AN_INCH, _LETTERS_OF_A_KEY, _LINE = 11, 6, 0.2
 _TALLER = 0.35
 """Inches that a narrow picture is taller: its texts take more lines."""
 
+_DIGITS = 9
+"""Decimals of a mark, at most."""
+
 _ONE_AT_A_TIME = Lock()
 """matplotlib's settings are one for all threads."""
+
+
+class Marks(Formatter):
+    """Marks of an axis with as many decimals as tell them apart, all with the same.
+
+    Examples
+    --------
+    >>> Marks().format_ticks([0.0, 0.75, 1.5]), Marks(percent=True).format_ticks([0.0, 0.005])
+    (['0.00', '0.75', '1.50'], ['0.0%', '0.5%'])
+    >>> Marks().format_ticks([0.0, 500_000.0, 1_000_000.0])
+    ['0', '500,000', '1,000,000']
+    """
+
+    def __init__(self, *, percent: bool = False) -> None:
+        self._scale, self._unit = (100.0, "%") if percent else (1.0, "")
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """The marks at these places."""
+        marks = self._scale * np.asarray(values, dtype=float)
+        near = 1e-3 * float(np.abs(np.diff(marks)).min()) if len(marks) > 1 else 0.0
+        digits = next((few for few in range(_DIGITS) if (np.abs(marks - marks.round(few)) <= near).all()), _DIGITS)
+        return [self.fix_minus(f"{mark + 0.0:,.{digits}f}{self._unit}") for mark in marks.round(digits).tolist()]
 
 
 def svg(draw: Callable[[Axes], None], title: str, *, height: float = 3.3) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from serving.console import words
-from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, lines_down, svg
+from serving.console.drawing import BAD, FILL, GOOD, INK, PALE, Marks, lines_down, svg
 
 Estimate: TypeAlias = tuple[str, Mapping[str, Any] | None]
 """A name, and {value, low, high}; None where that is not known."""
@@ -29,8 +29,7 @@ def estimates(named: Sequence[Estimate], what: str, *, percent: bool = False) ->
             axes.plot(one["value"], place, "o", color=colour, markersize=8)
         axes.set_yticks(range(len(known)), [name for name, _ in known])
         axes.set_ylim(-0.6, len(known) - 0.4)
-        if percent:
-            axes.xaxis.set_major_formatter(lambda share, _: f"{share:,.0%}")
+        axes.xaxis.set_major_formatter(Marks(percent=percent))
         axes.set_xlabel(what)
         lines_down(axes)
 
@@ -50,6 +49,7 @@ def through_time(named: Sequence[Estimate], what: str) -> str:
         axes.plot(places, value, color=FILL, marker="o", linewidth=2)
         axes.axhline(0, color=INK, linewidth=0.9)
         axes.set_xticks(places, [words.month(name) for name, _ in known])
+        axes.yaxis.set_major_formatter(Marks())
         axes.set_ylabel(what.replace(", with", ",\nwith"))
         axes.grid(axis="y", color=PALE, alpha=0.35, linewidth=0.6)
 

@@ -40,6 +40,16 @@ def test_the_marks_of_small_figures_differ() -> None:
         assert len(marks) > 2 and len(marks) == len(set(marks))
 
 
+def test_no_two_marks_of_money_or_of_shares_say_the_same() -> None:
+    small = estimates([("x", {"value": 0.004, "low": -0.02, "high": 0.007})], "return", percent=True)
+    missing = charts("data", {"tables": {"t": {"rows": 1_000, "columns": {"age": {"nulls": 13}}}}})
+    dropped = [{"channel": "web", "now": {"profit": 5.0}, "loss": 1.0}]
+    channels = charts("channels", {"currency": "PLN", "channels": [], "drop": {"drops": dropped}})
+    for drawn in (small, *missing.values(), *channels.values()):
+        marks = re.findall(r">(\S?[\d.,]+%?)</text>", drawn.split("</svg>")[0])
+        assert len(marks) > 4 and len(marks) == len(set(marks))
+
+
 def test_what_is_surely_above_zero_and_what_is_not_have_different_colours() -> None:
     good, unsure = (estimates([("x", {**INTERVAL, "low": low})], "profit") for low in (1.0, -1.0))
     assert good.replace("1.0", "") != unsure.replace("-1.0", "")
