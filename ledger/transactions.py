@@ -7,11 +7,12 @@ anything went wrong is never used again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, RootTransaction
+from sqlalchemy.exc import SQLAlchemyError
 
 Translate = Callable[[BaseException], BaseException]
 """What to raise in the place of what the database raised."""
@@ -99,7 +100,8 @@ class Transaction(AbstractContextManager[Connection]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if error is not None:
-                self._conn.close()  # rolls back
+                with suppress(SQLAlchemyError):  # a server that has gone away has rolled back by itself; what is said is what went wrong
+                    self._conn.close()
                 self._say(error)
                 return
             self._commit()

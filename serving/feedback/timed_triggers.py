@@ -96,9 +96,8 @@ class TimedTriggers:
         if not triggers:
             return 0
         every = {name: timedelta(minutes=one.trigger.every_minutes or 0) for name, one in triggers.items()}
-        for name in self._ledger.looks.due(every, self._clock()):
-            self.look(triggers[name])
-        return sum(self.decide_open().values())
+        due = [triggers[name] for name in self._ledger.looks.due(every, self._clock())]
+        return sum(self._looked_and_decided(due)[1].values())
 
     def run(self, trigger_ids: Collection[str] = ()) -> dict[str, Any]:
         """Look at these triggers, or at all, now, due or not, and decide what is open: {triggers: [...], decided: {word: count}}.
@@ -115,8 +114,14 @@ class TimedTriggers:
                 raise RequestError(
                     "is no trigger that time fires", field="TRIGGER", got=name, allowed=allowed, hint=nearest(name, triggers)
                 )
-        looked = [self.look(one) for name, one in triggers.items() if not trigger_ids or name in trigger_ids]
-        return {"triggers": [asdict(one) for one in looked], "decided": dict(self.decide_open())}
+        looked, words = self._looked_and_decided([one for name, one in triggers.items() if not trigger_ids or name in trigger_ids])
+        return {"triggers": [asdict(one) for one in looked], "decided": dict(words)}
+
+    def _looked_and_decided(self, triggers: Sequence[CompiledTrigger]) -> tuple[list[Looked], Counter[str]]:
+        """Look at these, after what is open was settled: a look forgets who has left, and their decision may be made but not sent yet."""
+        words = self.decide_open()
+        looked = [self.look(one) for one in triggers]
+        return looked, words + self.decide_open() if looked else words
 
     def listed(self) -> list[dict[str, Any]]:
         """How each trigger that time fires stands: {trigger, every_minutes, looked_at, inside, waiting}."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -12,8 +13,9 @@ from sqlalchemy import Engine, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from decisioning.errors import ConfigError, Conflict, NudgeError, Unavailable
+from decisioning.errors import ConfigError, Conflict, NudgeError, RequestError, Unavailable
 from ledger import consents, database, decisions, history_queries
+from ledger.database import Database
 from ledger.schema import SCHEMA_VERSION, TABLES
 from ledger.store import Ledger
 from tests.ledger.conftest import NOW, decision, email
@@ -202,3 +204,18 @@ def test_every_statement_can_be_said_to_postgresql() -> None:
     said = "\n".join(str(statement.compile(dialect=dialect)) for statement in statements)
     assert "INSERT INTO selections" in said and "ON CONFLICT DO NOTHING" in said
     assert "WHERE request_claims.decided_at <= excluded.decided_at" in said
+
+
+@pytest.mark.parametrize("kind", ["reading", "writing"])
+def test_what_went_wrong_is_said_though_the_server_has_gone_away_meanwhile(new_postgres_database: Callable[[], str], kind: str) -> None:
+    def fail(database: Database) -> None:
+        with getattr(database, kind)() as conn:
+            mine = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            with database._engine.connect() as other:
+                other.exec_driver_sql("SELECT pg_terminate_backend(%s)", (mine,))
+            raise RequestError("ours")
+
+    with Ledger.open(new_postgres_database()) as ledger:
+        with pytest.raises(RequestError, match="ours"):
+            fail(ledger._database)
+        assert ledger.verify().intact

@@ -96,6 +96,21 @@ def test_a_process_that_dies_half_way_leaves_each_entry_decided_once(house: Hous
     assert len(house.ledger.outbox.listed()) == 2
 
 
+def test_a_decision_that_a_killed_process_made_is_sent_even_if_the_contact_has_left_since(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _looked(house)
+    _aged(house, child=13.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(house.ledger.looks, "settle", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _looked(house)
+    _aged(house, child=12.0)
+    assert _looked(house, minutes=5) == _nothing(left=1, decided=1)
+    (decision,) = house.ledger.decisions_of("child", 9)
+    assert [one.message.message_id for one in house.ledger.outbox.listed()] == [decision.decision_id]
+
+
 def test_an_entry_that_waited_longer_than_the_trigger_is_not_decided_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     _looked(house)
     _aged(house, child=13.0)
