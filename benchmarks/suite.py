@@ -28,6 +28,7 @@ from benchmarks import (
     reports,
     scoring,
     small_effects,
+    training_cost,
     uplift_policies,
 )
 from benchmarks.results import Figure
@@ -62,5 +63,6 @@ OPTIONAL: dict[str, Benchmark] = {
     "endurance": endurance.measure,
     "million": million.measure,
     "closed_loop": closed_loop.measure,
+    "training_cost": training_cost.measure,
 }
 """Run by name only: they take long, or need what `make setup` does not install."""
