@@ -250,8 +250,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         if later:
             penalty = lasting_member(truth, [[said.linear[k] for said in later] for k in range(len(part.options))], part.hedged)
         else:
-            of_part = gathered(part, shuffled_folds(part.y, cv=2, random_state=self.random_state)) if len(part.options) > 1 else None
-            penalty = 0 if of_part is None else _best(of_part.linear, part.y, part.weight)
+            whose = None if groups is None else np.asarray(groups)[chosen_by]
+            folds = shuffled_folds(part.y, cv=2, random_state=self.random_state, groups=whose)
+            penalty = _best(gathered(part, folds).linear, part.y, part.weight) if len(part.options) > 1 else 0
         self.settled_ = part.settle(penalty)
         rows = replace(rows, settled=self.settled_)
         train, held = shuffled_folds(y, cv=max(LEAST_PARTS, len(y) // HELD_ROWS), random_state=self.random_state, groups=groups)[0]

@@ -14,6 +14,7 @@ from estimators.arrays import FloatArray
 from estimators.calibration import log_losses
 from estimators.encoding import Encoded
 from estimators.propensity import ResponseModel
+from estimators.response_members import PENALTIES
 from estimators.trees import BinnedRows, tree_score
 
 SMALL: dict[str, Any] = {
@@ -102,6 +103,17 @@ def test_every_rare_response_is_heard_and_others_stand_for_each_other(monkeypatc
     p = model.predict_proba(x, x)[:, 1]
     assert p.mean() == pytest.approx(y.mean(), rel=0.1)
     assert np.corrcoef(np.log(p), np.log(truth))[0, 1] > 0.8
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_what_is_known_of_contacts_in_one_half_chooses_no_penalty_in_the_other() -> None:
+    """Nothing that is known of one contact says anything of another, but each recurs: who is remembered looks predictable."""
+    rng = np.random.default_rng(0)
+    who = rng.integers(0, 80, 6_000)
+    x, y = rng.normal(size=(80, 50))[who], (rng.random(80) < 0.4).astype(float)[who]
+    known, not_known = (ResponseModel(cv=3, many_rows=4_000).fit(x, y, X_linear=x, groups=groups).settled_ for groups in (who, None))
+    assert known is not None and not_known is not None
+    assert known.penalty == min(PENALTIES) < not_known.penalty
 
 
 def test_a_model_is_asked_with_one_thread_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
