@@ -45,7 +45,7 @@ def interval_plot(rows: Mapping[str, Interval], *, title: str, axis: str) -> byt
         estimate, np.arange(len(names)), xerr=np.abs([estimate - low, high - estimate]), fmt="o", color="#1f5fa8", ecolor="#9bb8d9"
     )
     axes.axvline(0, color="#bbbbbb", linewidth=1)
-    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_yticks(np.arange(len(names)), [_as_written(name) for name in names])
     axes.set_xlabel(axis)
     return _png(figure)
 
@@ -74,7 +74,7 @@ def bands_plot(x: FloatArray, bands: Mapping[str, Band], *, title: str, axes_nam
         axes.fill_between(x, low, high, color="#9bb8d9", alpha=0.5, linewidth=0)
         axes.plot(x, curve, color="#1f5fa8", linewidth=1.3)
         axes.plot([0, 1], [0, curve[-1]], color="#bbbbbb", linewidth=1)
-        axes.set_title(name, fontsize=8)
+        axes.set_title(_as_written(name), fontsize=8)
         axes.tick_params(labelsize=6)
     figure.supxlabel(axes_names[0], fontsize=8)
     figure.supylabel(axes_names[1], fontsize=8)
@@ -99,9 +99,14 @@ def shares_plot(shares: Mapping[str, float], *, title: str, axis: str) -> bytes:
     figure, axes = _figure(title, height=1.2 + 0.26 * len(shares))
     names = list(shares)[::-1]
     axes.barh(np.arange(len(names)), [shares[name] for name in names], color="#1f5fa8")
-    axes.set_yticks(np.arange(len(names)), names, fontsize=7)
+    axes.set_yticks(np.arange(len(names)), [_as_written(name) for name in names], fontsize=7)
     axes.set_xlabel(axis)
     return _png(figure)
+
+
+def _as_written(name: str) -> str:
+    """The name of an action or a feature, in which a dollar begins no formula."""
+    return name.replace("$", r"\$")
 
 
 def _figure(title: str, height: float = 4.0) -> tuple[Figure, Axes]:
