@@ -136,6 +136,13 @@ class TriggerLooks:
         with self._database.reading() as conn:
             return [_entry(one) for one in conn.execute(some)]
 
+    def inside(self, trigger_id: str, limit: int, *, after: str = "") -> list[str]:
+        """Who was inside a trigger's condition when last looked at, in the order of their ids, beyond one of them."""
+        row = TRIGGER_ENTRIES.c
+        some = select(row.contact_id).where(row.trigger_id == trigger_id, row.contact_id > after).order_by(row.contact_id).limit(limit)
+        with self._database.reading() as conn:
+            return list(conn.execute(some).scalars())
+
     def settle(self, entries: Sequence[Entry], messages: Sequence[Message] = ()) -> None:
         """Let entries be decided, and put into the outbox what has to go out because of them: both or neither."""
         row = TRIGGER_ENTRIES.c

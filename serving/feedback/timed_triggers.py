@@ -166,12 +166,24 @@ class TimedTriggers:
             if changed is None:
                 return None
             counts.update(contacts=len(ids), inside=len(read), entered=changed[0], left=changed[1])
+        if self._ledger.looks.standing()[look.trigger_id].inside > counts["inside"]:
+            counts.update(left=self._forget_gone(snapshot, look))
         late = counts["entered"] if look.before is not None and not in_time else 0
         if late:
             LOG.warning("trigger %s: the last look was at %s, so %d who entered are too late", look.trigger_id, look.before, late)
         if look.before is None:
             del counts["entered"]
         return Looked(look.trigger_id, iso(look.began), look.before is None, late=late, **counts)
+
+    def _forget_gone(self, snapshot: Snapshot, look: Look) -> int:
+        """Forget those inside who are no contacts any more, and so on no page: they have left; how many those are."""
+        gone, last = 0, ""
+        while ids := self._ledger.looks.inside(look.trigger_id, PAGE, after=last):
+            _, known = snapshot.online.online(ids)
+            missing = [contact_id for contact_id, here in zip(ids, known.tolist(), strict=True) if not here]
+            gone += (self._ledger.looks.seen(look, missing, {}, self._clock(), opens=False) or (0, 0))[1]
+            last = ids[-1]
+        return gone
 
     def _inside(self, snapshot: Snapshot, trigger: CompiledTrigger, look: Look, ids: list[str], columns: Columns) -> BoolArray:
         if trigger.trigger.score is not None:

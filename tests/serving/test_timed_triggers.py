@@ -111,6 +111,16 @@ def test_a_decision_that_a_killed_process_made_is_sent_even_if_the_contact_has_l
     assert [one.message.message_id for one in house.ledger.outbox.listed()] == [decision.decision_id]
 
 
+def test_who_is_no_contact_any_more_has_left_and_enters_anew_after_coming_back(house: House) -> None:
+    _looked(house)
+    (adult,) = (row for name, row in house.known.rows.items() if name == "adult")
+    house.known.rows = {name: row for name, row in house.known.rows.items() if name != "adult"}
+    assert _looked(house) == _nothing(inside=0, left=1)
+    assert house.service.timed.listed()[0]["inside"] == 0
+    house.known.rows = {**house.known.rows, "adult": adult}
+    assert _looked(house) == _nothing(entered=1, decided=1)
+
+
 def test_an_entry_that_waited_longer_than_the_trigger_is_not_decided_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     _looked(house)
     _aged(house, child=13.0)
