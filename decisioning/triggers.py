@@ -128,7 +128,7 @@ def compile_triggers(
         one = named.model_copy(update={"actions": tuple(action for action in named.actions if action in declared)})
         when = findings.event_condition(one.when, path=f"triggers[{place}].when") if one.when else ()
         enters = one.enters if one.segment is None else segments[one.segment]
-        condition = findings.timed_condition if one.is_timed and one.segment is None else findings.condition
+        condition = findings.timed_condition if one.is_timed else findings.condition
         entering = condition(enters, path=f"triggers[{place}].enters") if enters else ()
         if one.actions:
             compiled.append(CompiledTrigger(one, when, entering))

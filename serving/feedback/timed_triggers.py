@@ -118,10 +118,24 @@ class TimedTriggers:
         return {"triggers": [asdict(one) for one in looked], "decided": dict(words)}
 
     def _looked_and_decided(self, triggers: Sequence[CompiledTrigger]) -> tuple[list[Looked], Counter[str]]:
-        """Look at these, after what is open was settled: a look forgets who has left, and their decision may be made but not sent yet."""
-        words = self.decide_open()
-        looked = [self.look(one) for one in triggers]
-        return looked, words + self.decide_open() if looked else words
+        """Look at these, after what is open was settled: a look forgets who has left, and their decision may be made but not sent yet.
+
+        Where a look fails the others go on; the first failure is raised at the end.
+        """
+        words, looked = self.decide_open(), []
+        failed: Exception | None = None
+        for one in triggers:
+            try:
+                looked.append(self.look(one))
+            except NudgeError as error:
+                failed = failed or error
+            except Exception as error:  # a model that fails for one trigger must not take the others with it
+                LOG.exception("trigger %s: the look failed", one.trigger.id)
+                failed = failed or error
+        words += self.decide_open()
+        if failed is not None:
+            raise failed
+        return looked, words
 
     def listed(self) -> list[dict[str, Any]]:
         """How each trigger that time fires stands: {trigger, every_minutes, looked_at, inside, waiting}."""

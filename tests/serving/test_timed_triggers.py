@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from decisioning.errors import RequestError, Unavailable
+from decisioning.catalog import parse_catalog
+from decisioning.compiled_catalog import compile_catalog
+from decisioning.errors import RequestError, RuleError, Unavailable
 from serving.feedback.timed_triggers import TimedTriggers
 from tests.serving.small_house import CATALOG, NOW, House, small_house
 
@@ -119,6 +121,25 @@ def test_who_is_no_contact_any_more_has_left_and_enters_anew_after_coming_back(h
     assert house.service.timed.listed()[0]["inside"] == 0
     house.known.rows = {**house.known.rows, "adult": adult}
     assert _looked(house) == _nothing(entered=1, decided=1)
+
+
+def test_a_look_that_fails_does_not_keep_the_others_from_being_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = {"id": "scored", "score": "propensity", "above": 0.1, "action": "loan", "every_minutes": 60, "actions": ["card"]}
+    with small_house(tmp_path, {**CATALOG, "triggers": [scored, GROWN]}) as house:
+        monkeypatch.setattr("serving.feedback.timed_triggers.above", lambda *_: 1 / 0)
+        for age in (12.0, 13.0):
+            _aged(house, child=age)
+            house.clock.advance(minutes=60)
+            with pytest.raises(ZeroDivisionError):
+                house.service.timed.run_due()
+        assert len(house.ledger.decisions_of("child", 9)) == 1
+
+
+def test_a_segment_that_reads_the_request_cannot_be_looked_at_by_time() -> None:
+    timed = {"id": "t", "segment": "asking", "every_minutes": 60, "actions": ["card"]}
+    document = {**CATALOG, "segments": {"asking": "context.intent = 'pay'"}, "triggers": [timed]}
+    with pytest.raises(RuleError, match="'context' is not known"):
+        compile_catalog(parse_catalog(document), {"age": "int"})
 
 
 def test_an_entry_that_waited_longer_than_the_trigger_is_not_decided_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
