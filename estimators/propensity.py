@@ -92,6 +92,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         seen it, out of its few degrees of freedom).
     oof_weight_ : array, shape (n,)
         How many rows each of these stands for.
+    plain_head_ : ResponseHead or None
+        With many rows: it says of a row what `oof_probability_` would, were the row not learned from.
     settled_ : Settled or None
         The penalty, for a later fit on more rows; None where there were too few rows to choose.
     classes_ : array([0, 1])
@@ -165,6 +167,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         X, weight = data.X, data.weight
         y, self.classes_ = zero_one(data.y)
         self.settled_: Settled | None = None
+        self.plain_head_: ResponseHead | None = None
         linear, time, groups = _kept(data.kept, X_linear, time, groups)
         self._uses_linear = X_linear is not None
         events = _rarer(y)
@@ -262,6 +265,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         chosen = _choice(out, (y[held], weight[held]), later, truth, rows.hedged, self.random_state)
         trees = tree_score(learned.booster, rows.counts[chosen.rounds]) if chosen.weights[2] > 0 else None
         self.head_ = _head(rows, chosen, learned.lines[0] if chosen.weights[1] > 0 else None, trees)
+        self.plain_head_ = replace(self.head_, shift=0.0, calibrator=None if forward else chosen.calibrator)
         self.oof_probability_, self.oof_weight_ = np.full(len(y), np.nan), weight
         self.oof_probability_[held] = _blended(out, chosen, calibrated=not forward)
 

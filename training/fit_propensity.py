@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.catalog import Catalog
 from decisioning.errors import ConfigError
-from decisioning.vocabulary import FloatArray, IntArray
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import Arm, OptOutHead, PropensityBundle
 from estimators.heads import ValueHead
 from estimators.own_response import OwnResponseModel
@@ -35,6 +36,9 @@ SERVED_CV, TESTED_CV = 3, 2
 
 MANY_ALONE, MANY_OF_MANY = 50_000, 10_000
 """More rows of a head are learned from once; fewer are many where the whole log is long: there are many heads then."""
+
+CHANNEL_ROWS = 20_000
+"""From so many rows of a channel its offset is learned, beside those that were held out."""
 
 _OPT_OUT = ""  # no action has an empty id
 
@@ -228,9 +232,20 @@ def _gap(catalog: Catalog, key: str) -> float:
 def _channel_offsets(
     prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel
 ) -> dict[str, tuple[float, float]]:
-    said = np.isfinite(model.oof_probability_)
-    channel = prepared.data.rows.channel[rows[said]].tolist()
-    return log_odds_offsets(y[said], model.oof_probability_[said], channel, model.oof_weight_[said])
+    """Of many rows few are held out, and of a rare channel perhaps none: what the served members say of those they know is near enough."""
+    channel, p, weight = prepared.data.rows.channel[rows], model.oof_probability_.copy(), model.oof_weight_
+    if isinstance(model, ResponseModel) and model.plain_head_ is not None:
+        more = _some_of_each(channel, np.isnan(p) & (weight > 0))
+        p[more] = model.plain_head_.probability(prepared.encoded.take(rows[more]))
+    said = np.isfinite(p)
+    return log_odds_offsets(y[said], p[said], channel[said].tolist(), weight[said])
+
+
+def _some_of_each(channel: npt.NDArray[np.object_], where: BoolArray) -> IntArray:
+    """Places of at most `CHANNEL_ROWS` rows of each channel, at random of those where the mask holds."""
+    rng = np.random.default_rng([0xC4A, len(channel)])
+    found = [np.flatnonzero(where & (channel == name)) for name in sorted({one for one in channel.tolist() if one is not None})]
+    return np.concatenate([np.empty(0, dtype=np.int64), *(rng.permutation(places)[:CHANNEL_ROWS] for places in found)])
 
 
 def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, ValueHead]:
