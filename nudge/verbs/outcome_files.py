@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 
 def ingest_outcomes(workspace: Workspace, file: Path, words: Mapping[str, str], *, quarantine: bool, say: Say) -> dict[str, Any]:
-    """Keep the outcomes of a file: {rows, accepted, duplicates, quarantined, ignored, orphans, late}.
+    """Keep the outcomes of a file: {rows, accepted, duplicates, quarantined, ignored, orphans}.
 
     Parameters
     ----------
@@ -81,14 +81,14 @@ def ingest_outcomes(workspace: Workspace, file: Path, words: Mapping[str, str], 
 
 
 def _meanings(catalog: Catalog, words: Mapping[str, str]) -> Callable[[str], str | None]:
-    """What a word of the file means: itself, what `words` says, the catalogue's only outcome of that kind, or `click` for `clicked`."""
+    """What a word of the file means: itself, what `words` says, the only outcome of that kind but bounces, `click` for `clicked`."""
     for word, outcome in words.items():
         if outcome and outcome not in catalog.outcomes:
             hint = nearest(outcome, catalog.outcomes)
             raise RequestError(f"'{word}' means no outcome", field="--map", got=outcome, allowed=", ".join(catalog.outcomes), hint=hint)
     only: dict[str, str] = {}
     for kind in set(_WORDS.values()):
-        of_kind = [name for name, one in catalog.outcomes.items() if one.kind == kind]
+        of_kind = [name for name, one in catalog.outcomes.items() if one.kind == kind and one.behaviour != "negative"]  # no bounce
         if len(of_kind) == 1:
             only[kind] = of_kind[0]
 

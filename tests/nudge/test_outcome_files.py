@@ -108,6 +108,16 @@ def test_what_was_done_is_the_catalogues_outcome_of_that_name_and_the_refusal_of
     assert (refused.code, "--map WORD=OUTCOME (WORD= leaves its rows out)" in refused.err) == (1, True)
 
 
+def test_what_was_sent_is_never_a_bounce_though_the_catalogue_has_no_other_outcome_of_that_kind(told: Shop) -> None:
+    bounce = {"kind": "delivery", "behaviour": "negative", "window_days": 3}
+    told.write(catalog={**CATALOG, "outcomes": {**CATALOG["outcomes"], "bounce": bounce}})
+    refused = told.run("ingest-outcomes", csv(told, "d-1,sent,2026-11-22,,"))
+    assert (refused.code, kept(told)) == (1, [])
+    told.write(catalog={**CATALOG, "outcomes": {**CATALOG["outcomes"], **TOLD, "bounce": bounce}})
+    assert told.run("ingest-outcomes", csv(told, "d-1,sent,2026-11-22,,", "d-2,bounced,2026-11-22,,")).document["accepted"] == 2
+    assert [outcome for _, outcome, _ in kept(told)] == ["delivered", "bounce"]
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "ndjson"])
 def test_parquet_and_ndjson_say_the_same_as_csv(told: Shop, suffix: str) -> None:
     rows: list[dict[str, Any]] = [
