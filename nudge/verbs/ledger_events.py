@@ -35,14 +35,16 @@ def _merge(workspace: Workspace, ledger: Ledger) -> int:
 
 
 def consent_tables(ledger: Ledger) -> Iterator[pa.Table]:
-    """What contacts said of their consents over HTTP and holds by now, as `features.merging.CONSENT_SCHEMA` has it."""
+    """What contacts who were not erased said of their consents over HTTP and holds by now, as `features.merging.CONSENT_SCHEMA` has it."""
     import pyarrow as pa
 
     from features.merging import CONSENT_SCHEMA
 
     for page in ledger.told_consents(datetime.now(UTC), _AT_ONCE):
-        columns: dict[str, list[object]] = {name: [getattr(one, name) for one in page] for name in ("contact_id", "purpose", "status")}
-        columns["changed_at"] = [one.changed_at.replace(tzinfo=None) for one in page]
+        erased = ledger.erased_among({one.contact_id for one in page})
+        kept = [one for one in page if one.contact_id not in erased]
+        columns: dict[str, list[object]] = {name: [getattr(one, name) for one in kept] for name in ("contact_id", "purpose", "status")}
+        columns["changed_at"] = [one.changed_at.replace(tzinfo=None) for one in kept]
         yield pa.table({name: pa.array(columns[name], CONSENT_SCHEMA.field(name).type) for name in CONSENT_SCHEMA.names})
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from ledger.consents import ConsentChange
+from ledger.store import Ledger
 from tests.nudge.shops import CONSENTS, CONTACTS, Shop
 
 PERSON = "person-4711"
@@ -99,6 +102,19 @@ def test_an_erased_contact_stays_away_when_the_sources_are_ingested_again(lived:
     assert lived.run("ingest").code == 0
     assert files_that_name(lived.folder, PERSON) == ["nudge.yaml"]
     assert lived.run("plan").document["contacts"] == 200
+
+
+def test_what_an_erased_contact_says_later_of_a_consent_does_not_bring_them_back_into_the_data(lived: Shop) -> None:
+    assert lived.run("erase", PERSON).code == 0
+    now = datetime.now(UTC)
+    with Ledger.open(f"sqlite:///{lived.folder}/state/ledger.db") as ledger:
+        for contact_id in (PERSON, "c-1"):
+            ledger.put_consent(ConsentChange(contact_id, "email_marketing", "revoked", now), now)
+    assert lived.run("ingest").code == 0
+    consents = pq.read_table(lived.folder / "data" / "consents.parquet").to_pylist()
+    at = now.replace(tzinfo=None)
+    assert [one["contact_id"] for one in consents if one["changed_at"].replace(tzinfo=None) == at] == ["c-1"]
+    assert PERSON not in {one["contact_id"] for one in consents}
 
 
 def test_the_decision_log_is_exported_for_analysts(lived: Shop, tmp_path: Path) -> None:
