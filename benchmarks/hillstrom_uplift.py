@@ -176,7 +176,8 @@ def _prepared(rows: pd.DataFrame, goal: str, names: tuple[str, ...]) -> Prepared
     encoder = FeatureEncoder.fit(columns, DTYPES, NOW)
     data = Dataset(logged, labels, np.full(n, np.nan), columns)
     dtypes: Any = DTYPES
-    return Prepared(data, encoder, encoder.encode(columns, NOW), Selection(prob, np.zeros(n, dtype=bool)), dtypes, "hillstrom")
+    nowhere = np.zeros(n, dtype=bool)
+    return Prepared(data, encoder, encoder.encode(columns, NOW), Selection(prob, nowhere, nowhere), dtypes, "hillstrom")
 
 
 def _catalog(goal: str, value: float, cost: float, names: tuple[str, ...]) -> Catalog:

@@ -48,7 +48,8 @@ class Prepared:
 
     def take(self, rows: BoolArray | IntArray | slice) -> Prepared:
         """Some of the rows, with the same encoder; a slice of them is not copied."""
-        selection = Selection(self.selection.prob[rows], self.selection.estimated[rows])
+        known = self.selection
+        selection = Selection(known.prob[rows], known.estimated[rows], known.clipped[rows])
         return Prepared(self.data.take(rows), self.encoder, self.encoded.take(rows), selection, self.dtypes, self.contract_hash)
 
     def of_action(self, action_id: str) -> BoolArray:

@@ -14,8 +14,8 @@ from estimators.encoding import Encoded
 from estimators.trees import class_probabilities
 from training.splits import contact_share
 
-SMALLEST = 0.01
-"""Probabilities are clipped from below: no row may stand for more than a hundred."""
+SMALLEST, SMALLEST_OF_SHARE = 0.01, 0.1
+"""Probabilities are clipped from below: no row stands for more than a hundred, or for ten average rows of a rare action."""
 
 FOLDS = 3
 WEIGHT_PARTS = 8
@@ -34,15 +34,18 @@ class Selection:
     prob : float array, shape (n,)
     estimated : bool array, shape (n,)
         True where the log did not keep the probability.
+    clipped : bool array, shape (n,)
+        True where it was smaller than the lower bound.
     """
 
     prob: FloatArray
     estimated: BoolArray
+    clipped: BoolArray
 
     @property
     def clipped_share(self) -> float:
         """Share of rows at the lower bound."""
-        return float(np.mean(self.prob <= SMALLEST)) if len(self.prob) else 0.0
+        return float(np.mean(self.clipped)) if len(self.prob) else 0.0
 
     @property
     def effective_share(self) -> float:
@@ -57,8 +60,8 @@ def selection_probabilities(
     """The logged probabilities, with the missing ones from cross-fitted multinomial models: logistic regression and LightGBM.
 
     Contacts, not rows, are spread over the folds, so no model has seen the contact whom it judges. The two are weighed by their log loss on
-    these rows: what a flat mean of them adds to the errors of the better one stays in averages that are weighted by 1 / prob. Clipped to
-    [0.01, 1].
+    these rows: what a flat mean of them adds to the errors of the better one stays in averages that are weighted by 1 / prob. Clipped from
+    below at 0.01, or at a tenth of the action's share of the rows where that is less.
 
     Parameters
     ----------
@@ -77,7 +80,14 @@ def selection_probabilities(
     prob = np.array(logged, dtype=np.float64)
     if missing.any():
         prob[missing] = _estimated(missing, action_id, contact_id, rows, seed)
-    return Selection(np.clip(prob, SMALLEST, 1.0), missing)
+    least = _lower_bounds(action_id)
+    return Selection(np.clip(prob, least, 1.0), missing, prob <= least)
+
+
+def _lower_bounds(action_id: npt.NDArray[np.object_]) -> FloatArray:
+    """The least probability of each row: among hundreds of actions one in a thousand is nothing rare."""
+    _, place, count = np.unique(action_id.astype(str), return_inverse=True, return_counts=True)
+    return np.asarray(np.minimum(SMALLEST, SMALLEST_OF_SHARE * count / max(len(place), 1))[place])
 
 
 def _estimated(

@@ -52,7 +52,7 @@ def a_log(*, drifting: bool, n: int = 4_000, seed: int = 0) -> Prepared:
     )
     data = Dataset(rows, Labels({"loan_taken": y}, {"loan_taken": np.full(n, np.nan)}), np.full(n, np.nan), features)
     encoder = FeatureEncoder.fit(features, DTYPES, at)
-    selection = Selection(np.ones(n), np.zeros(n, dtype=bool))
+    selection = Selection(np.ones(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
     return Prepared(data, encoder, encoder.encode(features, at), selection, DTYPES, "hash")  # type: ignore[arg-type]
 
 

@@ -39,7 +39,9 @@ def a_log(seed: int = 7) -> tuple[Prepared, Catalog]:
     data = Dataset(rows, Labels({"loan_taken": loan, "card_opened": card}, {}), np.full(N, np.nan), {"x": x})
     encoder = FeatureEncoder.fit({"x": x}, {"x": "float"}, NOW)
     encoded = encoder.encode({"x": x}, NOW)
-    return Prepared(data, encoder, encoded, Selection(prob, np.zeros(N, dtype=bool)), {"x": "float"}, "hash"), a_catalog(actions=ACTIONS)
+    return Prepared(
+        data, encoder, encoded, Selection(prob, np.zeros(N, dtype=bool), np.zeros(N, dtype=bool)), {"x": "float"}, "hash"
+    ), a_catalog(actions=ACTIONS)
 
 
 def constant(rate: float) -> ResponseHead:

@@ -73,6 +73,17 @@ def test_no_row_may_stand_for_more_than_a_hundred() -> None:
     assert found.effective_share == pytest.approx(1.0)
 
 
+def test_one_of_three_hundred_actions_is_not_taken_for_hardly_ever_chosen() -> None:
+    rng = np.random.default_rng(7)
+    action = rng.integers(0, 300, 30_000).astype(str).astype(object)
+    x = rng.normal(size=(30_000, 1))
+
+    found = selection_probabilities(np.full(30_000, 1 / 300), action, np.arange(30_000).astype(object), Encoded(x, x), seed=7)
+
+    np.testing.assert_array_equal(found.prob, 1 / 300)
+    assert found.clipped_share == 0.0
+
+
 def test_a_policy_without_choice_is_certain() -> None:
     found = selection_probabilities(
         np.full(50, np.nan),
