@@ -73,6 +73,8 @@ _ALWAYS: dict[str, Any] = {
     "max_bin": MAX_BIN,
     "deterministic": True,
     "force_col_wise": True,
+    # The same bins, held for every row: a small subset of sparse ones has written beyond its memory and killed the process.
+    "is_enable_sparse": False,
     "cat_smooth": 50.0,
     "cat_l2": 50.0,
     "max_cat_to_onehot": 4,
