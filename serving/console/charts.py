@@ -16,6 +16,8 @@ from serving.console.estimates import estimates, through_time
 Document: TypeAlias = Mapping[str, Any]
 
 _CHANNELS = 12
+_ACTIONS = 40
+_QINI = {"value": "qini", "low": "qini_low", "high": "qini_high"}
 _SEEN = (-0.5, 2.0)
 """The part of a goal's way that is drawn: a forecast of months that say little may lie far outside."""
 _STATUS = {"reached": GOOD, "on_track": GOOD, "likely": FILL, "at_risk": SERIES[1], "off_track": BAD}
@@ -142,6 +144,14 @@ def _policies(document: Document) -> dict[str, str]:
     return {"What deciding this way is worth": estimates(named, what)}
 
 
+def _models(document: Document) -> dict[str, str]:
+    """Of the champion of uplift: action by action, whether its ranking finds those whom contacting changes."""
+    metrics: Mapping[str, float] = next((one["metrics"] for one in document["models"] if one["name"] == "uplift"), {})
+    actions = [name.removeprefix("qini.") for name in metrics if name.startswith("qini.")]
+    named = [(words.name(one), {key: metrics.get(f"{metric}.{one}") for key, metric in _QINI.items()}) for one in actions[:_ACTIONS]]
+    return {"The champions' figures": estimates(named, "Qini of the champion's uplift, with 95 % interval; 0 is a ranking by chance")}
+
+
 _BY_NAME: Mapping[str, Callable[[Document], dict[str, str]]] = {
     "roi": _roi,
     "channels": _channels,
@@ -149,6 +159,7 @@ _BY_NAME: Mapping[str, Callable[[Document], dict[str, str]]] = {
     "segments": people.segments,
     "value-finder": people.value_finder,
     "data": people.gaps,
+    "models": _models,
     "segment map": people.segment_map,
     "evaluation": _policies,
     "funnel": people.funnel,

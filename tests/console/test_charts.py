@@ -126,3 +126,12 @@ def test_what_contacting_was_worth_in_a_segment_says_whether_it_was_decided_here
     )
     names = re.findall(r">((?:young|old), [^<]*)</text>", drawn["What contacting was worth in each"].split("</svg>")[0])
     assert sorted(names) == ["old, decided here", "old, logged", "young, decided here", "young, logged"]
+
+
+def test_of_models_the_ranking_by_uplift_is_drawn_action_by_action() -> None:
+    metrics = {"qini.visit": 0.2, "qini_low.visit": 0.1, "qini_high.visit": 0.3, "qini.buy": 0.1}
+    models = [{"name": "clv", "metrics": {"gini": 0.5}}, {"name": "uplift", "metrics": metrics}]
+    drawn = charts("models", {"models": models})["The champions' figures"]
+    assert ">visit</text>" in drawn
+    assert ">buy</text>" not in drawn, "it has no interval"
+    assert charts("models", {"models": models[:1]}) == {}
