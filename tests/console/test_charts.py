@@ -60,7 +60,7 @@ def test_where_nothing_is_known_nothing_is_drawn() -> None:
     assert estimates([("x", {"value": 1.0, "low": None, "high": None})], "profit") == ""
     assert through_time([("2026-01", INTERVAL)], "profit") == ""
     assert charts("goals", {"goals": [goal(progress=None)]}) == {}
-    assert charts("models", {}) == {}
+    assert charts("leads", {}) == {}
 
 
 def test_a_goal_whose_forecast_is_far_away_keeps_the_others_readable() -> None:
