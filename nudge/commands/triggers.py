@@ -12,6 +12,7 @@ from nudge.ground.terminal import Terminal
 
 triggers_app = typer.Typer(help="Triggers that time alone fires (every_minutes): look now, see how they stand.", no_args_is_help=True)
 _BUSY = "looked at by another process now"
+_NONE = "No trigger of the catalogue has every_minutes: none looks at everybody by time."
 
 
 @triggers_app.command("run")
@@ -34,6 +35,9 @@ def run(
             terminal.warn(f"{one['trigger']}: {one['late']:,} entered too long ago: the last look was longer ago than the trigger waits")
     if terminal.result(document):
         return
+    if not document["triggers"]:
+        terminal.print(_NONE)
+        return
     header = ["trigger", "looked_at", "contacts", "inside", "entered", "left", "late"]
     rows = [[_BUSY if name == "looked_at" and one[name] is None else one[name] for name in header] for one in document["triggers"]]
     terminal.table("Triggers", header, rows)
@@ -50,6 +54,10 @@ def list_(workspace: WorkspaceOption = Path(), as_json: JsonOption = False, quie
     terminal, found = Terminal(as_json=as_json, quiet=quiet), open_workspace(workspace)
     with terminal.working("opening"):
         listed = list_triggers(found)
-    if not terminal.result({"triggers": listed}):
-        header = ["trigger", "every_minutes", "looked_at", "inside", "waiting"]
-        terminal.table("Triggers by time", header, [[one[name] for name in header] for one in listed])
+    if terminal.result({"triggers": listed}):
+        return
+    if not listed:
+        terminal.print(_NONE)
+        return
+    header = ["trigger", "every_minutes", "looked_at", "inside", "waiting"]
+    terminal.table("Triggers by time", header, [[one[name] for name in header] for one in listed])
