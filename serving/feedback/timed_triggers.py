@@ -209,14 +209,14 @@ class TimedTriggers:
     def decide_open(self) -> Counter[str]:
         """Decide on who entered and is not decided on yet: how many were `decided`, came too `late`, were `refused`, have to `wait`."""
         words: Counter[str] = Counter()
-        last: Entry | None = None
-        while some := self._ledger.looks.open(self._triggers(), _DECIDED_AT_ONCE, after=last):
-            words += self._settle(some)
+        triggers, last = self._triggers(), None  # of one catalogue to the end, though another be swapped in meanwhile
+        while some := self._ledger.looks.open(triggers, _DECIDED_AT_ONCE, after=last):
+            words += self._settle(some, triggers)
             last = some[-1]
         return words
 
-    def _settle(self, entries: Sequence[Entry]) -> Counter[str]:
-        triggers, now = self._triggers(), self._clock()
+    def _settle(self, entries: Sequence[Entry], triggers: Mapping[str, CompiledTrigger]) -> Counter[str]:
+        now = self._clock()
         requests = {_request_id(one): one for one in entries}
         kept = self._ledger.decisions_by_request(set(requests), since=_EVER)
         late = {name for name, one in requests.items() if triggers[one.trigger_id].trigger.too_late(one.entered_at, now) is not None}
