@@ -16,6 +16,7 @@
 ``sources.py``              the ingested tables as typed DuckDB views
 ``attributes.py``           features that are columns of contacts and accounts
 ``streams.py``              timed facts as running totals: any window at any as_of is two look-ups
+``accumulated.py``          the look-ups: what had accumulated before a moment, on arrays
 ``shapes.py``               the few shapes that a window feature has
 ``windows.py``              the standard windows: events, touches, responses, consents
 ``purchases.py``            the standard windows over purchases: recency, frequency, money

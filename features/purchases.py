@@ -29,11 +29,11 @@ _STREAM = Stream(
         FROM (SELECT contact_id, occurred_at AS moment, CAST(occurred_at AS DATE) AS day, value
               FROM events WHERE value > 0 AND occurred_at IS NOT NULL)""",
     (
-        Measure("days", "count(*) FILTER (starts_day)"),
-        Measure("money", "sum(money)", "sum"),
-        Measure("first_day_money", "sum(money) FILTER (on_first_day)", "sum"),
-        Measure("first_day", "min(day)", "min"),
-        Measure("last_day", "max(day)", "max"),
+        Measure("days", "count", "starts_day"),
+        Measure("money", "sum", "money IS NOT NULL", "money"),
+        Measure("first_day_money", "sum", "money IS NOT NULL AND on_first_day", "money"),
+        Measure("first_day", "first", value="day"),
+        Measure("last_day", "last", value="day"),
     ),
 )
 

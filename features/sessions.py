@@ -28,17 +28,20 @@ SOURCE = "events.session_id"
 NAMED = "session_id <> ''"
 """SQL of an event that names a session."""
 
-_LAST, _NEWEST = Total("sessions", "last"), Total("sessions", "newest")
+_LAST, _EVENTS, _LENGTH = Total("sessions", "last"), Total("sessions", "events"), Total("sessions", "length")
 _RULE = "NULL: in no session"
 
 _STREAM = Stream(
     "sessions",
     "contact_id",
-    f"""SELECT contact_id, moment, count(*) OVER session AS events, epoch_us(moment) - epoch_us(min(moment) OVER session) AS length
-        FROM (SELECT contact_id, occurred_at AS moment, session_id FROM events WHERE {NAMED} AND occurred_at IS NOT NULL)
-        WINDOW session AS (
-            PARTITION BY contact_id, session_id ORDER BY moment RANGE BETWEEN INTERVAL {LONGEST} MICROSECOND PRECEDING AND CURRENT ROW)""",
-    (Measure("last", "max(moment)", "max"), Measure("newest", "max({'events': events, 'length': length})", "last")),
+    f"""SELECT contact_id, moment, newest.events AS events, newest.length AS length FROM (
+        SELECT contact_id, moment, max({{'events': events, 'length': length}}) AS newest FROM (
+            SELECT contact_id, moment, count(*) OVER session AS events, epoch_us(moment) - epoch_us(min(moment) OVER session) AS length
+            FROM (SELECT contact_id, occurred_at AS moment, session_id FROM events WHERE {NAMED} AND occurred_at IS NOT NULL)
+            WINDOW session AS (
+                PARTITION BY contact_id, session_id ORDER BY moment RANGE BETWEEN INTERVAL {LONGEST} MICROSECOND PRECEDING AND CURRENT ROW))
+        GROUP BY contact_id, moment)""",
+    (Measure("last", "last"), Measure("events", "last", value="events"), Measure("length", "last", value="length")),
 )
 
 
@@ -48,12 +51,12 @@ def sessions(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
         return NOTHING
     since = f"epoch_us(e.as_of) - epoch_us({_LAST.sql})"
     features = (
-        _feature("session_events", "count", since, f"struct_extract({_NEWEST.sql}, 'events')", "Events of the current session"),
+        _feature("session_events", "count", since, _EVENTS.sql, "Events of the current session"),
         _feature(
             "session_minutes",
             "minutes",
             since,
-            f"({since} + struct_extract({_NEWEST.sql}, 'length')) / {MINUTE}.0",
+            f"({since} + {_LENGTH.sql}) / {MINUTE}.0",
             "From the first event of the current session to as_of",
         ),
         _feature(
@@ -65,7 +68,7 @@ def sessions(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
 
 def _feature(name: str, unit: str, since: str, sql: str, description: str) -> WindowFeature:
     spec = FeatureSpec(name, "int" if unit == "count" else "float", unit, _RULE, None, SOURCE, description)
-    return WindowFeature(spec, f"CASE WHEN {since} <= {OVER_AFTER} THEN {sql} END", (_LAST, _NEWEST))
+    return WindowFeature(spec, f"CASE WHEN {since} <= {OVER_AFTER} THEN {sql} END", (_LAST, _EVENTS, _LENGTH))
 
 
 def session_code(session_id: str) -> int:

@@ -26,7 +26,7 @@ from features.shapes import (
     newest,
     window,
 )
-from features.sources import literal
+from features.sources import literal, quoted
 from features.streams import Measure, Stream, Total
 
 
@@ -48,25 +48,19 @@ def events(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
         known = exists(connection, "contacts", "valid_from IS NOT NULL")
         return StandardFeatures((_tenure(None),), ()) if known else NOTHING
     first, last = Total("events", "first"), Total("events", "last")
-    measures = [Measure("all", "count(*)"), Measure("first", "min(moment)", "min"), Measure("last", "max(moment)", "max")]
+    measures = [Measure("all"), Measure("first", "first"), Measure("last", "last")]
     made = [counted(f"events_{days}d", ("events", "all"), days, "events", "Events of any type") for days in (7, 30, 90, 365)]
     made += [elapsed("days_since_last_event", last, "events", "Time since the last event"), _tenure(first)]
     types = frequent(connection, "events", "event_type", "occurred_at IS NOT NULL")
     for value, name in types.items():
         of_type, source = f"event_type = {literal(value)}", f"events.event_type={value}"
-        measures += [
-            Measure(f"type {name}", f"count(*) FILTER ({of_type})"),
-            Measure(f"last {name}", f"max(moment) FILTER ({of_type})", "max"),
-        ]
+        measures += [Measure(f"type {name}", "count", of_type), Measure(f"last {name}", "last", of_type)]
         made += [counted(f"{name}_count_{days}d", ("events", f"type {name}"), days, source, f"Events {value}") for days in (30, 365)]
         made.append(elapsed(f"days_since_last_{name}", Total("events", f"last {name}"), source, f"Time since the last event {value}"))
     channels = frequent(connection, "events", "channel", "occurred_at IS NOT NULL")
     for value, name in channels.items():
         on_channel = f"channel = {literal(value)}"
-        measures += [
-            Measure(f"channel {name}", f"count(*) FILTER ({on_channel})"),
-            Measure(f"last on {name}", f"max(moment) FILTER ({on_channel})", "max"),
-        ]
+        measures += [Measure(f"channel {name}", "count", on_channel), Measure(f"last on {name}", "last", on_channel)]
         source, of = f"events.channel={value}", ("events", f"channel {name}")
         made.append(counted(f"events_{name}_90d", of, 90, source, f"Events on channel {value}"))
     last_of = {value: Total("events", f"last {name}") for value, name in types.items()}
@@ -92,11 +86,11 @@ def touches(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     """Touches: interactions with an action, by window and by channel."""
     if not exists(connection, "interactions", TOUCHED):
         return NOTHING
-    measures = [Measure("all", "count(*)"), Measure("last", "max(moment)", "max")]
+    measures = [Measure("all"), Measure("last", "last")]
     text = "Touches: interactions with an action"
     made = [counted(f"touches_{days}d", ("touches", "all"), days, "interactions", text) for days in (7, 30, 90)]
     for value, name in frequent(connection, "interactions", "channel", TOUCHED).items():
-        measures.append(Measure(f"channel {name}", f"count(*) FILTER (channel = {literal(value)})"))
+        measures.append(Measure(f"channel {name}", "count", f"channel = {literal(value)}"))
         source, of = f"interactions.channel={value}", ("touches", f"channel {name}")
         made.append(counted(f"touches_{name}_30d", of, 30, source, f"Touches on channel {value}"))
     made.append(elapsed("days_since_last_touch", Total("touches", "last"), "interactions", "Time since the last touch"))
@@ -111,7 +105,7 @@ def responses(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     facts = """SELECT coalesce(outcomes.contact_id, interactions.contact_id) AS contact_id, outcomes.occurred_at AS moment,
         coalesce(behaviour, 'positive') AS behaviour
         FROM outcomes LEFT JOIN interactions ON outcomes.contact_id IS NULL AND outcomes.interaction_id = interactions.interaction_id"""
-    measures = tuple(Measure(kind, f"count(*) FILTER (behaviour = '{kind}')") for kind in ("positive", "negative"))
+    measures = tuple(Measure(kind, "count", f"behaviour = '{kind}'") for kind in ("positive", "negative"))
     made = [counted(f"responses_{days}d", ("outcomes", "positive"), days, "outcomes", "Positive outcomes") for days in (90, 365)]
     made.append(counted("negative_outcomes_365d", ("outcomes", "negative"), 365, "outcomes", "Negative outcomes"))
     if exists(connection, "interactions", TOUCHED):
@@ -129,15 +123,17 @@ def _responses_per_touch() -> WindowFeature:
 
 def consents(connection: duckdb.DuckDBPyConnection) -> StandardFeatures:
     """Consents: the latest status per purpose; absence is never consent."""
-    measures, made = [], []
+    measures, made, statuses = [], [], []
     for value, name in frequent(connection, "consents", "purpose", "changed_at IS NOT NULL").items():
+        granted = quoted(f"granted {name}")
         # Two answers at one moment: only if every one grants is it a consent.
-        measures.append(Measure(name, f"bool_and(status = 'granted') FILTER (purpose = {literal(value)})", "last"))
+        statuses.append(f"bool_and(status = 'granted') FILTER (purpose = {literal(value)}) AS {granted}")
+        measures.append(Measure(name, "last", f"{granted} IS NOT NULL", granted))
         rule, text = "never: false without a status before as_of", f"The latest status of {value} is granted"
         spec = FeatureSpec(f"consent_{name}", "bool", "flag", rule, None, f"consents.purpose={value}", text)
         latest = Total("consents", name)
         made.append(WindowFeature(spec, f"coalesce({latest.sql}, false)", (latest,)))
-    facts = "SELECT contact_id, changed_at AS moment, purpose, status FROM consents"
+    facts = f"SELECT {', '.join(['contact_id', 'changed_at AS moment', *statuses])} FROM consents GROUP BY contact_id, changed_at"
     return StandardFeatures(tuple(made), (Stream("consents", "contact_id", facts, tuple(measures)),))
 
 

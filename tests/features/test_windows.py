@@ -181,6 +181,25 @@ def test_money_adds_up_to_the_cent_however_long_the_past(tmp_path: Path) -> None
     assert built_rows(tmp_path, as_of=day(0))["c", day(0)]["purchase_value_365d"] == 1.0
 
 
+def test_money_beyond_64_bits_adds_up_too(tmp_path: Path) -> None:
+    write_table(tmp_path, "contacts", [{"contact_id": "c"}])
+    # As doubles the smallest would be lost beside the largest, which is beyond 64 bits in millionths.
+    spent = {-500: 2.0**62, -100: 3.0, -50: 4.0}
+    events = [{"contact_id": "c", "event_type": "p", "occurred_at": day(at), "value": value} for at, value in spent.items()]
+    write_table(tmp_path, "events", events)
+    rows = built_rows(tmp_path, pairs=[("c", day(-400)), ("c", day(0))])
+    assert [row["purchase_value_365d"] for row in rows.values()] == [2.0**62, 7.0]
+
+
+def test_the_windows_are_the_same_however_many_facts_are_read_at_once(
+    tables: dict[str, list[dict[str, Any]]], rows: dict[Pair, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.streams.ROWS_AT_ONCE", 60)  # some 400 events, 40 of each contact
+    for name, table in tables.items():
+        write_table(tmp_path, name, table)
+    assert built_rows(tmp_path, pairs=list(rows)) == rows
+
+
 def test_what_the_tables_do_not_support_is_not_offered(tmp_path: Path) -> None:
     write_table(tmp_path, "contacts", [{"contact_id": "c", "age": 40}])
     assert infer_contract(tmp_path).names == ("age",)
