@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -167,9 +167,10 @@ def _write_stream(connection: duckdb.DuckDBPyConnection, stream: Stream, totals:
 
 def _chunks(connection: duckdb.DuckDBPyConnection, cuts: str) -> Iterator[str]:
     """Conditions on the places, each true of some `ROWS_AT_ONCE` facts and cuts."""
-    rows = connection.execute(
-        f"SELECT place, count(*) AS rows FROM (SELECT place FROM facts UNION ALL SELECT place FROM {cuts}) GROUP BY place ORDER BY place"
-    ).fetchnumpy()
+    rows = _arrays(
+        connection,
+        f"SELECT place, count(*) AS rows FROM (SELECT place FROM facts UNION ALL SELECT place FROM {cuts}) GROUP BY place ORDER BY place",
+    )
     begins = np.flatnonzero(np.diff(np.cumsum(rows["rows"]) // ROWS_AT_ONCE)) + 1
     for places in np.split(rows["place"], begins):
         if len(places):
@@ -192,10 +193,10 @@ def _accumulate(
     connection: duckdb.DuckDBPyConnection, cuts: str, places: str, reading: Mapping[str, str], wanted: Sequence[tuple[Measure, int]]
 ) -> tuple[Numbers, list[pa.Array]]:
     """The row_ids of a chunk and their totals."""
-    asked = connection.execute(f"SELECT row_id, place, cut FROM {cuts} WHERE {places}").fetchnumpy()
+    asked = _arrays(connection, f"SELECT row_id, place, cut FROM {cuts} WHERE {places}")
     select = ", ".join(f"{sql} AS {quoted(f'read {number}')}" for number, sql in enumerate(reading.values()))
-    facts = connection.execute(f"SELECT place, moment, {select} FROM facts WHERE {places} ORDER BY place, moment").fetchnumpy()
-    columns = {sql: np.ma.getdata(facts[f"read {number}"]) for number, sql in enumerate(reading)}
+    facts = _arrays(connection, f"SELECT place, moment, {select} FROM facts WHERE {places} ORDER BY place, moment")
+    columns = {sql: facts[f"read {number}"] for number, sql in enumerate(reading)}
     looked = Cuts(facts["place"], _microseconds(facts["moment"]), asked["place"], _microseconds(asked["cut"]))
     until = {days: looked.until(days) for days in sorted({days for _, days in wanted})}
     running = {measure.where: Running(columns[measure.where]) for measure, _ in wanted}
@@ -209,5 +210,10 @@ def _accumulate(
     return asked["row_id"], found
 
 
-def _microseconds(moments: npt.NDArray[np.generic]) -> Numbers:
+def _arrays(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, npt.NDArray[Any]]:
+    """The columns of an answer; what stands where one is NULL is any value."""
+    return {str(name): np.ma.getdata(column) for name, column in connection.execute(sql).fetchnumpy().items()}
+
+
+def _microseconds(moments: npt.NDArray[Any]) -> Numbers:
     return moments.astype("datetime64[us]", copy=False).view(np.int64)
