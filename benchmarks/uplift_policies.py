@@ -24,7 +24,7 @@ from training.prepared import Prepared
 Array = npt.NDArray[np.float64]
 
 WORLDS, OTHERS = 20, 20_000
-MORE_WORLDS = 280
+MORE_WORLDS = 580
 """Of which only the average effects are looked at: a world has few of them, and they share its controls."""
 Z = 1.959964
 CONSTANT = "average effect"
@@ -53,6 +53,8 @@ class Told:
     averages: list[Held] = field(default_factory=list)
     contacts: float = 0.0
     error: float = 0.0
+    doubt: float = 0.0
+    """The standard error, in money a contact, of the dearest action's average effect: what the log cannot tell apart."""
 
     @property
     def best(self) -> str:
@@ -82,6 +84,7 @@ def tell(number: int) -> Told:
         averages=_averages_held(fitted, log, world, seen),
         contacts=float(np.mean(np.abs(tau - others.uplift) <= Z * errors)),
         error=float(np.sqrt(np.mean((tau - others.uplift) ** 2))),
+        doubt=max(float(value) * fitted.bundle.average_effects[f"a{k}", None][1] for k, value in enumerate(world.value)),
     )
 
 
@@ -105,7 +108,9 @@ def measure() -> Sequence[Figure]:
 
 def _against_the_best(told: Sequence[Told]) -> list[Figure]:
     ratio = np.array([one.nudge / one.learners[one.best] for one in told])
-    constant = np.array([one.nudge / max(one.silence, one.learners[CONSTANT]) for one in told])
+    best_constant = np.array([max(one.silence, one.learners[CONSTANT]) for one in told])
+    nudges = np.array([one.nudge for one in told])
+    constant, behind = nudges / best_constant, (best_constant - nudges) / [one.doubt for one in told]
     gain = {name: float(np.mean([one.learners[name] - one.silence for one in told])) for name in LEARNERS}
     nudge = float(np.mean([one.nudge - one.silence for one in told]))
     oracle = float(np.mean([one.oracle - one.silence for one in told]))
@@ -115,6 +120,12 @@ def _against_the_best(told: Sequence[Told]) -> list[Figure]:
         Figure(f"{name}.worst world: value beside the best learner in hindsight", float(ratio.min()), "of its value", goal=">= 0.95"),
         Figure(f"{name}.mean of the same", float(ratio.mean()), f"of its value (SE {ratio.std(ddof=1) / np.sqrt(len(ratio)):.4f})"),
         Figure(f"{name}.worst world: value beside the best constant policy", float(constant.min()), "of its value", goal=">= 0.99"),
+        Figure(
+            f"{name}.largest loss to the best constant policy",
+            float(behind.max()),
+            "standard errors of what an action is worth",
+            goal="<= 1",
+        ),
         Figure(f"{name}.Nudge beyond silence", nudge, "money a contact", peer="oracle", peer_value=oracle),
         Figure(f"{name}.the best learner of each world beyond silence", hindsight, "money a contact", peer="oracle", peer_value=oracle),
         *[

@@ -156,9 +156,13 @@ class OnlineFeatures:
         if not self.of_sessions:
             return columns, found
         going = np.flatnonzero(~np.isnan(columns[self.of_sessions[0]].astype(np.float64)))
+        if not len(going):
+            return columns, found
         idle = columns[_IDLE][going].astype(np.float64) * MINUTE if _IDLE in self.of_sessions else 0.0
         as_of = np.array([as_of_of(vectors[row] or b"") for row in going.tolist()], dtype="datetime64[us]").astype(np.int64)
         over = going[now - as_of + idle > OVER_AFTER]
+        if not len(over):
+            return columns, found
         ended = {name: columns[name].copy() for name in self.of_sessions}
         for column in ended.values():
             column[over] = np.nan

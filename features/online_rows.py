@@ -321,8 +321,8 @@ class _Chunk:
     def _last(self, which: npt.NDArray[np.bool_], contacts: int, step: int = 1) -> Numbers:
         """The last moment of those facts of each contact; with step -1 the first."""
         found = np.full(contacts, NULL_INT, dtype=np.int64)
-        place, moments = self.place[which][::step], self._moments[which][::step]
-        found[place] = moments  # of several values for one place numpy keeps the last
+        rows = np.flatnonzero(which)[::step]
+        found[self.place[rows]] = self._moments[rows]  # of several values for one place numpy keeps the last
         return found
 
 

@@ -133,11 +133,15 @@ class Packing:
             return None
         numbers = self._numbers.unpack_from(vector, _HEADER.size)
         found: dict[str, Scalar] = dict(zip(self.offsets, numbers, strict=True))
-        floats = numbers[: len(self.floats)]
+        floats, whole = numbers[: len(self.floats)], numbers[len(self.floats) :]
         if (total := sum(floats)) != total:  # a NaN among them, or infinities
-            found.update([(name, None) for name, number in zip(self.floats, floats, strict=True) if number != number])
-        if NULL_INT in numbers:
-            found.update([(name, None) for name in self._whole if found[name] == NULL_INT])
+            for name, number in zip(self.floats, floats, strict=True):
+                if number != number:
+                    found[name] = None
+        if NULL_INT in whole:
+            for name, number in zip(self._whole, whole, strict=True):
+                if number == NULL_INT:
+                    found[name] = None
         for name, cast in self._casts:
             value = found[name]
             if value is not None:

@@ -245,7 +245,8 @@ class FeatureDoor:
         Unavailable
             Where the store cannot be read.
         """
-        return fresh(self._vectors.read(contact_ids), self._online.max_age_days, _now() if now is None else now)
+        vectors, most_days = self._vectors.read(contact_ids), self._online.max_age_days
+        return vectors if most_days is None else fresh(vectors, most_days, _now() if now is None else now)
 
     def materialised(self) -> Materialised | None:
         """What the online store holds: as of when, of how many contacts, under which contract, since when; None where there is nothing.
