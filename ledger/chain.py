@@ -36,7 +36,10 @@ STREAMS = {"sqlite": 1, "postgresql": 32}
 BEGINNING = bytes(32)
 """What the first link of a stream follows."""
 
-_SALT_BYTES = 16
+SALT_BYTES = 16
+_TRIPLE = b"\x93"
+"""How MessagePack opens a list of three."""
+
 _pack = msgspec.msgpack.Encoder().encode
 _Row: TypeAlias = Mapping[str, Any]
 _DECISION = itemgetter("decision_id", "decided_at", "channel", "plan_id", "control_group", "degraded")
@@ -108,17 +111,51 @@ def extend(conn: Connection, kind: Kind, contents: Iterable[Content]) -> None:
     if not links:
         return
     stream, seq, before = _take_head(conn, kind)
-    salts = os.urandom(_SALT_BYTES * len(links))
+    salts = os.urandom(SALT_BYTES * len(links))
     entries: list[Entry] = []
     for place, content in enumerate(links):
         seq += 1
-        salt = salts[place * _SALT_BYTES : (place + 1) * _SALT_BYTES]
+        salt = salts[place * SALT_BYTES : (place + 1) * SALT_BYTES]
         personal = personal_digest(salt, content)
         before = link(before, leaf_of(stream, seq, personal, content.public))
         entries.append(Entry(stream, seq, content.key, salt, personal, None, before))
+    _append(conn, entries)
+
+
+def _append(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Keep new links of one stream, whose last is its head from now on."""
+    last = entries[-1]
     insert = _marked(conn, f"INSERT INTO chain_entries ({', '.join(Entry._fields)}) VALUES (?, ?, ?, ?, ?, ?, ?)")
     driver_run(conn, insert, entries, many=True).close()
-    driver_run(conn, _marked(conn, "UPDATE chain_heads SET seq = ?, hash = ? WHERE stream = ?"), (seq, before, stream)).close()
+    driver_run(conn, _marked(conn, "UPDATE chain_heads SET seq = ?, hash = ? WHERE stream = ?"), (last.seq, last.hash, last.stream)).close()
+
+
+class Sealed(NamedTuple):
+    """A link made ready before its place is known: its personal digest, and the public part packed."""
+
+    key: str
+    salt: bytes
+    personal: bytes
+    public: bytes
+
+
+def seal(content: Content, salt: bytes) -> Sealed:
+    """What of a link does not depend on its place, to be made anywhere."""
+    return Sealed(content.key, salt, personal_digest(salt, content), _pack(content.public))
+
+
+def extend_sealed(conn: Connection, kind: Kind, links: Sequence[Sealed]) -> None:
+    """`extend`, with links that were made ready."""
+    if not links:
+        return
+    stream, seq, before = _take_head(conn, kind)
+    opening = _TRIPLE + _pack(stream)
+    entries: list[Entry] = []
+    for key, salt, personal, public in links:
+        seq += 1
+        before = link(before, sha256(personal + opening + _pack(seq) + public).digest())
+        entries.append(Entry(stream, seq, key, salt, personal, None, before))
+    _append(conn, entries)
 
 
 def personal_digest(salt: bytes, content: Content) -> bytes:

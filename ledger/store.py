@@ -29,6 +29,7 @@ from ledger import (
     standing,
     suppressions,
 )
+from ledger.bulk import Bulk
 from ledger.consents import ConsentChange
 from ledger.database import Database
 from ledger.erasure import Erased
@@ -67,7 +68,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.events = Events(database)
+        self.events, self.bulk = Events(database), Bulk(database)
         self.outbox = Outbox(database)
         self.looks = TriggerLooks(database)
 

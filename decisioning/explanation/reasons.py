@@ -141,10 +141,11 @@ def explain_no_actions(appraisal: Appraisal, catalog: CompiledCatalog, rows: Int
     free = np.where(losers, priority + shadow_cost, -np.inf).max(axis=1, initial=-np.inf)
     counted: dict[bytes, NoAction] = {}
     answers = []
-    for place, row in enumerate(rows.tolist()):
-        if appraisal.held_out[row]:
+    held_out, loses = appraisal.held_out[rows].tolist(), np.atleast_1d(losers.any(axis=1)).tolist()
+    for place in range(len(rows)):
+        if held_out[place]:
             answers.append(_HELD_OUT)
-        elif losers[place].any():
+        elif loses[place]:
             answers.append(_loses(best[place], free[place], catalog))
         else:
             pattern = removed_by[place].tobytes()

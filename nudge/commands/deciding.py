@@ -61,6 +61,7 @@ def plan(
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Estimate from so many contacts, always the same ones. Only computes.")
     ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes at work; default: one a core, at most 4.")] = None,
     progress: Annotated[bool, typer.Option("--progress", help="Progress as JSON lines on stderr.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -72,7 +73,9 @@ def plan(
     terminal, found = Terminal(as_json=as_json, quiet=quiet, progress=progress), open_workspace(workspace)
     limits = tuple(parse_limit(one, found.catalog) for one in limit or ())
     with terminal.working("planning") as say:
-        options = PlanOptions(moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only, limits=limits, sample=sample)
+        options = PlanOptions(
+            moment(as_of), contacts, dry_run=dry_run, prices_only=prices_only, limits=limits, sample=sample, workers=workers
+        )
         document = plan_workspace(found, out=out or found.folder / "exports", options=options, say=say)
     for warning in document["warnings"]:
         terminal.warn(warning)

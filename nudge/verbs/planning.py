@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,14 @@ from nudge.verbs.features_ready import default_as_of, ensure_built, to_datetime6
 from nudge.verbs.snapshot_source import WorkspaceSnapshots
 from nudge.verbs.what_if import LimitChange, of_everyone, with_limits
 from serving.plans.audiences import summary, write_plan
+from serving.plans.crew import MOST_WORKERS, Crew, cores
 from serving.plans.planner import make_plan
 from serving.plans.population import Population
 from serving.plans.publication import publish, publish_prices
 from serving.realtime.snapshot import Snapshot
+
+_FEW_CONTACTS = 50_000
+"""Up to so many one process is done before others have begun."""
 
 _SAMPLE = "the order in which contacts are sampled"
 
@@ -36,7 +41,7 @@ class PlanOptions:
 
     `dry_run` only computes. `prices_only` publishes the shadow prices for real time and nothing else: no decision is kept, nothing is
     reserved, no file is written. `limits` are asked about in the place of the catalogue's; `sample` contacts stand for everyone where
-    there are more. A plan with either is only computed.
+    there are more. A plan with either is only computed. `workers` processes work at it; by default one a core, of a small plan one.
     """
 
     as_of: datetime | None = None
@@ -45,6 +50,7 @@ class PlanOptions:
     prices_only: bool = False
     limits: tuple[LimitChange, ...] = ()
     sample: int | None = None
+    workers: int | None = None
 
     @property
     def only_asked(self) -> bool:
@@ -67,7 +73,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
     """
     _refuse_mixed(options)
     ensure_built(workspace, say)
-    with workspace.open_ledger() as ledger:
+    with workspace.open_ledger() as ledger, ExitStack() as helpers:
         source, how = WorkspaceSnapshots(workspace, ledger), workspace.adapting
         if how is not None and not options.only_computes:
             source.adapt(how)
@@ -82,6 +88,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
         def progress(done: int) -> None:
             say(f"decided {done:,} of {total:,} contacts", done, total)
 
+        crew = helpers.enter_context(Crew(workers_for(total, options)))
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), progress, in_place=options.only_asked)
         if options.only_computes or options.prices_only:
             if not options.only_computes:
@@ -90,12 +97,19 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
             return (of_everyone(summary(planned), everyone) if sample else summary(planned)) | done
         say("keeping the decisions")
         workspace.plan_archive.keep(planned)
-        planned = publish(planned, ledger)
+        planned = publish(planned, ledger, crew)
         say("writing the files")
         manifest = write_plan(planned, out)
     folder = out / planned.plan_id
     files = [str(folder / name) for name in [*manifest["files"], "manifest.json"]]
     return manifest | {"files": files, "dry_run": False, "warnings": warnings}
+
+
+def workers_for(contacts: int, options: PlanOptions) -> int:
+    """How many processes work at a plan."""
+    if options.workers is not None:
+        return options.workers
+    return 1 if contacts < _FEW_CONTACTS or options.only_computes or options.prices_only else min(cores(), MOST_WORKERS)
 
 
 def _refuse_mixed(options: PlanOptions) -> None:

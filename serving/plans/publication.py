@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from decisioning.price_book import Line, PriceBook
-from ledger.records import Claim, DecisionRecord, Selection
+from ledger import bulk
+from ledger.records import DecisionRecord
 from ledger.store import Ledger
+from serving.plans.crew import ALONE, Crew
+from serving.plans.pieces import Piece, Recording
 from serving.plans.planner import PlannedPopulation
-from serving.realtime.answers import number
 from serving.realtime.decision_records import Chosen, selection_of
 from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.price_books import to_json
@@ -29,35 +30,23 @@ _PRICES_ONLY = "-prices"
 RACED = "raced: another decision touched this contact or its account while the plan was made"
 
 
-def publish(planned: PlannedPopulation, ledger: Ledger) -> PlannedPopulation:
+def publish(planned: PlannedPopulation, ledger: Ledger, crew: Crew = ALONE) -> PlannedPopulation:
     """Keep every decision of the plan, and publish its shadow prices for real time. Doing it again changes nothing.
 
+    A plan that is killed in between goes on when it is made again. The `crew` makes decisions ready, a batch each; they are written here.
     Returns the plan as it holds: a contact who was touched while the plan was made keeps its caps and gets nothing from it.
     """
     ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
-    raced: dict[str, DecisionRecord] = {}
-    for records in _at_once(planned):
-        held = ledger.record_decisions(records)
-        raced |= {record.contact_id: record for record, kept in zip(records, held, strict=True) if kept is None}
+    written, raced = bulk.Written(), set[str]()
+    for batch in crew.in_order(recording_of(planned).made_ready, pieces(planned)):
+        raced |= ledger.bulk.record(batch, written)
     if raced:
-        planned = without(planned, set(raced))
-        instead = [record for record in plan_records(planned) if record.contact_id in raced]
-        ledger.record_decisions([_instead_of(raced[record.contact_id], record) for record in instead])
+        chosen = {one.contact_id: one for one in plan_records(planned) if one.decision_id in raced}
+        planned = without(planned, set(chosen))
+        instead = [record for record in plan_records(planned) if record.contact_id in chosen]
+        ledger.record_decisions([_instead_of(chosen[record.contact_id], record) for record in instead])
     publish_prices(planned, ledger)
     return planned
-
-
-def _at_once(planned: PlannedPopulation) -> Iterator[list[DecisionRecord]]:
-    """The decisions, as many at once as are written in one transaction; a plan that is killed in between goes on when it is made again.
-
-    The caps of an account count what others have sent it: all of the plan's own must then be seen together.
-    """
-    records = plan_records(planned)
-    if asks_for_accounts(planned.snapshot.catalog.catalog):
-        yield list(records)
-        return
-    while some := list(itertools.islice(records, DECISIONS_AT_ONCE)):
-        yield some
 
 
 def _instead_of(chosen: DecisionRecord, nothing: DecisionRecord) -> DecisionRecord:
@@ -126,58 +115,53 @@ def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBoo
 
 def plan_records(planned: PlannedPopulation) -> Iterator[DecisionRecord]:
     """One decision a contact, with a selection for each of its rows."""
+    recording = recording_of(planned)
+    for piece in pieces(planned):
+        yield from recording.records(piece)
+
+
+def recording_of(planned: PlannedPopulation) -> Recording:
+    """What all decisions of a plan have in common."""
+    catalog, now = planned.snapshot.catalog, planned.created_at
+    anyhow = Chosen(rank=0, expected_profit=0.0, selection_prob=0.0)
+    return Recording(
+        plan_id=planned.plan_id,
+        created_at=now,
+        versions=planned.snapshot.versions,
+        selections=tuple(selection_of(catalog, column, now, anyhow) for column in range(len(catalog.treatments))),
+        claims=any(policy.max is not None for policy in catalog.catalog.contact_policy),
+        by_account=asks_for_accounts(catalog.catalog),
+    )
+
+
+def pieces(planned: PlannedPopulation) -> Iterator[Piece]:
+    """All rows of a plan, `DECISIONS_AT_ONCE` contacts at a time."""
     accounts, rank = account_ids_of(planned.gathered.situation), planned.plan.rank
     starts = np.append(np.flatnonzero(rank == 1), len(rank))
     for first in range(0, len(starts) - 1, DECISIONS_AT_ONCE):
-        yield from _records_of(planned, accounts, starts[first : first + DECISIONS_AT_ONCE + 1].tolist())
+        yield piece_of(planned, accounts, starts[first : first + DECISIONS_AT_ONCE + 1])
 
 
-def _records_of(planned: PlannedPopulation, accounts: np.ndarray, starts: Sequence[int]) -> Iterator[DecisionRecord]:
-    """The decisions of some contacts, whose rows begin at `starts`; the last of these is where they end."""
-    made, versions, offset = planned.plan, planned.snapshot.versions, starts[0]
-    some = slice(offset, starts[-1])
-    factors = {name: made.factors[name][some].tolist() for name in ECONOMICS}
-    treatment = made.treatment[some].tolist()
-    for begin, end in itertools.pairwise(starts):
-        contact = int(made.contact[begin])
-        contact_id, account_id = str(made.contact_ids[begin]), accounts[contact]
-        chosen = [row for row in range(begin, end) if treatment[row - offset] >= 0]
-        selections = tuple(_selection(planned, row, factors["profit"][row - offset], account_id) for row in chosen)
-        economics = [{name: number(values[row - offset]) for name, values in factors.items()} for row in chosen]
-        trace: dict[str, Any] = {"plan_id": planned.plan_id, "versions": versions, "economics": economics}
-        if not selections:
-            trace |= {"no_action": made.reason[begin], "selection_prob": float(made.selection_prob[begin])}
-        yield DecisionRecord(
-            decision_id=planned.decision_ids[contact],
-            contact_id=contact_id,
-            decided_at=planned.created_at,
-            control_group=str(made.control_group[begin]),
-            selections=selections,
-            plan_id=planned.plan_id,
-            trace=trace,
-            claim=_claim(planned, contact_id, selections),
-        )
-
-
-def _selection(planned: PlannedPopulation, row: int, profit: float, account_id: object) -> Selection:
-    made = planned.plan
-    chosen = Chosen(
-        rank=int(made.rank[row]),
-        expected_profit=profit,
-        selection_prob=float(made.selection_prob[row]),
-        account_id=None if account_id is None else str(account_id),
+def piece_of(planned: PlannedPopulation, accounts: np.ndarray, starts: np.ndarray) -> Piece:
+    """The rows of some contacts; `accounts`: the account of each contact of the population."""
+    made, found, some = planned.plan, planned.gathered, slice(int(starts[0]), int(starts[-1]))
+    contacts, firsts = made.contact[starts[:-1]], starts[:-1]
+    contact_ids = [str(one) for one in made.contact_ids[firsts].tolist()]
+    account_ids = [None if one is None else str(one) for one in accounts[contacts].tolist()]
+    return Piece(
+        starts=(starts - some.start).tolist(),
+        contact_id=contact_ids,
+        decision_id=[planned.decision_ids[contact] for contact in contacts.tolist()],
+        account_id=account_ids,
+        control_group=[str(one) for one in made.control_group[firsts].tolist()],
+        seen_contact=[found.seen_contacts.get(one, 0) for one in contact_ids],
+        seen_account=[0 if one is None else found.seen_accounts.get(one, 0) for one in account_ids],
+        treatment=made.treatment[some].tolist(),
+        rank=made.rank[some].tolist(),
+        selection_prob=made.selection_prob[some].tolist(),
+        reason=list(made.reason[some]),
+        factors={name: made.factors[name][some].tolist() for name in ECONOMICS},
     )
-    return selection_of(planned.snapshot.catalog, int(made.treatment[row]), planned.created_at, chosen)
-
-
-def _claim(planned: PlannedPopulation, contact_id: str, selections: Sequence[Selection]) -> Claim | None:
-    """That nobody else has touched the contact, or its account, since the plan read their past; None where no cap asks."""
-    catalog, found = planned.snapshot.catalog.catalog, planned.gathered
-    if not selections or not any(policy.max is not None for policy in catalog.contact_policy):
-        return None
-    account_id = selections[0].account_id if asks_for_accounts(catalog) else None
-    of_account = None if account_id is None else found.seen_accounts.get(account_id, 0)
-    return Claim(planned.plan_id, (), found.seen_contacts.get(contact_id, 0), of_account, together=True)
 
 
 def without(planned: PlannedPopulation, contact_ids: set[str]) -> PlannedPopulation:
