@@ -30,6 +30,9 @@ OWN = "own"
 MAX_WEIGHT_RATIO = 20.0
 """No row weighs more than so many times its arm's mean."""
 
+ENOUGH_OF_AN_ARM = 60_000
+"""Of an arm with more rows the effect model's expectations alone are the nuisance, and with more than half of `most_rows`."""
+
 HELD_SHARE = 0.1
 """Members are weighed on no fewer rows than this share of `most_rows`."""
 
@@ -266,7 +269,7 @@ class _Work:
 
     def _with_trees(self, modelled: AnyFloats, arm: BoolArray, y: FloatArray, needed: BoolArray) -> AnyFloats:
         rows = rows_where(arm)
-        if len(rows) > self.settings.most_rows // 2:
+        if len(rows) > min(self.settings.most_rows // 2, ENOUGH_OF_AN_ARM):
             return modelled  # so many rows average the noise away that trees would take from it
         return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled), self.folds, needed)
 

@@ -156,8 +156,9 @@ class FeatureEncoder:
             check_one_of(f"the dtype of feature {name!r}", dtype, DTYPES)
         length = row_count(columns, as_of)
         ordered = dict(dtypes)
-        matrix = _number_matrix(columns, ordered, as_of, length)
-        numbers = NumberEncoding.fit([name for name in ordered if ordered[name] != "string"], matrix, min_count=min_count)
+        names = [name for name in ordered if ordered[name] != "string"]
+        each = (_number_column(columns, name, ordered[name], as_of, length) for name in names)
+        numbers = NumberEncoding.fit(names, each, min_count=min_count)
         limits = {"max_levels": max_levels, "min_count": min_count, "max_indicators": max_indicators}
         texts = {name: as_texts(columns.get(name), length) for name in ordered if ordered[name] == "string"}
         return cls(ordered, numbers, tuple(CategoryEncoding.fit(name, values, **limits) for name, values in texts.items()))
@@ -245,7 +246,10 @@ def _number_matrix(columns: Columns, dtypes: Mapping[str, str], as_of: Any, leng
     names = [name for name, dtype in dtypes.items() if dtype != "string"]
     matrix = np.empty((length, len(names)))
     for j, name in enumerate(names):
-        column = columns.get(name)
-        timed = dtypes[name] in TIME_DTYPES
-        matrix[:, j] = as_days_before(column, as_of, length) if timed else as_numbers(column, length)
+        matrix[:, j] = _number_column(columns, name, dtypes[name], as_of, length)
     return matrix
+
+
+def _number_column(columns: Columns, name: str, dtype: str, as_of: Any, length: int) -> FloatArray:
+    column = columns.get(name)
+    return as_days_before(column, as_of, length) if dtype in TIME_DTYPES else as_numbers(column, length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,10 @@ CLIP = 4.0
 
 SKEWED = 2.0
 """A column with a larger absolute skewness is read on a logarithmic scale."""
+
+
+SCALED_ON = 100_000
+"""Of more rows so many, at random, say on which scale a column is read; whether it varies at all, every row does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +44,11 @@ class NumberEncoding:
     null_share: FloatArray
 
     @classmethod
-    def fit(cls, names: Sequence[str], matrix: FloatArray, *, min_count: int) -> NumberEncoding:
-        """Learn the scales from a matrix of shape (n, k) with NaN for NULL."""
+    def fit(cls, names: Sequence[str], columns: Iterable[FloatArray], *, min_count: int) -> NumberEncoding:
+        """Learn the scales from k columns of shape (n,) with NaN for NULL."""
         with np.errstate(over="ignore", invalid="ignore"):  # a column whose spread overflows counts as constant
-            columns = [_fit_column(matrix[:, j], min_count) for j in range(len(names))]
-        fitted = np.array(columns, dtype=np.float64).reshape(len(names), 4).T
+            found = [_fit_column(column, min_count) for column in columns]
+        fitted = np.array(found, dtype=np.float64).reshape(len(names), 4).T
         return cls(tuple(names), *fitted)
 
     @property
@@ -112,6 +116,7 @@ def _fit_column(values: FloatArray, min_count: int) -> tuple[float, float, float
     null_share = nulls / len(values) if min(nulls, len(known)) >= min_count else -1.0
     if not len(known):
         return 0.0, 0.0, 0.0, null_share
+    known = _enough(known)
     unit = _log_unit(known)
     scaled = on_scale(known[:, None], np.array([unit]))[:, 0]
     low, high, mean = float(scaled.min()), float(scaled.max()), float(scaled.mean())
@@ -120,6 +125,14 @@ def _fit_column(values: FloatArray, min_count: int) -> tuple[float, float, float
     scale = (high - low) / 2 if two_values else float(scaled.std())
     varies = scale > 1e-9 * max(1.0, abs(mean)) and np.isfinite(scale)
     return unit, mean, scale if varies else 0.0, null_share
+
+
+def _enough(known: FloatArray) -> FloatArray:
+    """Some of many values; all of them where these would not show that they vary, or that a flag has a third value."""
+    if len(known) <= SCALED_ON:
+        return known
+    some = known[np.random.default_rng(len(known)).choice(len(known), SCALED_ON, replace=False, shuffle=False)]
+    return known if bool(np.all((some == some.min()) | (some == some.max()))) else some
 
 
 def _log_unit(known: FloatArray) -> float:

@@ -12,6 +12,9 @@ from estimators.scores import LinearScore
 RIDGE_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties tried, as multiples of the total weight."""
 
+RIDGE_TOGETHER = 65_536
+"""Rows of a ridge regression that are read together."""
+
 
 def fit_logistic(
     matrix: FloatArray, y: FloatArray, *, C: float, sample_weight: FloatArray | None = None, start: LinearScore | None = None
@@ -56,11 +59,11 @@ def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -
     """
     weight = sample_weight / sample_weight.sum()
     centre, level = weight @ matrix, float(weight @ y)
-    x, target = matrix - centre, y - level
-    weighted = x * weight[:, None]
-    values, vectors = np.linalg.eigh(weighted.T @ x)
+    target = y - level
+    moments, reached = _moments(matrix, centre, weight, target)
+    values, vectors = np.linalg.eigh(moments)
     values = np.maximum(values, 0.0)
-    rotated = vectors.T @ (weighted.T @ target)
+    rotated = vectors.T @ reached
     total, n = float(weight @ target**2), len(y)
 
     def gcv(penalty: float) -> float:
@@ -71,3 +74,15 @@ def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -
     best = min(RIDGE_PENALTIES, key=gcv)
     coef = vectors @ (rotated / (values + best))
     return LinearScore(level - float(centre @ coef), coef)
+
+
+def _moments(matrix: FloatArray, centre: FloatArray, weight: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """X' W X of the centred columns, and X' W target; of many rows some at a time, so that no second matrix of them all is made."""
+    moments, reached = np.zeros((len(centre), len(centre))), np.zeros(len(centre))
+    for start in range(0, len(matrix), RIDGE_TOGETHER):
+        rows = slice(start, start + RIDGE_TOGETHER)
+        x = matrix[rows] - centre
+        weighted = x * weight[rows, None]
+        moments += weighted.T @ x
+        reached += weighted.T @ target[rows]
+    return moments, reached

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import lightgbm
 import numpy as np
+from scipy.special import expit
 
 from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray
 from estimators.calibration import log_losses
-from estimators.trees import BinnedRows, TreeSettings, nuisance_settings
+from estimators.scores import COMPILED_FROM
+from estimators.trees import BinnedRows, TreeSettings, nuisance_settings, tree_score
 
 FEWEST_EVENTS = 20
 """With fewer rows of either outcome in an arm LightGBM learns nothing about it."""
@@ -48,11 +51,17 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: AnyI
         if not len(test):
             continue
         booster = binned.fit(nuisance_settings(settings, len(train)), "binary", train, y)
-        out[test] = (modelled[test] + binned.predict(booster, test)) / 2.0
+        out[test] = (modelled[test] + _probability(binned, booster, test)) / 2.0
         seen = rows[folds[rows] == fold]
         if fold == 0 and len(seen) and log_losses(y[seen], out[seen]).mean() >= log_losses(y[seen], modelled[seen]).mean():
             return modelled
     return out
+
+
+def _probability(binned: BinnedRows, booster: lightgbm.Booster, rows: AnyInts) -> FloatArray:
+    if len(rows) < COMPILED_FROM:
+        return binned.predict(booster, rows)
+    return np.asarray(expit(tree_score(booster).raw(binned.matrix, rows)), dtype=np.float64)
 
 
 def pseudo_outcomes(y: FloatArray, exposed: BoolArray, mu1: AnyFloats, mu0: AnyFloats) -> FloatArray:

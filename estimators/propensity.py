@@ -20,13 +20,13 @@ from estimators.heads import ResponseHead
 from estimators.lasting import Part, calibrator_in_time, lasting_member, lasting_weights, recent_shift
 from estimators.response_members import LabelledRows, Said, Settled, gathered
 from estimators.scores import LinearScore, TreeScore
-from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins, response_settings, tree_score
+from estimators.trees import RESPONSE, BinnedRows, TreeSettings, faster, response_bins, response_settings, tree_score
 from estimators.validation import checked_rows, checked_training, tags_of, zero_one
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
 
-CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 2_000, 10_000, 60_000
+CHOOSING_EVENTS, FEWEST_CHOOSING, MOST_CHOOSING = 1_000, 10_000, 60_000
 """Of many rows so many are chosen on that about so many are of the rarer class, between these numbers."""
 
 OTHERS_OF_ONE, FEWEST_OTHERS = 40, 20_000
@@ -248,6 +248,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         size = int(np.clip(CHOOSING_EVENTS * len(y) / _rarer(y), FEWEST_CHOOSING, MOST_CHOOSING))
         chosen_by = np.sort(self._rng(rows).choice(len(y), min(size, len(y)), replace=False))
         part = self._rows(rows.binned.matrix[chosen_by], rows.linear[chosen_by], y[chosen_by], weight[chosen_by])
+        part = replace(part, settings=faster(part.settings), chained=True)
         forward = self._forward(part, None if time is None else time[chosen_by])
         later, truth = [part.ask(fold) for fold in forward], _parts(part, forward)
         if later:
@@ -257,7 +258,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             folds = shuffled_folds(part.y, cv=2, random_state=self.random_state, groups=whose)
             penalty = _best(gathered(part, folds).linear, part.y, part.weight) if len(part.options) > 1 else 0
         self.settled_ = part.settle(penalty)
-        rows = replace(rows, settled=self.settled_)
+        rows = replace(rows, settled=self.settled_, chained=True)
         train, held = shuffled_folds(y, cv=max(LEAST_PARTS, len(y) // HELD_ROWS), random_state=self.random_state, groups=groups)[0]
         learned = rows.learn(train, part.line(penalty, np.arange(len(part.y))))
         out = rows.said(learned, held)

@@ -63,7 +63,8 @@ class Settled:
 class LabelledRows:
     """n labelled rows that models are fitted on subsets of.
 
-    `drifting` are the columns of the linear matrix that move in time; what is `settled` is not tried again.
+    `drifting` are the columns of the linear matrix that move in time; what is `settled` is not tried again. With many rows regressions are
+    `chained`: each begins where one like it has ended.
     """
 
     binned: BinnedRows
@@ -73,6 +74,7 @@ class LabelledRows:
     weight: FloatArray
     drifting: tuple[int, ...] = ()
     settled: Settled | None = None
+    chained: bool = False
 
     @property
     def counts(self) -> list[int]:
@@ -104,7 +106,10 @@ class LabelledRows:
 
     def lines(self, rows: IntArray) -> list[LinearScore]:
         """Every option, fitted on some rows."""
-        whole = {penalty: self._fitted(penalty, rows) for penalty in dict.fromkeys(penalty for penalty, _ in self.options)}
+        whole: dict[float, LinearScore] = {}
+        for penalty in dict.fromkeys(penalty for penalty, _ in self.options):
+            before = next(reversed(whole.values()), None) if self.chained else None
+            whole[penalty] = self._fitted(penalty, rows, start=before)
         return [self._hedge(whole[penalty], penalty, rows) if hedged else whole[penalty] for penalty, hedged in self.options]
 
     def line(self, option: int, rows: IntArray, start: LinearScore | None = None) -> LinearScore:
@@ -126,7 +131,7 @@ class LabelledRows:
         either all or none. (Bates and Granger, "The Combination of Forecasts", 1969.)
         """
         kept = np.setdiff1d(np.arange(self.linear.shape[1]), self.drifting)
-        part = self._fitted(penalty, rows, kept, start)
+        part = self._fitted(penalty, rows, kept, whole if start is None and self.chained else start)
         coef = whole.coef / 2.0
         coef[kept] += part.coef / 2.0
         return LinearScore((whole.intercept + part.intercept) / 2.0, coef)

@@ -133,7 +133,7 @@ class DoublyRobustUplift(BaseEstimator):
     def _numbers(self, matrix: FloatArray) -> NumberEncoding:
         numbers = np.setdiff1d(np.arange(matrix.shape[1]), self.categorical)
         some = matrix[:: max(1, len(matrix) // SCALED_ROWS)][:, numbers]
-        return NumberEncoding.fit([str(j) for j in numbers.tolist()], some, min_count=10)
+        return NumberEncoding.fit([str(j) for j in numbers.tolist()], some.T, min_count=10)
 
     def _rows(self, X_trees: FloatArray, X_linear: FloatArray | None) -> Rows:
         if X_linear is not None:

@@ -119,7 +119,7 @@ def merge_told(workspace_dir: Path, told: Told, rows: Rows) -> int:
     with locked(data / ".ingest.lock", "an ingest of this workspace is running"):
         made, path = data / f".{told.table}.{os.getpid()}.parquet", data / f"{told.table}.parquet"
         try:
-            new = write_merged(told, path, rows, made)
+            new = write_merged(told, path, rows, made, unchanged=False)
             if new:
                 onto_disk(made)
                 os.replace(made, path)
@@ -129,34 +129,52 @@ def merge_told(workspace_dir: Path, told: Told, rows: Rows) -> int:
     return new
 
 
-def write_merged(told: Told, ingested: Path, rows: Rows, into: Path) -> int:
-    """Write what was ingested and those rows beside it that it does not have; returns how many those are. `ingested` may be missing."""
+def write_merged(told: Told, ingested: Path, rows: Rows, into: Path, *, unchanged: bool = True) -> int:
+    """Write what was ingested and those rows beside it that it does not have; returns how many those are.
+
+    Parameters
+    ----------
+    ingested : Path
+        May be missing.
+    unchanged : bool
+        Write also where there is nothing new: sorting millions of events again takes longer than looking for news among them.
+    """
     beside = into.with_name(f"{into.name}.beside")
     try:
         with pq.ParquetWriter(beside, told.schema) as writer:
             for table in rows:
                 writer.write_table(table)
         with connect(into.parent) as connection:
-            return _merged(connection, told, ingested, beside, into)
+            new = _new(connection, told, ingested, beside)
+            if new or unchanged:
+                _write(connection, told, into)
+            return new
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _merged(connection: duckdb.DuckDBPyConnection, told: Told, ingested: Path, beside: Path, into: Path) -> int:
+def _new(connection: duckdb.DuckDBPyConnection, told: Told, ingested: Path, beside: Path) -> int:
+    """What is not known yet, as table `new` beside the view `ingested`; returns its rows."""
     distinct = "DISTINCT " if told.identity is None else ""
     connection.execute(f"CREATE VIEW beside AS SELECT {distinct}* FROM read_parquet({literal(str(beside))})")
     if ingested.exists():
         connection.execute(f"CREATE VIEW ingested AS SELECT * FROM read_parquet({literal(str(ingested))})")
     else:
         connection.execute("CREATE VIEW ingested AS SELECT * FROM beside WHERE false")
+    told_rows = connection.execute("SELECT count(*) FROM beside").fetchall()
     columns = {row[0] for row in connection.execute("DESCRIBE ingested").fetchall()}
-    connection.execute(f"CREATE TEMP TABLE new AS {told.known(columns)}")
+    # Nothing is looked for among millions of events where nothing was told.
+    connection.execute(f"CREATE TEMP TABLE new AS {told.known(columns) if told_rows != [(0,)] else 'SELECT * FROM beside'}")
     [(new,)] = connection.execute("SELECT count(*) FROM new").fetchall()
+    return int(new)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, told: Told, into: Path) -> None:
+    """The ingested rows and the new ones, in order."""
     connection.execute(
         f"""COPY (SELECT * FROM (SELECT * FROM ingested UNION ALL BY NAME SELECT * FROM new) ORDER BY {told.order})
         TO {literal(str(into))} (FORMAT parquet, COMPRESSION zstd)"""
     )
-    return int(new)
 
 
 def _write_manifest(path: Path, told: Told, file: Path) -> None:

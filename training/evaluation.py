@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from decisioning.catalog import Catalog
-from decisioning.vocabulary import FloatArray
+from decisioning.vocabulary import FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.calibration import expected_calibration_error, log_losses
 from measurement.uplift_curves import Experiment, UpliftCurve, qini_curve, qini_interval, uplift_at
@@ -72,7 +72,37 @@ def evaluate_propensity(bundle: PropensityBundle, test: Prepared, catalog: Catal
     return Scored(by_action, {}, metrics, tuple(drift for drift in drifts if drift is not None))
 
 
-def evaluate_uplift(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> Scored:
+@dataclass(frozen=True, eq=False)
+class PairJudged:
+    """The test rows of {action, no_action} with a known label, and what an uplift model says of them; arrays of shape (p,).
+
+    Attributes
+    ----------
+    rows : int array
+        Where they are among all test rows.
+    """
+
+    action_id: str
+    rows: IntArray
+    outcome: FloatArray
+    exposed: FloatArray
+    effect: FloatArray
+
+
+def judged_pairs(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> dict[int, PairJudged]:
+    """Of each action, by its number, whose model has enough test rows of both arms."""
+    found = {}
+    for number, action in enumerate(catalog.actions):
+        rows = uplift_pair(test, action)
+        exposed = test.of_action(action.id)[rows].astype(np.float64)
+        if action.id not in bundle.heads or min(exposed.sum(), len(exposed) - exposed.sum()) < FEWEST_TEST_ROWS:
+            continue
+        outcome, effect = test.data.labels.happened[str(action.goal)][rows], bundle.heads[action.id].effect(test.encoded.take(rows))
+        found[number] = PairJudged(action.id, rows, outcome, exposed, effect)
+    return found
+
+
+def evaluate_uplift(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) -> Scored:
     """Qini coefficient with its interval, and the measured uplift of the best-ranked 30 %, for each action.
 
     `qini` is the mean over actions, weighted by their contacted test rows.
@@ -80,21 +110,15 @@ def evaluate_uplift(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, s
     curves: dict[str, UpliftCurve] = {}
     metrics: dict[str, float] = {}
     found: list[tuple[float, float]] = []
-    for number, action in enumerate(catalog.actions):
-        rows = uplift_pair(test, action)
-        exposed = test.of_action(action.id)[rows].astype(np.float64)
-        if action.id not in bundle.heads or min(exposed.sum(), len(exposed) - exposed.sum()) < FEWEST_TEST_ROWS:
-            continue
-        part = test.take(rows)
-        y = part.data.labels.happened[str(action.goal)]
-        experiment = Experiment(y, bundle.heads[action.id].effect(part.encoded), exposed, 1.0 / part.selection.prob)
-        curves[action.id] = qini_curve(experiment)
+    for number, pair in pairs.items():
+        experiment = Experiment(pair.outcome, pair.effect, pair.exposed, 1.0 / test.selection.prob[pair.rows])
+        curves[pair.action_id] = qini_curve(experiment)
         qini = qini_interval(experiment, np.random.default_rng([seed, number]), resamples=RESAMPLES)
         top, everyone = uplift_at(experiment, TOP_SHARE), uplift_at(experiment, 1.0)
         values = {"qini": qini.value, "qini_low": qini.low, "qini_high": qini.high}
         values |= {"uplift_top_30": top.value, "uplift_all": everyone.value, "uplift_all_se": everyone.standard_error}
-        metrics |= {f"{name}.{action.id}": value for name, value in values.items()}
-        found.append((float(exposed.sum()), qini.value))
+        metrics |= {f"{name}.{pair.action_id}": value for name, value in values.items()}
+        found.append((float(pair.exposed.sum()), qini.value))
     known = [(size, value) for size, value in found if np.isfinite(value)]
     if known:
         metrics["qini"] = float(np.average([value for _, value in known], weights=[size for size, _ in known]))

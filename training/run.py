@@ -16,7 +16,7 @@ from estimators.parallel import run_stages
 from training.champion_said import CHAMPION_FILE, champion_said
 from training.context import DECIDING, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
 from training.dataset import data_hashes, default_as_of
-from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift
+from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift, judged_pairs
 from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
 from training.fit_contracts import fit_contracts
@@ -263,7 +263,8 @@ class _Training:
         terms = UpliftTerms(propensity, self.context.settings.gate_standard_errors, self.context.own_uplift)
         judged_fit = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, terms=terms)
         tested = judged_fit.bundle
-        scored = evaluate_uplift(tested, part.test, catalog, seed=seed)
+        pairs = judged_pairs(tested, part.test, catalog)
+        scored = evaluate_uplift(pairs, part.test, seed=seed)
         gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")
         served = fit_uplift(part.all, catalog, seed=seed, terms=terms, tested=judged_fit)
@@ -281,7 +282,7 @@ class _Training:
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
         facts |= {} if terms.own is None else {"estimator": terms.own.words}
-        shape = UpliftShape.of(tested, part.test, catalog, seed=seed)
+        shape = UpliftShape.of(pairs, part.test, seed=seed)
         plots = uplift_plots(served.bundle, shape, gains)
         judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
         judged = judged if terms.own is None else replace(judged, method=OWN_UPLIFT_METHOD)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.catalog import Catalog
 from decisioning.vocabulary import FloatArray, IntArray
-from estimators.bundle import UpliftBundle
 from measurement.uplift_curves import Experiment, qini_curve, uplift_at
-from training.evaluation import FEWEST_TEST_ROWS
-from training.fit_uplift import uplift_pair
+from training.evaluation import PairJudged
 from training.prepared import Prepared
 
 SEGMENTS = 5
@@ -51,15 +48,16 @@ class UpliftShape:
     bands: dict[str, QiniBand]
 
     @classmethod
-    def of(cls, bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> UpliftShape:
+    def of(cls, pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) -> UpliftShape:
         """Both at once."""
-        return cls(uplift_segments(bundle, test, catalog), qini_bands(bundle, test, catalog, seed=seed))
+        return cls(uplift_segments(pairs, test), qini_bands(pairs, test, seed=seed))
 
 
-def uplift_segments(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> tuple[Segment, ...]:
+def uplift_segments(pairs: Mapping[int, PairJudged], test: Prepared) -> tuple[Segment, ...]:
     """The fifths, lowest predicted uplift first; empty where no action has enough test rows of both arms in each."""
     found: list[tuple[float, list[tuple[int, float, float, float]]]] = []
-    for _, experiment, _ in _experiments(bundle, test, catalog):
+    for pair in pairs.values():
+        experiment = _experiment(pair, test)
         parts = [_measured(experiment, rows) for rows in np.array_split(np.argsort(experiment.uplift, kind="stable"), SEGMENTS)]
         whole = [part for part in parts if part is not None]
         if len(whole) == SEGMENTS:
@@ -84,10 +82,12 @@ def segments_table(segments: tuple[Segment, ...]) -> str:
     return "\n".join(lines)
 
 
-def qini_bands(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: int) -> dict[str, QiniBand]:
+def qini_bands(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) -> dict[str, QiniBand]:
     """The Qini curve of each action with its band; the model stays as it is."""
     bands = {}
-    for number, (action_id, experiment, contact) in enumerate(_experiments(bundle, test, catalog)):
+    for number, pair in enumerate(pairs.values()):
+        experiment = _experiment(pair, test)
+        contact = np.unique(test.data.rows.contact_id[pair.rows].astype(str), return_inverse=True)[1]
         rng = np.random.default_rng([seed, 0x0B, number])
         contacts = int(contact.max()) + 1
         drawn = []
@@ -97,22 +97,13 @@ def qini_bands(bundle: UpliftBundle, test: Prepared, catalog: Catalog, *, seed: 
             if 0 < experiment.exposed[rows].sum() < len(rows):
                 drawn.append(_on_grid(_part(experiment, rows)))
         low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
-        bands[action_id] = QiniBand(_on_grid(experiment), low, high)
+        bands[pair.action_id] = QiniBand(_on_grid(experiment), low, high)
     return bands
 
 
-def _experiments(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> Iterator[tuple[str, Experiment, IntArray]]:
-    """Each action's test rows with enough of both arms, and the contacts of the rows as numbers."""
-    for action in catalog.actions:
-        rows = uplift_pair(test, action)
-        exposed = test.of_action(action.id)[rows].astype(np.float64)
-        if action.id not in bundle.heads or min(exposed.sum(), len(exposed) - exposed.sum()) < FEWEST_TEST_ROWS:
-            continue
-        part = test.take(rows)
-        y = part.data.labels.happened[str(action.goal)]
-        weight = part.data.rows.sample_weight / part.selection.prob
-        contact = np.unique(part.data.rows.contact_id.astype(str), return_inverse=True)[1]
-        yield action.id, Experiment(y, bundle.heads[action.id].effect(part.encoded), exposed, weight), contact
+def _experiment(pair: PairJudged, test: Prepared) -> Experiment:
+    weight = test.data.rows.sample_weight[pair.rows] / test.selection.prob[pair.rows]
+    return Experiment(pair.outcome, pair.effect, pair.exposed, weight)
 
 
 def _measured(experiment: Experiment, rows: IntArray) -> tuple[int, float, float, float] | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimators import encoding
+from estimators import encoding, encoding_numbers
 from estimators.encoding import FeatureEncoder
 from estimators.encoding_numbers import CLIP
 from tests.estimators.worlds import DTYPES, NOW, mixed_columns
@@ -106,6 +106,19 @@ def test_a_constant_or_empty_column_does_not_enter_the_linear_matrix() -> None:
     encoder = FeatureEncoder.fit(columns, dict.fromkeys(columns, "float"), NOW)
     assert encoder.linear_names == ("x",)
     assert encoder.trees(columns, NOW).shape == (100, 3)
+
+
+def test_the_scale_of_many_rows_is_read_from_some_and_what_hardly_varies_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    columns = {"x": rng.normal(5.0, 2.0, 20_000), "skewed": rng.lognormal(0.0, 1.5, 20_000), "rare": np.zeros(20_000)}
+    columns["rare"][7] = 1.0
+    whole = FeatureEncoder.fit(columns, dict.fromkeys(columns, "float"), NOW)
+    monkeypatch.setattr(encoding_numbers, "SCALED_ON", 4_000)
+    some = FeatureEncoder.fit(columns, dict.fromkeys(columns, "float"), NOW)
+    assert some.linear_names == whole.linear_names == ("x", "skewed", "rare")
+    assert some.numbers.mean[0] != whole.numbers.mean[0]
+    np.testing.assert_allclose(some.linear(columns, NOW), whole.linear(columns, NOW), atol=0.2)
+    assert (some.numbers.scale[2], some.numbers.mean[2]) == (whole.numbers.scale[2], whole.numbers.mean[2])
 
 
 def test_an_encoder_comes_back_from_json_exactly() -> None:

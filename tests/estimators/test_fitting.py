@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from estimators import linear, scores
 from estimators.arrays import FloatArray
 from estimators.blending import best_blend
 from estimators.encoding import Encoded
@@ -43,6 +45,25 @@ def test_ridge_counts_a_row_of_weight_two_twice() -> None:
     doubled = np.vstack([X, X[X[:, 0] > 0]])
     twice = fit_ridge(doubled, doubled[:, 0] ** 2, sample_weight=np.ones(len(doubled)))
     assert fit_ridge(X, y, sample_weight=weight).coef == pytest.approx(twice.coef, abs=1e-6)
+
+
+def test_ridge_read_some_rows_at_a_time_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, weight = X[:, 0] - X[:, 1] ** 2, RNG.random(4_000) + 0.5
+    whole = fit_ridge(X, y, sample_weight=weight)
+    monkeypatch.setattr(linear, "RIDGE_TOGETHER", 700)
+    some = fit_ridge(X, y, sample_weight=weight)
+    assert [some.intercept, *some.coef] == pytest.approx([whole.intercept, *whole.coef], rel=1e-9)
+
+
+@pytest.mark.parametrize("rows", [None, np.arange(1, 4_000, 2)])
+def test_trees_read_as_a_compiled_forest_say_what_lightgbm_says_to_the_last_bit(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    binned = BinnedRows(X, categorical=(), n_jobs=1, random_state=0)
+    score = tree_score(binned.fit(REGULARISED, "regression", np.arange(4_000), X[:, 0] * X[:, 1]))
+    of_lightgbm = score.raw(X, rows)
+    monkeypatch.setattr(scores, "COMPILED_FROM", 1_000)
+    monkeypatch.setattr(scores, "COMPILED_TOGETHER", 1_500)
+    monkeypatch.delattr("lightgbm.Booster.predict")
+    np.testing.assert_array_equal(score.raw(X, rows), of_lightgbm)
 
 
 def test_a_logistic_regression_without_columns_is_the_mean() -> None:

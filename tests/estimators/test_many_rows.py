@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from estimators import trees
+from estimators import action_uplifts, pair_learners, trees
 from estimators.action_uplifts import Chosen, UpliftSettings, fit_action_uplifts
-from estimators.arrays import FloatArray
+from estimators.arrays import AnyFloats, FloatArray
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.effects import fit_effects, fit_effects_in_blocks
 from estimators.encoding import Encoded
-from estimators.trees import REGULARISED, BinnedRows, effect_settings
+from estimators.nuisance import Arm, with_trees
+from estimators.pair_learners import Pair
+from estimators.trees import REGULARISED, BinnedRows, TreeSettings, effect_settings
 from estimators.uplift import DoublyRobustUplift
 from tests.estimators.worlds import Trial, trial
 
@@ -121,6 +125,36 @@ def test_many_actions_at_once_are_compared_on_the_judged_rows_alone() -> None:
         assert np.isfinite(one.tau[judged]).all() and np.isfinite(one.exposed_mean[judged]).all()
         assert one.stack.average == pytest.approx(world.uplift.mean(), abs=3.5 * one.stack.standard_error)
         assert np.corrcoef(one.tau[judged], world.uplift[judged])[0, 1] > 0.8
+
+
+def test_of_an_arm_with_many_rows_the_effect_model_alone_says_what_would_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = trial(3_000, seed=8, spread=0.5)
+    logged, folds, asked = two_actions(world), np.arange(3_000) % 2, []
+
+    def noted(binned: BinnedRows, settings: TreeSettings, arm: Arm, *rest: Any) -> AnyFloats:
+        asked.append(len(arm.rows))
+        return with_trees(binned, settings, arm, *rest)
+
+    monkeypatch.setattr(action_uplifts, "with_trees", noted)
+    monkeypatch.setattr(action_uplifts, "ENOUGH_OF_AN_ARM", 1_000)
+    found = fit_action_uplifts(Encoded(world.x, world.x), logged, world.weight, folds, UpliftSettings())
+    assert sorted(asked) == sorted(int(logged.contacted(k).sum()) for k in range(2))
+    assert logged.controls(0).sum() > 1_000 > max(asked)
+    for one in found.by_action.values():
+        assert one.stack.average == pytest.approx(world.uplift.mean(), abs=3.5 * one.stack.standard_error)
+
+
+def test_a_member_is_centred_on_some_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = trial(6_000, seed=8, spread=0.5)
+    rows = Encoded(world.x, world.x)
+    binned = BinnedRows(world.x, categorical=(), n_jobs=1, random_state=0)
+    pair = Pair(np.arange(6_000), world.uplift, np.ones(6_000), rows, binned, REGULARISED)
+    score, mean = pair.fitted("ridge")
+    monkeypatch.setattr(pair_learners, "MOST_CENTRED", 2_000)
+    again, of_some = pair.fitted("ridge")
+    np.testing.assert_array_equal(again.of(rows), score.of(rows))
+    assert of_some == pytest.approx(float(score.of(rows)[::3].mean()))
+    assert of_some == pytest.approx(mean, abs=0.02)
 
 
 def signal() -> tuple[FloatArray, FloatArray]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features import merging
 from features.merging import CONSENT_SCHEMA, CONSENTS, EVENT_SCHEMA, merge_events, merge_told
 from tests.features.workspaces import day, write_table
 
@@ -42,6 +43,14 @@ def test_the_first_events_of_a_workspace_make_the_table(workspace: Path) -> None
     assert [row["event_id"] for row in _kept(workspace)] == ["e-1", "e-2"]
     manifest = _manifest(workspace)
     assert (manifest["tables"]["events"]["rows"], manifest["newest_at"]) == (2, "2026-01-02T12:00:00Z")
+
+
+def test_where_nothing_is_new_no_event_is_sorted_and_written_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = _events({**TOLD, "event_id": "e-1"})
+    merge_events(workspace, events)
+    monkeypatch.delattr(merging, "_write")
+    assert merge_events(workspace, events) == merge_events(workspace, []) == 0
+    assert [row["event_id"] for row in _kept(workspace)] == ["e-1"]
 
 
 def test_merged_again_nothing_changes(workspace: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from estimators.bundle import PropensityBundle
 from tests.training.test_policies import a_log, constant, models
 from training.eligible_rows import eligible_rows
-from training.evaluation import evaluate_propensity, evaluate_uplift, normalised_gini
+from training.evaluation import evaluate_propensity, evaluate_uplift, judged_pairs, normalised_gini
 from training.fit_uplift import fit_uplift, uplift_pair
 from training.labels import Labels
 from training.model_card import CardFacts, model_card
@@ -57,7 +57,7 @@ def test_a_label_of_one_class_has_no_auc_and_no_stack_trace() -> None:
 def test_the_right_ranking_has_a_qini_above_noise_and_no_ranking_has_none() -> None:
     prepared, catalog = a_log()
 
-    scored = evaluate_uplift(models(prepared)[1], prepared, catalog, seed=7)
+    scored = evaluate_uplift(judged_pairs(models(prepared)[1], prepared, catalog), prepared, seed=7)
 
     assert scored.metrics["qini_low.push"] > 0.05
     assert scored.metrics["qini.ask"] == 0.0
