@@ -188,9 +188,9 @@ def fit_effects_in_blocks(
         See `fit_effects`.
     """
     if len(rows) <= 2 * most_rows:
-        return fit_effects(rows.take(slice(None)).linear, logged, folds, workers=workers, start=start)
+        return fit_effects(rows.linear_of(slice(None)), logged, folds, workers=workers, start=start)
     sample = _of_every_arm(logged, most_rows)
-    start = fit_effects(rows.take(sample).linear, logged.take(sample), workers=workers, start=start)
+    start = fit_effects(rows.linear_of(sample), logged.take(sample), workers=workers, start=start)
     work = _Work(
         start.curves,
         np.empty((0, 0), dtype=np.float32),
@@ -297,7 +297,7 @@ class _Work:
         coef = [self._log_odds(cell, at) for cell in self.cells]
         found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
         for cells, together in _blocks_of_arms(self.cells):
-            design = self.curves.design(rows.take(together).linear)
+            design = self.curves.design(rows.linear_of(together))
             labels, weight = self.logged.labels[together], self.logged.weight[together]
             for k in cells:
                 for fold, mine in _by_fold(self.cells[k].rows, together, folds):

@@ -52,6 +52,11 @@ class Encoded:
         """The rows named by an index array or a mask."""
         return Encoded(self.trees[rows], self.linear[rows])
 
+    def linear_of(self, rows: Any) -> FloatArray:
+        """The linear matrix of some rows."""
+        part: FloatArray = self.linear[rows]
+        return part
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedLater:
@@ -74,6 +79,10 @@ class EncodedLater:
         """The rows named by an index array, a slice or a mask."""
         part = self.trees[rows]
         return Encoded(part, self.standardised(part))
+
+    def linear_of(self, rows: Any) -> FloatArray:
+        """The linear matrix of some rows."""
+        return self.standardised(self.trees[rows])
 
 
 Rows: TypeAlias = Encoded | EncodedLater

@@ -67,7 +67,7 @@ class Expectations:
         sums = {k: np.zeros(1 + len(shares[k])) for k in pairs}
         starts = dict(zip(pairs, np.cumsum([goals, *(len(shares[k]) for k in pairs)]).tolist(), strict=False))
         for block in blocks_of(len(rows)):
-            design = effects.curves.design(rows.take(block).linear)
+            design = effects.curves.design(rows.linear_of(block))
             seen, found = _expected(design, whole), _out_of_fold(design, folds[block], unseen)
             unexposed[block] = found[:, :goals]
             for k, pair in pairs.items():

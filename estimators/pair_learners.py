@@ -64,10 +64,10 @@ class Pair:
         if name == RIDGE:
             some = train if len(train) <= MANY_EFFECTS else train[:: -(-len(train) // MOST_RIDGE_ROWS)]
             psi, weight = self.psi[some].astype(np.float64), self.weight[some].astype(np.float64)
-            return fit_ridge(self.rows.take(self.at[some]).linear, psi, sample_weight=weight)
+            return fit_ridge(self.rows.linear_of(self.at[some]), psi, sample_weight=weight)
         if self.own is not None:
             psi, weight = self.psi[train].astype(np.float64), self.weight[train].astype(np.float64)
-            return OwnEffect.fitted(self.own, self.rows.take(self.at[train]).linear, psi, weight)
+            return OwnEffect.fitted(self.own, self.rows.linear_of(self.at[train]), psi, weight)
         settings = effect_settings(self.settings, len(train))
         return tree_score(self.binned.fit(settings, "regression", self.at[train], self._of_all(self.psi), self._of_all(self.weight)))
 

@@ -14,7 +14,7 @@ import lightgbm
 import numpy as np
 from scipy.special import expit
 
-from estimators.arrays import AnyFloats, AnyInts, FloatArray, IntArray
+from estimators.arrays import AnyInts, FloatArray, IntArray
 from estimators.curves import Curves, squares
 from estimators.encoding import Encoded
 from estimators.forest import Forest
@@ -97,7 +97,7 @@ class TreeScore:
         """The raw scores, shape (n,)."""
         return self.raw(rows.trees)
 
-    def raw(self, matrix: AnyFloats, rows: AnyInts | None = None) -> FloatArray:
+    def raw(self, matrix: FloatArray, rows: AnyInts | None = None) -> FloatArray:
         """The raw scores of a tree matrix of shape (n, d), or of some of its rows."""
         length = len(matrix if rows is None else rows)
         forest = self._forest if length >= COMPILED_FROM else None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from decisioning.catalog import Catalog
 from decisioning.errors import NotFound
@@ -71,6 +72,7 @@ def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.
     rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own)
     opted_out = _opted_out(labels, catalog)
     features = features_of(rows, door, own)
+    pa.default_memory_pool().release_unused()  # what many rows were read by is as large as they are
     if own is None or rows.own is None:
         return Dataset(rows, labels, opted_out, features)
     reachable = {action_id: (rows.own < 0) | open_to[rows.own] for action_id, open_to in own.reachable.items()}

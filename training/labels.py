@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+from features.columns import as_column
 from features.contract import TIMELESS
 from training.own_log import OUTCOMES, ROWS, OwnLog
 
@@ -195,9 +196,7 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, 
         """
     )
     table = db.sql("SELECT * EXCLUDE row FROM logged ORDER BY row").to_arrow_table()
-    texts = {
-        name: table[name].to_numpy(zero_copy_only=False).astype(object) for name in ("interaction_id", "contact_id", "action_id", "channel")
-    }
+    texts: dict[str, Any] = {name: as_column([table[name]], "string") for name in ("interaction_id", "contact_id", "action_id", "channel")}
     times = {name: table[name].to_numpy(zero_copy_only=False).astype("datetime64[us]") for name in ("occurred_at", "features_at")}
     chances, weights = (np.asarray(table[k].to_numpy(zero_copy_only=False), dtype=np.float64) for k in ("selection_prob", "sample_weight"))
     place = None if own is None else table["own"].to_numpy(zero_copy_only=False).astype(np.int64)
