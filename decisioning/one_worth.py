@@ -71,6 +71,7 @@ class OneAppraisal:
     ----------
     taken : what took candidates out
     alive, relevant : bits of what is left, and of what was before it was measured against no_action
+    scored : the places of what was scored
     """
 
     catalog: CompiledCatalog
@@ -79,6 +80,7 @@ class OneAppraisal:
     taken: Taken
     alive: int
     relevant: int
+    scored: tuple[int, ...]
     scores: OneScores
     effect: list[float]
     context_weight: list[float]
@@ -137,6 +139,7 @@ def worth(house: OneHouse, situation: Situation, history: History, opened: tuple
         taken=taken,
         alive=alive,
         relevant=alive,
+        scored=scored,
         scores=scores,
         effect=unknown[:],
         context_weight=_weights(house, alive, situation),

@@ -58,10 +58,15 @@ def to_json(value: Mapping[str, Any]) -> str:
     >>> to_json({"uplift": float("nan"), "rows": np.arange(2)})
     '{"uplift":null,"rows":[0,1]}'
     """
+    return json_bytes(value).decode()
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """`to_json` as the bytes of its UTF-8."""
     try:
-        return _ENCODER.encode(value).decode()
+        return _ENCODER.encode(value)
     except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot write and JSON can only escape
-        return json.dumps(_without_nan(value), allow_nan=False, separators=(",", ":"), default=plain)
+        return json.dumps(_without_nan(value), allow_nan=False, separators=(",", ":"), default=plain).encode()
 
 
 def plain(value: object) -> object:

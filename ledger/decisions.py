@@ -151,7 +151,7 @@ def _decision_row(item: DecisionRecord) -> dict[str, Any]:
         "plan_id": item.plan_id,
         "control_group": item.control_group,
         "degraded": item.degraded,
-        "trace": codec.to_json(item.trace),
+        "trace": codec.json_bytes(item.trace),
     }
 
 
@@ -225,7 +225,7 @@ def _number(kept: float | None) -> float:
 
 # Built once: composing a statement costs more than running it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_INSERT = InsertNew(DECISIONS)
+_INSERT = InsertNew(DECISIONS, as_bytes=("trace",))
 _KNOWN = Prepared(select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id.in_(_IDS)))
 _UNCLAIM = Prepared(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.request_id.in_(_IDS)))
 _BY_ID: Select[Any] = select(DECISIONS).where(DECISIONS.c.decision_id.in_(_IDS))

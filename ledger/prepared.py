@@ -6,7 +6,8 @@ a call still needs of SQLAlchemy is the connection, its transaction and its name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -67,11 +68,19 @@ class InsertNew:
 
     A key that stands twice in the rows is inserted once, the first time. Rows go in in the order of their keys: two writers with the same
     keys then wait for each other in PostgreSQL, never in a circle.
+
+    Parameters
+    ----------
+    table : Table
+    as_bytes : names of columns of text
+        Their values are given as the bytes of their UTF-8, which become text in the database alone.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, as_bytes: Collection[str] = ()) -> None:
         self._table = table
         self._names = tuple(column.name for column in table.columns)
+        self._as_bytes = as_bytes
+        self._values_of = itemgetter(*self._names)
         self._texts: dict[tuple[str, int], str] = {}
 
     def insert(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -80,7 +89,7 @@ class InsertNew:
         ordered = sorted(rows, key=itemgetter(self._names[0]))
         for start in range(0, len(ordered), _ROWS_AT_ONCE):
             some = ordered[start : start + _ROWS_AT_ONCE]
-            cursor = driver_run(conn, self._text(conn, len(some)), tuple(row[name] for row in some for name in self._names))
+            cursor = driver_run(conn, self._text(conn, len(some)), tuple(chain.from_iterable(map(self._values_of, some))))
             new += [key for (key,) in cursor.fetchall()]
             cursor.close()
         return set(new)
@@ -88,8 +97,8 @@ class InsertNew:
     def _text(self, conn: Connection, count: int) -> str:
         key = (conn.dialect.name, count)
         if key not in self._texts:
-            mark = "?" if conn.dialect.name == "sqlite" else "%s"
-            row = f"({', '.join([mark] * len(self._names))})"
+            mark, text = ("?", "CAST(? AS TEXT)") if conn.dialect.name == "sqlite" else ("%s", "convert_from(%s, 'UTF8')")
+            row = f"({', '.join(text if name in self._as_bytes else mark for name in self._names)})"
             names = ", ".join(f'"{name}"' for name in self._names)
             self._texts[key] = (
                 f'INSERT INTO "{self._table.name}" ({names}) VALUES {", ".join([row] * count)} '

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from decisioning.candidates import Situation
 from decisioning.compiled_catalog import CompiledCatalog
@@ -15,6 +17,7 @@ from decisioning.decide import Decision
 from decisioning.explanation import NoAction, explain_choice, explain_filtered, explain_no_action, explain_nothing, segment_name
 from decisioning.explanation.explain import explain_decision
 from decisioning.lines import line_of
+from decisioning.one_catalog import places_of
 from decisioning.one_worth import OneAppraisal
 from decisioning.quiet_hours import next_allowed, to_datetime
 from decisioning.stages import House
@@ -148,40 +151,82 @@ def _fallback(catalog: CompiledCatalog, rank: int, channel: str | None, placemen
 
 
 TRACED = ("propensity", "uplift", "value", "expected_profit", "priority")
+"""The numbers of a candidate that are kept, in the order of its row."""
+
+_OF_SCORED = tuple(name for name in TRACED if name != "value")
+"""Those that only candidates have which were scored."""
 
 
-def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str, list[Any]]:
-    """Every candidate with its scores and the rule that took it out, a list a column: what a decision can be audited from.
+def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str, Any]:
+    """Every candidate with its scores and the rule that took it out: what a decision can be audited from; `candidate_rows` reads it.
 
-    A number that is not finite is left as it is: `ledger.codec.to_json` writes it as null.
+    Most candidates are taken out by a few rules before they are scored. So a rule stands once, with the places of those that it took
+    (`removed_by`), and the scores stand for the places in `scored` alone. A number that is not finite is left as it is:
+    `ledger.codec.to_json` writes it as null.
     """
-    seen, words = decision.seen, list[str | None]()
+    seen = decision.seen
     if isinstance(seen, OneAppraisal):
-        words = [f"{one.stage}: {one.rule}" for _, one in seen.taken] + [None]
-        lists = (seen.scores.propensity, seen.scores.uplift, seen.scores.value, seen.profit, seen.priority)
-        return {
-            "treatment_id": catalog.treatment_ids,
-            "removed_by": [words[place] for place in seen.removed_by],
-            **dict(zip(TRACED, lists, strict=True)),
-        }
-    scores, economics, removals = seen.scores, seen.economics, seen.candidates.removals
-    words = [*(f"{one.stage}: {one.rule}" for one in removals), None]
-    numbers = (scores.propensity, scores.uplift, scores.value, economics.profit, economics.priority)
+        removed = _places_by_rule((f"{one.stage}: {one.rule}", places_of(bits)) for bits, one in seen.taken)
+        numbers = [_picked(seen.scored, part) for part in (seen.scores.propensity, seen.scores.uplift, seen.profit, seen.priority)]
+        scored, value = seen.scored, seen.scores.value
+    else:
+        removed_by = seen.candidates.removed_by[0]
+        words = [f"{one.stage}: {one.rule}" for one in seen.candidates.removals]
+        removed = _places_by_rule((word, np.flatnonzero(removed_by == place).tolist()) for place, word in enumerate(words))
+        parts = [part[0] for part in (seen.scores.propensity, seen.scores.uplift, seen.economics.profit, seen.economics.priority)]
+        known = np.flatnonzero(~np.isnan(np.array(parts)).all(axis=0))
+        scored, numbers, value = tuple(known.tolist()), [part[known].tolist() for part in parts], seen.scores.value[0].tolist()
     return {
         "treatment_id": catalog.treatment_ids,
-        "removed_by": [words[place] for place in seen.candidates.removed_by[0].tolist()],  # -1, the last word, is none
-        **{name: column[0].tolist() for name, column in zip(TRACED, numbers, strict=True)},
+        "removed_by": removed,
+        "value": value,
+        "scored": scored,
+        **dict(zip(_OF_SCORED, numbers, strict=True)),
     }
 
 
-def candidate_rows(columns: Mapping[str, Sequence[Any]] | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The candidates that `candidate_columns` wrote, one a row; a decision of an earlier version was kept so.
+def _places_by_rule(taken: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Sequence[int]]:
+    """Which places each rule took; one that took some several times stands once."""
+    found: dict[str, Sequence[int]] = {}
+    for word, places in taken:
+        if places:
+            found[word] = [*found[word], *places] if word in found else places
+    return found
+
+
+def _picked(places: Sequence[int], numbers: list[float]) -> list[float]:
+    return [numbers[place] for place in places]
+
+
+def candidate_rows(columns: Mapping[str, Any] | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The candidates that `candidate_columns` wrote, one a row; decisions of earlier versions were kept as full columns, or as rows.
 
     Examples
     --------
+    >>> scores = {"propensity": [0.5], "uplift": [0.1], "expected_profit": [1.0], "priority": [1.5]}
+    >>> kept = {"treatment_id": ["a", "b"], "removed_by": {"consent: phone": [0]}, "value": [9.0, 9.0], "scored": [1], **scores}
+    >>> candidate_rows(kept)[0] == {"treatment_id": "a", "removed_by": "consent: phone", "value": 9.0, **dict.fromkeys(scores)}
+    True
     >>> candidate_rows({"treatment_id": ["a", "b"], "priority": [1.5, None]})
     [{'treatment_id': 'a', 'priority': 1.5}, {'treatment_id': 'b', 'priority': None}]
     """
     if not isinstance(columns, Mapping):
         return list(columns)
+    if "scored" in columns:
+        columns = _full_columns(columns)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _full_columns(kept: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The columns of all candidates, null where nothing was said of one."""
+    n = len(kept["treatment_id"])
+    full: dict[str, list[Any]] = {"treatment_id": kept["treatment_id"], "removed_by": [None] * n}
+    for word, places in kept["removed_by"].items():
+        for place in places:
+            full["removed_by"][place] = word
+    for name in TRACED:
+        full[name] = kept[name] if name == "value" else [None] * n
+    for name in _OF_SCORED:
+        for place, number in zip(kept["scored"], kept[name], strict=True):
+            full[name][place] = number
+    return full
