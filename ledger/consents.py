@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -78,13 +79,38 @@ def newest_rows(conn: Connection, contact_ids: Sequence[str] | None, *, now: dat
     return rows
 
 
+def granted_purposes(conn: Connection, contact_ids: Sequence[str], *, now: datetime) -> dict[str, frozenset[str]]:
+    """contact_id -> the purposes that stand granted, by the rules of `newest`; for few contacts faster than ranking rows in SQL."""
+    last: dict[tuple[str, str], tuple[int, bool]] = {}
+    for chunk in codec.chunks(dict.fromkeys(contact_ids), _READ_CONTACTS):
+        for contact_id, purpose, granted, changed_at in _TOLD_OF.rows(conn, {"now": codec.micros(now), "contacts": chunk}):
+            status = (changed_at, not granted)
+            if status >= last.get((contact_id, purpose), status):
+                last[contact_id, purpose] = status
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for (contact_id, purpose), (_, refused) in last.items():
+        if not refused:
+            found[contact_id].add(purpose)
+    return {contact_id: frozenset(purposes) for contact_id, purposes in found.items()}
+
+
+def _that_count() -> tuple[Any, ...]:
+    """The conditions of the changes that count by the moment `now`."""
+    row = HISTORY_CONSENTS.c
+    return or_(row.generation == current_generation(), row.generation == _TOLD), row.changed_at <= bindparam("now")
+
+
+def _of_some() -> Any:
+    row = HISTORY_CONSENTS.c
+    columns = (row.contact_id, row.purpose, row.granted, row.changed_at)
+    return select(*columns).where(*_that_count(), row.contact_id.in_(bindparam("contacts", expanding=True)))
+
+
 def _statement(*, everyone: bool) -> Any:
     row = HISTORY_CONSENTS.c
     order = (row.changed_at.desc(), row.granted)
     place = func.row_number().over(partition_by=(row.contact_id, row.purpose), order_by=order).label("place")
-    ranked = select(row.contact_id, row.purpose, row.granted, row.changed_at, place).where(
-        or_(row.generation == current_generation(), row.generation == _TOLD), row.changed_at <= bindparam("now")
-    )
+    ranked = select(row.contact_id, row.purpose, row.granted, row.changed_at, place).where(*_that_count())
     if not everyone:
         ranked = ranked.where(row.contact_id.in_(bindparam("contacts", expanding=True)))
     last = ranked.subquery()
@@ -93,4 +119,4 @@ def _statement(*, everyone: bool) -> Any:
 
 
 # Built once: composing a statement costs more than running it.
-_OF_ALL, _OF = Prepared(_statement(everyone=True)), Prepared(_statement(everyone=False))
+_OF_ALL, _OF, _TOLD_OF = Prepared(_statement(everyone=True)), Prepared(_statement(everyone=False)), Prepared(_of_some())

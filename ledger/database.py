@@ -12,9 +12,9 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, insert, text
@@ -25,7 +25,7 @@ from sqlalchemy.pool import QueuePool
 from decisioning.errors import ConfigError, Conflict, Unavailable
 from ledger import schema
 from ledger.checkpoints import NET_PAGES, Checkpoints
-from ledger.transactions import Kept, Transaction
+from ledger.transactions import Begin, Kept, Transaction, begun
 
 BUSY_SECONDS = 15.0
 """How long a SQLite write waits for another process's write before the ledger counts as unavailable."""
@@ -35,8 +35,10 @@ _SECONDS_BETWEEN_TRIES = 0.0005
 POOL_SIZE = 40
 """SQLite connections kept open at most: one for each thread of a server's thread pool."""
 
-KEPT_OPEN = 4
-"""SQLite connections kept ready for reading, and as many for writing; PostgreSQL's are looked at each time, since servers go away."""
+KEPT_OPEN = 8
+"""SQLite connections kept ready; PostgreSQL's are looked at each time, since servers go away."""
+
+_PATIENT = f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1e3)}"
 
 _COPIED_SECONDS = 5.0
 """How long somebody else's copying of the log is waited for, where it has to be cut: SQLite itself waits for readers and writers only."""
@@ -63,8 +65,9 @@ class Database:
         self._place = self._engine.url.render_as_string(hide_password=True)
         self.dialect = self._engine.dialect.name
         self._queue: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
-        most = KEPT_OPEN if self.dialect == "sqlite" else 0
-        self._readers, self._writers = Kept(self._engine.connect, most), Kept(self._writer, most)
+        embedded = self.dialect == "sqlite"
+        self._kept = Kept(self._open_for_good, KEPT_OPEN) if embedded else Kept(self._engine.connect, 0)
+        self._begins: tuple[Begin, Begin] = (_begin_reading, _begin_writing) if embedded else (begun, begun)
         self._checkpoints = Checkpoints(str(self._engine.url.database), self._own_connection, self._queue)
         self._closed = False
         self._file: tuple[str, int] | None = None
@@ -87,15 +90,18 @@ class Database:
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one consistent state and writes nothing."""
         self._refuse_if_gone()
-        return Transaction(self._readers, _NOBODY_WAITS, self._translated)
+        return Transaction(self._kept, self._begins[0], _NOBODY_WAITS, self._translated)
 
     def writing(self, *, opening: bool = False) -> AbstractContextManager[Connection]:
         """A write transaction: committed, and on disk, when the block ends; rolled back when it raises."""
         self._refuse_if_gone()
-        return Transaction(self._writers, self._queue, self._opening if opening else self._translated, self._written)
+        return Transaction(self._kept, self._begins[1], self._queue, self._opening if opening else self._translated, self._written)
 
-    def _writer(self) -> Connection:
-        return self._engine.connect().execution_options(ledger_write=True)
+    def _open_for_good(self) -> Connection:
+        """A connection that SQLAlchemy takes to be within a transaction until it is closed: transactions begin and end in the driver."""
+        conn = self._engine.connect()
+        conn.begin()
+        return conn
 
     def _written(self) -> None:
         if self.dialect == "sqlite":
@@ -114,8 +120,7 @@ class Database:
         """Give every connection back; any later call raises `Unavailable`."""
         self._closed = True
         self._checkpoints.close()
-        self._readers.close()
-        self._writers.close()
+        self._kept.close()
         self._engine.dispose()
 
     def _own_connection(self) -> sqlite3.Connection:
@@ -190,7 +195,7 @@ def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False) 
         What the driver raises, under SQLAlchemy's names.
     """
     driver: Any = conn.dialect.loaded_dbapi
-    cursor = conn.connection.cursor()
+    cursor: Any = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]  # not None: nobody has detached it
     try:
         (cursor.executemany if many else cursor.execute)(text, values)
     except driver.Error as error:
@@ -252,7 +257,6 @@ def _engine(url: str) -> Engine:
             "the database driver is not installed", field="stores.ledger", got=error.name, hint="pip install 'psycopg[binary]'"
         ) from error
     event.listen(engine, "connect", _sqlite_connection)
-    event.listen(engine, "begin", _sqlite_begin)
     return engine
 
 
@@ -274,42 +278,45 @@ def _parsed(url: str) -> URL:
 
 
 def _sqlite_connection(dbapi: Any, _record: object) -> None:
-    dbapi.isolation_level = None  # the driver begins no transaction by itself: `_sqlite_begin` does
+    dbapi.isolation_level = None  # the driver begins no transaction by itself: `_begin_reading` and `_begin_writing` do
     for pragma in ("synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={NET_PAGES}"):
         dbapi.execute(f"PRAGMA {pragma}")
 
 
-def _sqlite_begin(conn: Connection) -> None:
-    if conn.get_execution_options().get("ledger_write"):
-        _begin_writing(conn)
-    else:
-        driver_run(conn, "BEGIN", ()).close()
+def _begin_reading(conn: Connection) -> Callable[[], object]:
+    driver_run(conn, "BEGIN", ())
+    return partial(_commit, conn)
 
 
-def _begin_writing(conn: Connection) -> None:
+def _begin_writing(conn: Connection) -> Callable[[], object]:
     """BEGIN IMMEDIATE, tried again every half a millisecond while another process writes.
 
     SQLite's own waiting sleeps longer from time to time, up to a tenth of a second: of several workers one then sleeps while the others
     take turns, and its callers wait for many transactions instead of one.
     """
     deadline = time.monotonic() + BUSY_SECONDS
-    driver_run(conn, "PRAGMA busy_timeout=0", ()).close()
+    driver_run(conn, "PRAGMA busy_timeout=0", ())
     try:
         while not _has_begun(conn, last=time.monotonic() > deadline):
             time.sleep(_SECONDS_BETWEEN_TRIES)
     finally:
-        driver_run(conn, f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1e3)}", ()).close()
+        driver_run(conn, _PATIENT, ())
+    return partial(_commit, conn)
 
 
 def _has_begun(conn: Connection, *, last: bool) -> bool:
     """Whether the writing begins now; another process that has the database is an error only at the last try."""
     try:
-        driver_run(conn, "BEGIN IMMEDIATE", ()).close()
+        driver_run(conn, "BEGIN IMMEDIATE", ())
     except exc.OperationalError as error:
         if last or not _is_busy(error):
             raise
         return False
     return True
+
+
+def _commit(conn: Connection) -> None:
+    driver_run(conn, "COMMIT", ())
 
 
 def _is_busy(error: exc.OperationalError) -> bool:

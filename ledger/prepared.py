@@ -51,12 +51,12 @@ class Prepared:
         driver_run(conn, text, [_bound(conn, row, order) for row in rows], many=True).close()
 
     def _run(self, conn: Connection, values: Mapping[str, Any]) -> Any:
-        padded = {name: _padded(value) if isinstance(value, list) else value for name, value in values.items()}
+        padded = {name: _padded(value) if value.__class__ is list else value for name, value in values.items()}
         text, order = self._text(conn, padded)
         return driver_run(conn, text, _bound(conn, padded, order))
 
     def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[str, _Order]:
-        key = (conn.dialect.name, *(len(value) for value in values.values() if isinstance(value, list)))
+        key = (conn.dialect.name, *[len(value) for value in values.values() if value.__class__ is list])
         found = self._texts.get(key)
         if found is None:
             found = self._texts[key] = _compiled(self.statement, conn, values)

@@ -87,7 +87,7 @@ def standing(conn: Connection, of: Wanted) -> Standing:
         account_touches=_grouped(history.past_rows(conn, ("account_id", "touches"), of.account_ids, span)),
         account_outcomes=_grouped(history.past_rows(conn, ("account_id", "outcomes"), of.account_ids, span)),
         suppressions=_grouped(history.suppression_rows(conn, of.contact_ids, span)),
-        granted=_granted(conn, of) if of.consents else {},
+        granted=consents.granted_purposes(conn, of.contact_ids, now=of.now) if of.consents else {},
         seen_contacts=seen_contacts,
         seen_accounts=seen_accounts,
         meters={} if of.book is None else claims.meters(conn, of.book),
@@ -100,11 +100,3 @@ def _grouped(rows: Rows) -> dict[str, Rows]:
     for row in rows:
         found[row[0]].append(row[1:])
     return found
-
-
-def _granted(conn: Connection, of: Wanted) -> dict[str, frozenset[str]]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for contact_id, purpose, granted, _ in consents.newest_rows(conn, of.contact_ids, now=of.now):
-        if granted:
-            found[contact_id].add(purpose)
-    return {contact_id: frozenset(purposes) for contact_id, purposes in found.items()}

@@ -1,7 +1,7 @@
 """Transactions on connections that are kept open: taking one from the pool, and giving it back, costs more than a small transaction itself.
 
-A connection is kept with what it is for, reading or writing; a few of each are enough, the others go back to the pool. One on which
-anything went wrong is never used again.
+A few are enough, the others go back to the pool, and the one that was used last is used next: what it has read of a SQLite file is still
+in its memory, as long as nobody else has written. One on which anything went wrong is never used again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,19 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, RootTransaction
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 Translate = Callable[[BaseException], BaseException]
 """What to raise in the place of what the database raised."""
+
+Begin = Callable[[Connection], Callable[[], object]]
+"""Begins a transaction on a connection; returns what commits it."""
+
+
+def begun(conn: Connection) -> Callable[[], object]:
+    """Begin as SQLAlchemy does."""
+    return conn.begin().commit
 
 
 class Kept:
@@ -61,6 +69,8 @@ class Transaction(AbstractContextManager[Connection]):
     Parameters
     ----------
     kept : Kept
+    begin : callable
+        What begins it and returns what commits it.
     queue : context manager
         Held from before it begins until it has ended.
     translate : callable
@@ -69,15 +79,16 @@ class Transaction(AbstractContextManager[Connection]):
         Called when it is committed.
     """
 
-    __slots__ = ("_begun", "_conn", "_done", "_kept", "_queue", "_translate")
+    __slots__ = ("_begin", "_conn", "_done", "_end", "_kept", "_queue", "_translate")
 
     _conn: Connection
-    _begun: RootTransaction
+    _end: Callable[[], object]
 
     def __init__(
-        self, kept: Kept, queue: AbstractContextManager[Any], translate: Translate, done: Callable[[], None] | None = None
+        self, kept: Kept, begin: Begin, queue: AbstractContextManager[Any], translate: Translate, done: Callable[[], None] | None = None
     ) -> None:
         self._kept = kept
+        self._begin = begin
         self._queue = queue
         self._translate = translate
         self._done = done
@@ -87,7 +98,7 @@ class Transaction(AbstractContextManager[Connection]):
         try:
             self._conn = self._kept.take()
             try:
-                self._begun = self._conn.begin()
+                self._end = self._begin(self._conn)
             except BaseException:
                 self._conn.close()
                 raise
@@ -112,7 +123,7 @@ class Transaction(AbstractContextManager[Connection]):
 
     def _commit(self) -> None:
         try:
-            self._begun.commit()
+            self._end()
         except BaseException as error:
             self._conn.close()
             self._say(error)
