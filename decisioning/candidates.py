@@ -6,11 +6,11 @@ A stage never deletes: it records which rule took a candidate out, so that any a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, structs
 
 from decisioning.rules import Rows
 from decisioning.rules.sql_scalars import Row
@@ -32,8 +32,7 @@ class Removal:
         return self.saw if isinstance(self.saw, str) else self.saw(row)
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True, dict=True, eq=False):
     """Who is decided for, when, and what is known.
 
     Attributes
@@ -58,12 +57,12 @@ class Situation:
     columns: Columns
     now: np.datetime64
     granted: Mapping[str, BoolArray]
-    context: Mapping[str, object] = field(default_factory=dict)
+    context: Mapping[str, object] = {}
     channel: str | None = None
     placements: tuple[str, ...] = ()
     seeds: TextArray | None = None
     actions: tuple[str, ...] = ()
-    row: Row | None = field(default=None, compare=False, repr=False)
+    row: Row | None = None
 
     @property
     def seeds_or_ids(self) -> TextArray:
@@ -72,7 +71,7 @@ class Situation:
 
     def take(self, rows: slice | IntArray) -> Situation:
         """The same of some contacts, in the order of `rows`."""
-        return replace(
+        return structs.replace(
             self,
             contact_ids=self.contact_ids[rows],
             columns={name: column[rows] for name, column in self.columns.items()},
@@ -186,7 +185,7 @@ class Scores:
         return np.clip(self.propensity - self.uplift, 0.0, 1.0)
 
 
-class OneScores(NamedTuple):
+class OneScores(Struct, frozen=True, eq=False):
     """The `Scores` of one contact's candidates, as lists of numbers."""
 
     propensity: list[float]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct, structs
 
 from decisioning import exploration
 from decisioning.arbitration import DO_NOT_DISTURB, ranking, segment_of
@@ -22,8 +22,7 @@ from decisioning.stages import Appraisal, House, appraise_candidates
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True, eq=False):
     """What was chosen for one contact: treatment columns, best first; empty means no_action.
 
     Attributes
@@ -68,7 +67,7 @@ def choose(house: House, seen: Appraisal | OneAppraisal, *, limit: int = 1) -> D
         if min(limit, len(seen.situation.placements) or limit) == 1 and not _explores(house):
             chosen = tuple(seen.ranked[:1])
             return Decision(seen, chosen, (1.0,) * len(chosen))
-        return replace(_choose(house, seen.as_arrays, limit), seen=seen)
+        return structs.replace(_choose(house, seen.as_arrays, limit), seen=seen)
     return _choose(house, seen, limit)
 
 

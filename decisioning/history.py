@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from decisioning.vocabulary import Columns, IntArray, TextArray
 
@@ -53,8 +54,7 @@ class ListedPast(Mapping[str, npt.NDArray[np.generic]]):
         return len(self._names)
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Struct, frozen=True, eq=False):
     """Things that happened: `row` is the unit (a contact's row, an account's number) of each row of `columns`."""
 
     row: IntArray
@@ -90,8 +90,7 @@ class Firms:
     outcomes: Past
 
 
-@dataclass(frozen=True)
-class History:
+class History(Struct, frozen=True, eq=False):
     """Touches and outcomes of the contacts at hand.
 
     `touch_row` and `outcome_row` point into the situation's contacts; the mappings hold `action_id`, `channel`, `outcome` (object arrays)
@@ -104,7 +103,7 @@ class History:
     outcomes: Columns
     firms: Firms | None = None
     suppressions: tuple[Suppression, ...] = ()
-    planned: tuple[Planned, ...] = field(default=(), compare=False)
+    planned: tuple[Planned, ...] = ()
 
     @classmethod
     def of(cls, contact_ids: Sequence[str], touches: Columns, outcomes: Columns) -> History:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from decisioning.arbitration import DO_NOT_DISTURB, SEGMENTS, ranking
 from decisioning.compiled_catalog import CompiledCatalog
@@ -15,7 +15,7 @@ from decisioning.stages import Appraisal
 _PERSUADABLE, _SURE_THING, _LOST_CAUSE = (SEGMENTS.index(name) for name in ("persuadable", "sure_thing", "lost_cause"))
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True):
     """The scores and the economics of one candidate; NaN where nothing is known. Names as in `Scores` and `Economics`.
 
     `uplift_error` is NaN where it is not known, `runner_up` the next of the living and the priority it has.

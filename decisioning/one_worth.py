@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from decisioning.arbitration import Economics
 from decisioning.candidates import Candidates, OneScores, Removal, Situation
@@ -63,8 +63,7 @@ def _priced(house: House, one: Constraint) -> Priced | None:
     return Priced(price, house.catalog.for_one.uses[one.id], one.market, bound, removal)
 
 
-@dataclass
-class OneAppraisal:
+class OneAppraisal(Struct, dict=True, eq=False):
     """An `Appraisal` of one contact of the group `nudge`, as lists of one number a candidate; NaN where nobody asked.
 
     Attributes
@@ -160,9 +159,9 @@ def worth(house: OneHouse, situation: Situation, history: History, opened: tuple
 
 def _appraise(found: OneAppraisal, scored: Sequence[int], priced: Sequence[Priced]) -> None:
     """The formula of `arbitration`, in its order of operations."""
-    propensities, uplifts, values, risks, clv = found.scores[:5]
-    own = found.catalog.for_one
-    clv = _or_zero(clv)
+    scores, own = found.scores, found.catalog.for_one
+    propensities, uplifts, values, risks = scores.propensity, scores.uplift, scores.value, scores.opt_out_risk
+    clv = _or_zero(scores.clv)
     for column in scored:
         uplift = uplifts[column]
         effect = found.effect[column] = propensities[column] if math.isnan(uplift) else uplift
@@ -182,7 +181,7 @@ def _appraise(found: OneAppraisal, scored: Sequence[int], priced: Sequence[Price
 
 def _drop_unscored(found: OneAppraisal, scored: Sequence[int]) -> None:
     """Take out what nobody knows the worth of."""
-    propensities, uplifts, values = found.scores[:3]
+    propensities, uplifts, values = found.scores.propensity, found.scores.uplift, found.scores.value
     mandatory = found.catalog.for_one.mandatory
     for column in scored:
         if math.isfinite(found.priority[column]) or mandatory[column]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Draw:
+
+class Draw(Struct, frozen=True):
     """Units of the limit `name`, of which a period allows `most`; its meter begins at `used_at_first`.
 
     With `once_for` (contact_id, treatment_id) nothing is drawn where that was drawn in this period already.
@@ -21,8 +21,7 @@ class Draw:
     once_for: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What a decision counted on.
 
     Attributes
@@ -46,8 +45,7 @@ class Claim:
     beside: bool = False
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """One action chosen in a decision; money in the catalog's currency, times aware UTC.
 
     `reserved_until` holds a place under the contact policy for an outbound selection until its outcome or that time; None reserves nothing.
@@ -70,8 +68,7 @@ class Selection:
     book: str | None = None
 
 
-@dataclass(frozen=True)
-class DecisionRecord:
+class DecisionRecord(Struct, frozen=True):
     """One answer: who, when, what was chosen and, in `trace`, everything it came from (request, features, versions, scores, response).
 
     `claim` is what it counted on, looked at once more when it is written; it is not kept.
@@ -86,5 +83,5 @@ class DecisionRecord:
     channel: str | None = None
     plan_id: str | None = None
     degraded: str | None = None
-    trace: dict[str, Any] = field(default_factory=dict)
-    claim: Claim | None = field(default=None, compare=False)
+    trace: dict[str, Any] = {}
+    claim: Claim | None = None

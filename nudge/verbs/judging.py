@@ -7,13 +7,14 @@ only the order in which it prefers them differs. The truth is read after the pla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from msgspec import structs
 
 from decisioning.allocation import Limits, Offers, allocate
 from decisioning.candidates import Candidates
@@ -90,7 +91,8 @@ def open_arena(workspace: Workspace, truth: Truth) -> Arena:
         snapshot = WorkspaceSnapshots(workspace, ledger).load()
         population = read_population(workspace, snapshot, None, None)
         situation, history, *_ = gather_population(population, snapshot, ledger, datetime.now(UTC), excluding_plan=PLANS)
-    situation = replace(situation, columns={name: np.asarray(column) for name, column in situation.columns.items()})  # read as a whole
+    whole = {name: np.asarray(column) for name, column in situation.columns.items()}
+    situation = structs.replace(situation, columns=whole)
     appraisal = appraise_candidates(House(snapshot.catalog, snapshot.scorer), situation, history)
     row, column = np.nonzero(_open_to_all(appraisal))
     scores, economics = appraisal.scores, appraisal.economics

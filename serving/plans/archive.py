@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import structs
 
 from decisioning.candidates import Situation
 from decisioning.errors import Conflict, NotFound, Unavailable
@@ -124,11 +124,11 @@ def _read(kept: Mapping[str, Any], tables: Mapping[str, pa.Table], dtypes: Mappi
     history = History(touches.row, touches.columns, outcomes.row, outcomes.columns)
     if _UNIT in everyone.column_names:
         unit = everyone[_UNIT].to_numpy()
-        history = replace(history, firms=Firms(unit, _past(tables["firm_touches"]), _past(tables["firm_outcomes"])))
+        history = structs.replace(history, firms=Firms(unit, _past(tables["firm_touches"]), _past(tables["firm_outcomes"])))
     off = tuple(Suppression(row, action, channel, np.datetime64(until)) for row, action, channel, until in kept["suppressions"])
     situation = Situation(ids, columns, moment, granted)
     population = Population(ids, columns, moment, kept["fingerprint"])
-    return population, GatheredPopulation(situation, replace(history, suppressions=off), {}, {})
+    return population, GatheredPopulation(situation, structs.replace(history, suppressions=off), {}, {})
 
 
 def _table(columns: Columns) -> pa.Table:

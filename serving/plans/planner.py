@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
@@ -118,7 +119,7 @@ def planned(
     catalog: CompiledCatalog, scorer: Scorer, found: GatheredPopulation, ids: tuple[str, ...], progress: Callable[[int], None]
 ) -> Plan:
     """The plan for what was gathered; every random draw of a contact derives from its decision's id."""
-    seeded = replace(found.situation, seeds=np.array(ids, dtype=object))
+    seeded = structs.replace(found.situation, seeds=np.array(ids, dtype=object))
     house = House(catalog, scorer, allowance=SHARE_OF_EXPLORATION * catalog.catalog.exploration.budget)
     return plan(house, Chunks(seeded, found.history, progress))
 

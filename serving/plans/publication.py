@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from decisioning.price_book import Line, PriceBook
 from ledger import bulk
@@ -51,7 +52,7 @@ def publish(planned: PlannedPopulation, ledger: Ledger, crew: Crew = ALONE) -> P
 
 def _instead_of(chosen: DecisionRecord, nothing: DecisionRecord) -> DecisionRecord:
     """`nothing`, with what the plan had chosen, so that the plan can be made again and compared."""
-    return replace(nothing, trace=nothing.trace | {"raced": as_planned(chosen)})
+    return structs.replace(nothing, trace=nothing.trace | {"raced": as_planned(chosen)})
 
 
 def as_planned(record: DecisionRecord) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from msgspec import Struct
 
 from decisioning.candidates import OneScores
 from decisioning.decide import Decision, choose, decide
@@ -29,7 +30,7 @@ TOO_LATE = "deadline"
 _Found = TypeVar("_Found")
 
 
-class Wanted(NamedTuple):
+class Wanted(Struct, frozen=True, eq=False):
     """What is known for one request, how many actions it asks for at most, and until when (`perf_counter`) work on it has to begin."""
 
     gathered: Gathered
@@ -37,8 +38,7 @@ class Wanted(NamedTuple):
     due: float
 
 
-@dataclass
-class Choice:
+class Choice(Struct, eq=False):
     """The decision for one request, None where the fallback answers; why, or the refusal; and what it took, milliseconds."""
 
     decision: Decision | None = None
@@ -48,8 +48,7 @@ class Choice:
     decide_ms: float = 0.0
 
 
-@dataclass
-class _One:
+class _One(Struct, eq=False):
     """One request on its way: its candidates where they are ordinary, and their scores."""
 
     wanted: Wanted

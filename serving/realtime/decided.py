@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.decide import Decision
@@ -13,7 +14,7 @@ from serving.realtime.snapshot import Snapshot
 from serving.schemas.hot_requests import AnyDecision
 
 
-class Decided(NamedTuple):
+class Decided(Struct, frozen=True, eq=False):
     """Everything one decision came from; `decision` is None where none could be made, `degraded` says why."""
 
     decision_id: str

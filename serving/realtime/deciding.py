@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from decisioning.errors import Conflict, NudgeError, RequestError, Unavailable, nearest
 from decisioning.stages import House
@@ -35,7 +37,7 @@ _NOTHING_MADE = {"features": 0.0, "score": 0.0, "decide": 0.0, "log": 0.0}
 """What an answer took that was there already."""
 
 
-class _Made(NamedTuple):
+class _Made(Struct, frozen=True, eq=False):
     """A decision before it is written: the answer and its record; `started` is when work on it began."""
 
     body: dict[str, Any]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import TREATED
@@ -102,7 +104,7 @@ def _selection(action: dict[str, Any], decided: Decided) -> Selection:
     return selection_of(decided.catalog, column, decided.now, chosen)
 
 
-class Chosen(NamedTuple):
+class Chosen(Struct, frozen=True):
     """What a `Selection` says of a choice beside the treatment."""
 
     rank: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from msgspec import Struct, structs
 
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
@@ -55,8 +56,7 @@ class OnlineFeatures(Protocol):
         """Everybody's features, brought forward to a moment."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a caller asks for one contact. `decision_id` is what random draws derive from."""
 
     contact_id: str
@@ -68,7 +68,7 @@ class Asked:
     actions: tuple[str, ...] = ()
 
 
-class Gathered(NamedTuple):
+class Gathered(Struct, frozen=True, eq=False):
     """The situation of one contact and its past.
 
     Attributes
@@ -259,7 +259,7 @@ def history_at(standing: Standing, situation: Situation, sources: Sources) -> Hi
         suppressions=tuple(Suppression(0, action, channel, np.datetime64(until, "us")) for action, channel, until in switched_off),
     )
     planned = _planned(plain, sources.plan_id)
-    return replace(plain, planned=planned) if planned else plain
+    return structs.replace(plain, planned=planned) if planned else plain
 
 
 def _past(rows: Rows, names: Sequence[str], latest: int) -> Past:
@@ -294,7 +294,7 @@ def history_of(past: PolicyHistory, situation: Situation, sources: Sources) -> H
     if asks_for_accounts(sources.catalog):
         colleagues = (_until(columns, situation.now) for columns in (past.account_touches, past.account_outcomes))
         firms = firms_of(account_ids_of(situation), *colleagues)
-    return replace(plain, firms=firms, suppressions=_suppressions(past, ids), planned=_planned(plain, sources.plan_id))
+    return structs.replace(plain, firms=firms, suppressions=_suppressions(past, ids), planned=_planned(plain, sources.plan_id))
 
 
 def _until(columns: Columns, now: np.datetime64) -> Columns:

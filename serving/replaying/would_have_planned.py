@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 
 from decisioning.candidates import Situation
 from decisioning.control import HOLDOUT, RANDOM, TREATED
@@ -135,7 +136,7 @@ class _Appraised:
 
 def part_of(everyone: Situation, history: History, rows: IntArray) -> tuple[Situation, History]:
     """Some of the contacts with their past; the firms' past stays whole."""
-    situation = replace(
+    situation = structs.replace(
         everyone,
         contact_ids=everyone.contact_ids[rows],
         columns={name: column[rows] for name, column in everyone.columns.items()},

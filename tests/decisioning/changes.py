@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.candidates import Scores, Situation
 from decisioning.catalog import Catalog
@@ -33,7 +34,7 @@ ROOMS = st.fixed_dictionaries({"calls": st.sampled_from([0.0, 1.0]), "abroad": s
 def alone(business: Business, prices: dict[str, float], room: dict[str, float] | None = None) -> tuple[House, Situation, History]:
     """The first contact of a business, by itself, and what the running period asks and leaves."""
     everyone, past = business.situation, business.history
-    situation = replace(
+    situation = structs.replace(
         everyone,
         contact_ids=everyone.contact_ids[:1],
         columns={name: column[:1] for name, column in everyone.columns.items()},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.catalog import Controls, Exploration
 from decisioning.decide import decide
@@ -184,7 +184,7 @@ def test_a_limit_that_is_used_up_is_named_with_what_was_used() -> None:
 @given(st.integers(0, 200))
 def test_a_choice_that_was_drawn_to_learn_is_explained_as_what_it_is(seed: int) -> None:
     catalog = changed(compiled(make_catalog([email_only("loan"), email_only("card")])), exploration=Exploration(budget=1000.0))
-    situation = replace(situation_of(), seeds=np.array([f"d-{seed}"], dtype=object))
+    situation = structs.replace(situation_of(), seeds=np.array([f"d-{seed}"], dtype=object))
     house = house_of(catalog, situation, scores_of((1, 2), uplift=np.array([[0.06, 0.05]])), allowance=100.0)
     decision = decide(house, situation, history_of(situation))
     explanation = explain_decision(house, decision)

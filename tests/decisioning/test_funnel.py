@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.arbitration import ranking
 from decisioning.candidates import Scores, Situation
@@ -37,7 +38,7 @@ from tests.decisioning.strategies import (
 def of_rows(business: Business, rows: slice) -> tuple[Situation, History]:
     """Some of the contacts, with their past."""
     everyone, past = business.situation, business.history
-    situation = replace(
+    situation = structs.replace(
         everyone,
         contact_ids=everyone.contact_ids[rows],
         columns={name: column[rows] for name, column in everyone.columns.items()},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.candidates import Situation
 from decisioning.decide import decide
@@ -40,7 +41,7 @@ def rows_of(business: Business, rows: list[int]) -> tuple[Situation, History]:
         kept = np.isin(row_of, wanted)
         return np.array([place[row] for row in row_of[kept].tolist()], dtype=np.int64), {name: one[kept] for name, one in columns.items()}
 
-    part = replace(
+    part = structs.replace(
         situation,
         contact_ids=situation.contact_ids[wanted],
         columns={name: column[wanted] for name, column in situation.columns.items()},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.candidates import Situation
 from decisioning.compiled_catalog import CompiledCatalog
@@ -111,7 +112,7 @@ def past(situation: Situation, touches: list[tuple[int, str, str, int]]) -> Hist
     of_firms = {**plain.touches, "account_id": np.array([accounts[row] for row in plain.touch_row], dtype=object)}
     known = np.array([one is not None for one in of_firms["account_id"]], dtype=bool)
     nothing = {"account_id": np.zeros(0, dtype=object), "outcome": np.zeros(0, dtype=object), "at": np.zeros(0, dtype="datetime64[us]")}
-    return replace(plain, firms=firms_of(accounts, {name: column[known] for name, column in of_firms.items()}, nothing))
+    return structs.replace(plain, firms=firms_of(accounts, {name: column[known] for name, column in of_firms.items()}, nothing))
 
 
 def counted(whole: Whole, made: list[tuple[int, int]]) -> None:
@@ -191,7 +192,7 @@ def test_a_decision_breaks_no_cap_no_consent_and_no_limit_whatever_the_catalogue
 def one_contact(whole: Whole, row: int) -> Whole:
     """The contact in `row` alone, with what happened to its colleagues."""
     situation, accounts = whole.situation, whole.situation.columns["account_id"]
-    alone = replace(
+    alone = structs.replace(
         situation,
         contact_ids=situation.contact_ids[[row]],
         columns={name: column[[row]] for name, column in situation.columns.items()},
@@ -201,7 +202,7 @@ def one_contact(whole: Whole, row: int) -> Whole:
     own = [(0, *rest) for who, *rest in whole.touches if who == row]
     mine = past(alone, own)
     firm = [(0, *rest) for who, *rest in whole.touches if accounts[who] is not None and accounts[who] == accounts[row]]
-    history = replace(mine, firms=past(alone, firm).firms)
+    history = structs.replace(mine, firms=past(alone, firm).firms)
     return _Alone(whole.house, alone, history, own, firm)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from decisioning.arbitration import ranking, segment_of
 from decisioning.candidates import Candidates
@@ -58,8 +59,8 @@ def test_one_contact_is_appraised_as_the_stages_say(
     actions = tuple(one.id for one in business.house.catalog.catalog.actions[:named])
     for row in range(len(business.situation.contact_ids)):
         situation, history = rows_of(business, [row])
-        asked = replace(situation, channel=channel, placements=placements, context={"intent": intent}, actions=actions)
-        assert_same(appraise_one(house, asked, history), appraise_candidates(house, replace(asked), history))
+        asked = structs.replace(situation, channel=channel, placements=placements, context={"intent": intent}, actions=actions)
+        assert_same(appraise_one(house, asked, history), appraise_candidates(house, structs.replace(asked), history))
 
 
 @settings(max_examples=LAW_CASES)
@@ -68,11 +69,14 @@ def test_any_channel_and_placement_is_the_ordinary_question(business: Business) 
     for row in range(len(business.situation.contact_ids)):
         situation, history = rows_of(business, [row])
         short = appraise_one(business.house, situation, history)
-        assert_same(short, appraise_candidates(business.house, replace(situation), history))
+        assert_same(short, appraise_candidates(business.house, structs.replace(situation), history))
 
 
 def alike(one: Line, other: Line) -> bool:
-    return all(a == b or (isinstance(a, float) and np.isnan([a, b]).all()) for a, b in zip(one, other, strict=True))
+    return all(
+        a == b or (isinstance(a, float) and np.isnan([a, b]).all())
+        for a, b in zip(structs.astuple(one), structs.astuple(other), strict=True)
+    )
 
 
 @settings(max_examples=LAW_CASES)

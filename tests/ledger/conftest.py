@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
@@ -47,18 +48,18 @@ def ledger(url: str) -> Iterator[Ledger]:
 def email(**changes: Any) -> Selection:
     """An outbound selection that holds its place for a week."""
     chosen = Selection(1, "loan", "loan_email", "email", "outbound", None, 0.9, 12.5, 0.02, reserved_until=NOW + 7 * DAY)
-    return replace(chosen, **changes)
+    return structs.replace(chosen, **changes)
 
 
 def banner(**changes: Any) -> Selection:
     """An inbound selection: shown, perhaps seen."""
-    return replace(Selection(1, "loan", "loan_hero", "web", "inbound", "home_hero", 0.8, 9.0, 0.0), **changes)
+    return structs.replace(Selection(1, "loan", "loan_hero", "web", "inbound", "home_hero", 0.8, 9.0, 0.0), **changes)
 
 
 def decision(decision_id: str = "d-1", *selections: Selection, **changes: Any) -> DecisionRecord:
     """A decision for contact c-1, now."""
     made = DecisionRecord(decision_id, "c-1", NOW, "nudge", selections, trace={"features": {"age": 41}})
-    return replace(made, **changes)
+    return structs.replace(made, **changes)
 
 
 def outcome(event_id: str = "e-1", **changes: Any) -> OutcomeRecord:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
@@ -82,6 +82,6 @@ def test_a_choice_that_was_overtaken_is_left_out(planned: tuple[ServedHouse, str
     record = next(one for one in records_of(house) if one.control_group == "nudge")
     remaking = Remaking(house.ledger, house.source.models, {name: Rival(one) for name, one in BELIEFS.items()})
 
-    (found,) = remade_of_plan(plan_id, [replace(record, trace={**record.trace, "raced": {}})], remaking, archive)
+    (found,) = remade_of_plan(plan_id, [structs.replace(record, trace={**record.trace, "raced": {}})], remaking, archive)
 
     assert str(found) == "of plans, overtaken by another decision"
