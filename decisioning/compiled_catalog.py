@@ -138,6 +138,7 @@ class CompiledCatalog:
             lever=self.lever.tolist(),
             mandatory=self.mandatory.tolist(),
             uses={name: uses.tolist() for name, uses in self.use_per_contact.items()},
+            bound_by_limits=Columns.of(np.flatnonzero(self.bound_by_limits).tolist()).bits,
             of_accounts=any(policy.scope == "account" for policy in own.contact_policy),
         )
 

@@ -177,7 +177,10 @@ def _without_levers(catalog: CompiledCatalog, economics: Economics) -> FloatArra
     return np.where(catalog.lever == 1.0, economics.priority, unlevered)
 
 
+HELD_OUT = Removal("control", HOLDOUT, "kept without contact, to measure what contacting is worth")
+"""What takes out the candidates of the universal control."""
+
+
 def apply_holdout(candidates: Candidates, catalog: CompiledCatalog, held_out: BoolArray) -> None:
     """Take every candidate of the held-out contacts out, but for mandatory and transactional ones, which are owed to them."""
-    removal = Removal("control", HOLDOUT, "kept without contact, to measure what contacting is worth")
-    candidates.remove(held_out, np.flatnonzero(catalog.bound_by_limits), removal)
+    candidates.remove(held_out, np.flatnonzero(catalog.bound_by_limits), HELD_OUT)

@@ -44,7 +44,7 @@ class Decision(Struct, frozen=True, eq=False):
     @property
     def group(self) -> str:
         """The contact's control group."""
-        return TREATED if isinstance(self.seen, OneAppraisal) else GROUPS[int(self.seen.groups[0])]
+        return GROUPS[self.seen.group if isinstance(self.seen, OneAppraisal) else int(self.seen.groups[0])]
 
     @property
     def appraisal(self) -> Appraisal:
@@ -64,7 +64,7 @@ def decide(house: House, situation: Situation, history: History, *, limit: int =
 def choose(house: House, seen: Appraisal | OneAppraisal, *, limit: int = 1) -> Decision:
     """The choice of `decide` for one contact whose candidates are appraised already."""
     if isinstance(seen, OneAppraisal):
-        if min(limit, len(seen.situation.placements) or limit) == 1 and not _explores(house):
+        if min(limit, len(seen.situation.placements) or limit) == 1 and (seen.held_out or not _explores(house)):
             chosen = tuple(seen.ranked[:1])
             return Decision(seen, chosen, (1.0,) * len(chosen))
         return structs.replace(_choose(house, seen.as_arrays, limit), seen=seen)

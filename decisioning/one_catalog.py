@@ -108,6 +108,7 @@ class OneCatalog:
     rules, policies, weightings : in the catalogue's order
     consents : (channel's treatments as bits, purpose, what takes them out) of the channels that ask for one
     cost, lever, mandatory, uses : as in `CompiledCatalog`, as lists
+    bound_by_limits : as there, as bits
     of_accounts : whether a policy counts by account
     """
 
@@ -123,6 +124,7 @@ class OneCatalog:
     lever: list[float]
     mandatory: list[bool]
     uses: Mapping[str, list[float]]
+    bound_by_limits: int
     of_accounts: bool
     _elsewhere: dict[tuple[str | None, tuple[str, ...]], Opening] = field(default_factory=dict, compare=False)
     _invalid: dict[date, Ruled] = field(default_factory=dict, compare=False)

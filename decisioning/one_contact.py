@@ -17,7 +17,7 @@ import numpy as np
 
 from decisioning.candidates import OneScores, Removal, Situation
 from decisioning.contact_policy import saw
-from decisioning.control import GROUPS, TREATED, drawn_for
+from decisioning.control import GROUPS, HOLDOUT, TREATED, drawn_for
 from decisioning.eligibility import not_asked_for
 from decisioning.history import History, ListedPast
 from decisioning.one_catalog import Columns, OnePolicy, OneRule, OneTest, places_of
@@ -29,19 +29,19 @@ from decisioning.vocabulary import BoolArray
 _FEW = 200
 """Up to so many rows of the past, looking through lists costs less than numpy."""
 
-_TREATED = GROUPS.index(TREATED)
+_TREATED, _HELD_OUT = GROUPS.index(TREATED), GROUPS.index(HOLDOUT)
 
 
 class Opened:
-    """One contact's candidates before they are scored: `alive` as bits, and what took the others out, in order."""
+    """One contact's candidates before they are scored: `alive` as bits, and what took the others out, in order; and its control group."""
 
-    __slots__ = ("alive", "history", "situation", "taken")
+    __slots__ = ("alive", "group", "history", "situation", "taken")
 
-    def __init__(self, situation: Situation, history: History, alive: int, taken: list[tuple[int, Removal | OneRule]]) -> None:
+    def __init__(self, situation: Situation, history: History, group: int, left: tuple[int, list[tuple[int, Removal | OneRule]]]) -> None:
         self.situation = situation
         self.history = history
-        self.alive = alive
-        self.taken = taken
+        self.group = group
+        self.alive, self.taken = left
 
     def remove(self, bits: int, removal: Removal | OneRule) -> None:
         """Take out what is still alive of some treatments."""
@@ -71,10 +71,11 @@ def appraise_one(house: House, situation: Situation, history: History) -> Apprai
 def open_one(house: OneHouse, situation: Situation, history: History) -> Opened | None:
     """What can be said of the one contact's candidates before they are scored; None where it takes the stages themselves."""
     catalog, own = house.catalog, house.own
-    if drawn_for(str(situation.contact_ids[0]), house.layers) != _TREATED or _is_out_of_the_ordinary(house, history):
+    group = drawn_for(str(situation.contact_ids[0]), house.layers)
+    if group not in (_TREATED, _HELD_OUT) or _is_out_of_the_ordinary(house, history):
         return None
     alive, taken, tests = own.elsewhere(situation.channel, situation.placements)
-    opened = Opened(situation, history, alive, list(taken))
+    opened = Opened(situation, history, group, (alive, list(taken)))
     if situation.actions:
         others = Columns.of(catalog.beside(situation.actions).tolist())
         opened.remove(others.bits, not_asked_for(situation.actions))
@@ -93,7 +94,7 @@ def open_one(house: OneHouse, situation: Situation, history: History) -> Opened 
 
 def close_one(house: OneHouse, opened: Opened, scores: OneScores) -> OneAppraisal:
     """What remains to be said once the contact is scored."""
-    return worth(house, opened.situation, opened.history, (opened.alive, opened.taken), scores)
+    return worth(house, opened.situation, opened.history, (opened.alive, opened.taken, opened.group), scores)
 
 
 def _is_out_of_the_ordinary(house: OneHouse, history: History) -> bool:

@@ -14,7 +14,7 @@ from decisioning.arbitration import Economics
 from decisioning.candidates import Candidates, OneScores, Removal, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import GROUPS, TREATED, layers_of
+from decisioning.control import GROUPS, HELD_OUT, HOLDOUT, layers_of
 from decisioning.history import History
 from decisioning.limits import ROUNDING
 from decisioning.one_catalog import OneRule, places_of
@@ -23,7 +23,7 @@ from decisioning.stages import Appraisal, House
 Taken: TypeAlias = list[tuple[int, Removal | OneRule]]
 """Which candidates, as bits, went for which reason, in order; no candidate twice."""
 
-_TREATED = GROUPS.index(TREATED)
+_HELD_OUT = GROUPS.index(HOLDOUT)
 _NO_MODEL = Removal("score", "no model", "no model has learned this action and it has no cold_start")
 _NO_VALUE = Removal("score", "value", "its value is NULL for this contact")
 _NO_NUMBER = Removal("score", "priority", "its worth is not a finite number")
@@ -64,13 +64,14 @@ def _priced(house: House, one: Constraint) -> Priced | None:
 
 
 class OneAppraisal(Struct, dict=True, eq=False):
-    """An `Appraisal` of one contact of the group `nudge`, as lists of one number a candidate; NaN where nobody asked.
+    """An `Appraisal` of one contact of the group `nudge` or the universal control, as lists of a number a candidate; NaN where none asked.
 
     Attributes
     ----------
     taken : what took candidates out
     alive, relevant : bits of what is left, and of what was before it was measured against no_action
     scored : the places of what was scored
+    group : its control group, an index into `control.GROUPS`
     """
 
     catalog: CompiledCatalog
@@ -86,6 +87,12 @@ class OneAppraisal(Struct, dict=True, eq=False):
     shadow_cost: list[float]
     profit: list[float]
     priority: list[float]
+    group: int
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the contact belongs to the universal control."""
+        return self.group == _HELD_OUT
 
     @cached_property
     def removed_by(self) -> list[int]:
@@ -122,13 +129,13 @@ class OneAppraisal(Struct, dict=True, eq=False):
         economics = Economics(*(np.array([part]) for part in parts))
         relevant = np.zeros((1, n), dtype=np.bool_)
         relevant[0, places_of(self.relevant)] = True
-        groups = np.array([_TREATED], dtype=np.int64)
+        groups = np.array([self.group], dtype=np.int64)
         return Appraisal(self.situation, self.history, candidates, self.scores.as_arrays, economics, groups, economics.priority, relevant)
 
 
-def worth(house: OneHouse, situation: Situation, history: History, opened: tuple[int, Taken], scores: OneScores) -> OneAppraisal:
-    """What the candidates that are alive are worth, and which of them stay; `opened` is what is alive and what took out the others."""
-    n, (alive, taken) = house.own.n_treatments, opened
+def worth(house: OneHouse, situation: Situation, history: History, opened: tuple[int, Taken, int], scores: OneScores) -> OneAppraisal:
+    """What the candidates that are alive are worth, and which of them stay; `opened` is what is alive, what took out others, the group."""
+    n, (alive, taken, group) = house.own.n_treatments, opened
     unknown = [math.nan] * n
     scored = places_of(alive)
     found = OneAppraisal(
@@ -145,10 +152,13 @@ def worth(house: OneHouse, situation: Situation, history: History, opened: tuple
         shadow_cost=[0.0] * n,
         profit=unknown[:],
         priority=unknown,
+        group=group,
     )
     priced = _in_market(house.priced, situation)
     _appraise(found, scored, priced)
     _drop_unscored(found, scored)
+    if found.held_out:
+        _take(found, places_of(found.alive & house.own.bound_by_limits), HELD_OUT)
     for price in priced:
         _take(found, (column for column in places_of(found.alive) if price.uses[column] > price.bound), price.removal)
     found.relevant = found.alive

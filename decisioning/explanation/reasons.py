@@ -110,6 +110,8 @@ def _doubt(line: Line) -> str | None:
 
 def explain_nothing(seen: OneAppraisal) -> NoAction:
     """`explain_no_action` of one contact that nothing is left for."""
+    if seen.held_out:
+        return _HELD_OUT
     by_stage: dict[Stage, int] = {}
     for bits, removal in seen.taken:
         by_stage[removal.stage] = by_stage.get(removal.stage, 0) | bits

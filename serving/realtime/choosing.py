@@ -99,9 +99,12 @@ def _score(scorer: Scorer, features: FeatureRows, ones: Sequence[_One]) -> None:
     begun = perf_counter()
     living = [one.opened.alive for one in alive if one.opened is not None]
     rows = [one.wanted.gathered.situation.rows.only for one in alive]
-    columns = features.take([one.wanted.gathered.place for one in alive])
+    places: Sequence[int] = [one.wanted.gathered.place for one in alive]
+    columns = features.columns
+    if 2 * len(places) < features.n:  # scoring a contact more costs less than taking all columns apart
+        columns, places = features.take(list(places)), range(len(places))
     try:
-        scores = scorer.of_each(columns, alive[0].wanted.gathered.situation.now, rows, living)
+        scores = scorer.of_each(columns, alive[0].wanted.gathered.situation.now, places, rows, living)
     except Exception as error:  # one of them brought it about: alone, only its own decision fails
         LOG.debug("scoring %d contacts at once failed; each is scored alone", len(alive), exc_info=error)
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ def _texts(values: list[Any]) -> np.ndarray:
     return column
 
 
+@lru_cache(maxsize=256)  # the decisions of a batch are of one moment
 def _time(moment: np.datetime64) -> str:
     return str(moment.astype("datetime64[us]"))
 

@@ -64,7 +64,7 @@ class FeatureRows:
     def for_records(self) -> list[dict[str, Any]]:
         """Of each contact the values as the ledger keeps them, times as text."""
         as_they_are = {name for name, column in self.columns.items() if column.dtype.kind in "fO"}
-        others = {name: [plain(one) for one in column] for name, column in self.columns.items() if name not in as_they_are}
+        others = {name: [plain(one) for one in column.tolist()] for name, column in self.columns.items() if name not in as_they_are}
         if not others:
             return self.for_rules
         rows = self._rows(others)

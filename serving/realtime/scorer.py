@@ -98,26 +98,32 @@ class Scorer:
         known = (propensity, uplift, self._value(situation, said, alive), risk, said.clv, self._base_rate, self._traffic, self._evidence)
         return Scores(*known, self._uplift_error(situation.columns, as_of))
 
-    def of_each(self, columns: Columns, now: np.datetime64, rows: Sequence[Row], living: Sequence[int]) -> list[OneScores]:
+    def of_each(
+        self, columns: Columns, now: np.datetime64, places: Sequence[int], rows: Sequence[Row], living: Sequence[int]
+    ) -> list[OneScores]:
         """The same of several contacts, each of a request of its own, computed together.
 
         Parameters
         ----------
         columns : Columns of n rows
         now : numpy.datetime64
-        rows : sequence of n Row
+        places : sequence of m int
+            Which of the n rows are asked about.
+        rows : sequence of m Row
             What the values of the catalogue are read from, with each request's context.
-        living : sequence of n int
+        living : sequence of m int
             The treatments that are alive, as bits.
         """
         as_of = now if self.feature_as_of is None else self.feature_as_of
         alive = np.zeros((len(rows), len(self.catalog.treatments)), dtype=np.bool_)
         for place, bits in enumerate(living):
             alive[place, places_of(bits)] = True
-        said = self.answers(columns, as_of, len(rows))
+        n = len(next(iter(columns.values()), rows))
+        every = self.answers(columns, as_of, n)
+        said = every if len(places) == n else every.take(places)
         propensity, uplift, risk = (part.tolist() for part in self._of_alive(said, alive))
         observed = said.value.tolist()
-        error = self._uplift_error(columns, as_of)
+        error = self._uplift_error(columns, as_of, every.rows)
         rest = (self._base_rate, self._traffic, self._evidence)
         return [
             OneScores(
@@ -127,9 +133,9 @@ class Scorer:
                 risk[place],
                 clv,
                 *rest,
-                None if error is None else partial(_error_in, error, place),
+                None if error is None else partial(_error_in, error, at),
             )
-            for place, (row, clv, bits) in enumerate(zip(rows, said.clv.tolist(), living, strict=True))
+            for place, (at, row, clv, bits) in enumerate(zip(places, rows, said.clv.tolist(), living, strict=True))
         ]
 
     def of_nobody(self, row: Row) -> OneScores:
@@ -211,7 +217,7 @@ class Scorer:
         """The actions whose responses bring what was observed."""
         return [compiled.action.id for compiled in self.catalog.actions if compiled.value == OBSERVED]
 
-    def _uplift_error(self, columns: Columns, as_of: np.datetime64) -> Callable[[int, int], float] | None:
+    def _uplift_error(self, columns: Columns, as_of: np.datetime64, rows: FloatArray | None = None) -> Callable[[int, int], float] | None:
         """The standard error of one candidate's uplift, computed when it is asked for."""
         models = self.models.uplift
         if models is None:
@@ -222,14 +228,14 @@ class Scorer:
         def error(row: int, column: int) -> float:
             action_id = self.catalog.treatments[column][0].id
             if not read:
-                read.append(self._encoded(columns, as_of, models))
+                read.append(self._encoded(columns, as_of, models, rows))
             return float(models.standard_errors({}, as_of, [action_id], encoded=read[0].take(slice(row, row + 1)))[0, 0])
 
         return error
 
-    def _encoded(self, columns: Columns, as_of: np.datetime64, models: UpliftBundle) -> Encoded:
+    def _encoded(self, columns: Columns, as_of: np.datetime64, models: UpliftBundle, rows: FloatArray | None) -> Encoded:
         n = len(next(iter(columns.values()), ()))
-        compiled = None if self._joint is None else self._joint.encoded_for_uplift(columns, as_of, n)
+        compiled = None if self._joint is None else self._joint.encoded_for_uplift(columns, as_of, n, rows=rows)
         return models.encode(columns, as_of) if compiled is None else compiled
 
     def _value(self, situation: Situation, said: Answers, alive: BoolArray) -> FloatArray:

@@ -70,14 +70,16 @@ def test_only_candidates_that_are_alive_have_scores_and_they_are_those_of_everyb
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(whole, name)[row])
 
 
-def test_contacts_of_several_requests_get_the_scores_that_each_gets_alone() -> None:
+@pytest.mark.parametrize("asked", [list(range(40)), [3, 4, 17, 39]])
+def test_contacts_of_several_requests_get_the_scores_that_each_gets_alone(asked: list[int]) -> None:
     one, n, rng = scorer(), 40, np.random.default_rng(1)
     columns = {name: column[:n] for name, column in COLUMNS.items()}
     alive = rng.random((n, 12)) < 0.4
     alive[:, 0] = True
     living = [sum(1 << k for k in range(12) if row[k]) for row in alive]
     rows = [Row({}, {}, known) for known in FeatureRows(columns, n).for_rules]
-    for place, got in enumerate(one.of_each(columns, NOW, rows, living)):
+    found = one.of_each(columns, NOW, asked, [rows[place] for place in asked], [living[place] for place in asked])
+    for place, got in zip(asked, found, strict=True):
         alone = one(situation(slice(place, place + 1)), alive[place : place + 1])
         for name in ("propensity", "uplift", "opt_out_risk"):
             np.testing.assert_array_equal(getattr(got, name), getattr(alone, name)[0])
