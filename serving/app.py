@@ -61,6 +61,10 @@ ROUTERS = (
 )
 
 
+SELDOM = 20_000
+"""New objects between two collections of the youngest."""
+
+
 class Fronted(FastAPI):
     """The framework's application behind what every request passes first: counted, let in, and answered there where it is hot."""
 
@@ -78,6 +82,9 @@ class Fronted(FastAPI):
 def settle() -> None:
     """Spare what is loaded by now all later garbage collections: modules, routes, catalogue and models live as long as the server.
 
+    What comes later is looked through each time some `SELDOM` objects more have been made than let go, not every 700: that is every few
+    decisions, while all that a batch is made of is alive and is looked at again and again, a twentieth of what deciding takes.
+
     Looking through some hundred thousand objects keeps every thread waiting for a sixth of a second, several times a minute under load.
     Models that are swapped in later are a few thousand, and one that is swapped out goes without the collector's help. Once a process: what
     is settled stays.
@@ -85,6 +92,7 @@ def settle() -> None:
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()
+        gc.set_threshold(SELDOM)
         atexit.register(gc.unfreeze)  # what the interpreter clears away at its end it must see
 
 
