@@ -33,20 +33,25 @@ CONTACTS_AT_ONCE = 2_048
 @dataclass(frozen=True)
 class Answers:
     """What the bundles say of n contacts: `propensity`, `opt_out_risk` and `uplift` of K arms, shape (n, K), `value` of v actions, shape
-    (n, v), and `clv`, shape (n,). NaN where nothing is known, and wherever a bundle stayed out. `rows` is what was read of few contacts."""
+    (n, v), and `clv`, shape (n,). NaN where nothing is known, and wherever a bundle stayed out."""
 
     propensity: FloatArray
     opt_out_risk: FloatArray
     uplift: FloatArray
     value: FloatArray
     clv: FloatArray
-    rows: FloatArray | None = None
 
     def take(self, places: Sequence[int]) -> Answers:
         """What is said of some of the contacts."""
         few = list(places)
-        parts = (self.propensity, self.opt_out_risk, self.uplift, self.value, self.clv)
-        return Answers(*(part[few] for part in parts), None if self.rows is None else self.rows[few])
+        return Answers(*(part[few] for part in (self.propensity, self.opt_out_risk, self.uplift, self.value, self.clv)))
+
+
+@dataclass(frozen=True)
+class AnswersOfFew(Answers):
+    """The same of contacts that are computed together; `rows` is what was read of them."""
+
+    rows: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +116,8 @@ class JointScores:
             parts = [slice(low, low + CONTACTS_AT_ONCE) for low in range(0, n, CONTACTS_AT_ONCE)]
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(lambda part: self._everything(rows[part], times, self.model, out[part]), parts))
-        read = rows if n <= CONTACTS_AT_ONCE else None
-        return Answers(out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k : -1], out[:, -1], read)
+        said = (out[:, :k], out[:, k : 2 * k], out[:, 2 * k : 3 * k], out[:, 3 * k : -1], out[:, -1])
+        return AnswersOfFew(*said, rows) if n <= CONTACTS_AT_ONCE else Answers(*said)
 
     def encoded_for_uplift(self, columns: Columns, as_of: Any, n: int, *, rows: FloatArray | None = None) -> Encoded | None:
         """What the uplift bundle's `encode` says of n contacts, to the rounding of logarithms; None where that bundle stayed out.

@@ -116,7 +116,7 @@ class Desk:
         return answers
 
     async def record(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
-        """Keep outcomes, each once (`schemas.OutcomeReceipt`); raises as `decide`."""
+        """Keep outcomes, each once (`schemas.hot_answers.ReceiptAnswer`); raises as `decide`."""
         self._admit(len(outcomes), self.patience.seconds_of_many)
         receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, perf_counter())
         return receipt

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with the bodies of the hot routes as their structs say, and the problem documents of every route."""
+"""The OpenAPI document: FastAPI's own, the hot routes' bodies and answers as their structs say, and every route's problem documents."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from serving.http.access import ADMIN, OPEN, ROUTES
 from serving.http.http_errors import PROBLEM_JSON, TITLES
-from serving.schemas import hot_requests
+from serving.schemas import hot_answers, hot_requests
 from serving.schemas.decisions import Problem
+from serving.schemas.explained import ExplanationOut
 
 _EVERYWHERE = (413, 500)
 _GUARDED = (401, 403)
@@ -23,9 +24,11 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _UNUSED:
         schemas.pop(name, None)
-    schemas.update(hot_requests.components())
-    own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update({**own.pop("$defs"), "Problem": own})
+    schemas.update(hot_requests.components() | hot_answers.components())
+    for model in (Problem, ExplanationOut):
+        own = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        schemas.update({**own.pop("$defs"), model.__name__: own})
+    document["components"]["schemas"] = schemas = hot_answers.referred(schemas)
     document["components"]["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer", "description": _HOW}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

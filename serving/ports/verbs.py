@@ -57,13 +57,13 @@ class Service(Protocol):
     """Decides, records and remembers. Every verb may be called from several threads at once and refuses with a `NudgeError`."""
 
     def decide(self, request: AnyDecision) -> dict[str, Any]:
-        """One decision (`schemas.DecisionResponse`), in the ledger before it returns."""
+        """One decision (`schemas.hot_answers.DecisionAnswer`), in the ledger before it returns."""
 
     def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
         """One answer a request, in order: its decision, or its refusal. After `due` (of `time.perf_counter`) only a fallback is made."""
 
     def record_outcomes(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
-        """Keep outcomes, each once (`schemas.OutcomeReceipt`); an index counts within `outcomes`."""
+        """Keep outcomes, each once (`schemas.hot_answers.ReceiptAnswer`); an index counts within `outcomes`."""
 
     def record_calls(self, calls: Sequence[Sequence[AnyOutcome]]) -> list[dict[str, Any]]:
         """The same for several calls at once: one receipt a call."""

@@ -22,7 +22,7 @@ from decisioning.vocabulary import BoolArray, Columns, FloatArray, IntArray, nul
 from estimators.adaptive import by_arm, shifted_level
 from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.encoding import Encoded
-from estimators.joint import Answers, JointScores
+from estimators.joint import Answers, AnswersOfFew, JointScores
 from serving.realtime.levels import Levels
 
 MODEL, PROPENSITY, COLD_START = "model", "propensity", "cold_start"
@@ -123,7 +123,7 @@ class Scorer:
         said = every if len(places) == n else every.take(places)
         propensity, uplift, risk = (part.tolist() for part in self._of_alive(said, alive))
         observed = said.value.tolist()
-        error = self._uplift_error(columns, as_of, every.rows)
+        error = self._uplift_error(columns, as_of, every.rows if isinstance(every, AnswersOfFew) else None)
         rest = (self._base_rate, self._traffic, self._evidence)
         return [
             OneScores(

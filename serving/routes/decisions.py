@@ -16,18 +16,16 @@ from serving.ports.verbs import Service
 from serving.schemas.decisions import (
     MAX_ITEMS,
     DecisionRequest,
-    DecisionResponse,
     DecisionTrace,
     Id,
     Liveness,
     OutcomeIn,
-    OutcomeReceipt,
     Prices,
-    Problem,
     Readiness,
     Replayed,
 )
 from serving.schemas.explained import MAX_SAMPLE, SAMPLE, FunnelReport
+from serving.schemas.hot_answers import EACH_DECISION, DecisionAnswer, ReceiptAnswer, answers, described
 from serving.schemas.validation import InvalidFields, read
 
 LOG = logging.getLogger(__name__)
@@ -58,13 +56,13 @@ Sample = Annotated[int, Query(ge=1, le=MAX_SAMPLE, description="how many contact
 router = APIRouter()
 
 
-@router.post("/v1/decisions", response_model=DecisionResponse, dependencies=[Depends(json_only)])
+@router.post("/v1/decisions", response_model=None, responses=answers(described(DecisionAnswer)), dependencies=[Depends(json_only)])
 def decide(service: Serving, body: OneDecision) -> Any:
     """Decide for one contact, now."""
     return _logged(service.decide(read(DecisionRequest, body)))
 
 
-@router.post("/v1/decisions:batch", response_model=list[DecisionResponse | Problem], dependencies=[Depends(json_only)])
+@router.post("/v1/decisions:batch", response_model=None, responses=answers(EACH_DECISION), dependencies=[Depends(json_only)])
 def decide_many(service: Serving, body: ManyDecisions) -> Any:
     """Decide for up to 1,000 contacts; each request gets its decision, or its problem document, in the same place."""
     asked, refused = _each(DecisionRequest, items_of(body))
@@ -74,7 +72,13 @@ def decide_many(service: Serving, body: ManyDecisions) -> Any:
     return [answers[place] for place in sorted(answers)]
 
 
-@router.post("/v1/outcomes", response_model=OutcomeReceipt, status_code=202, dependencies=[Depends(json_only)])
+@router.post(
+    "/v1/outcomes",
+    response_model=None,
+    status_code=202,
+    responses=answers(described(ReceiptAnswer), status=202),
+    dependencies=[Depends(json_only)],
+)
 def record_outcomes(service: Serving, body: Outcomes) -> Any:
     """Record one or up to 1,000 outcomes, each once; one that cannot be kept is named and the others are kept."""
     given, refused = _each(OutcomeIn, items_of([body] if isinstance(body, Mapping) else body))

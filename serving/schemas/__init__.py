@@ -2,7 +2,7 @@
 
 ======================== ===========================================================================
 `decisions.py`           decisions, outcomes, suppressions; `explained.py`: explanations and funnels
-`hot_requests.py`        the bodies of the hot routes as structs
+`hot_requests.py`        the bodies of the hot routes as structs; `hot_answers.py`: their answers
 `people.py`              what concerns one person
 `events.py`              contact events
 `models.py`              registered models

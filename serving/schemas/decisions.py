@@ -1,4 +1,4 @@
-"""The JSON of the API: what comes in, exactly; what goes out, at least.
+"""The JSON of the API: what comes in, exactly; what goes out, at least. What the hot routes answer stands in `hot_answers.py`.
 
 A request with a key that is not listed here is refused, so that a misspelt key never passes in silence. An answer may carry more than is
 listed: additions break nobody. Nothing is coerced: "3" is no number, 1 is not true; but where an id of the
@@ -26,7 +26,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from decisioning.vocabulary import LONGEST_ID, UNFIT_FOR_IDS
-from serving.schemas.explained import ExplanationOut
 
 MAX_ITEMS = 1_000
 """Decisions or outcomes in one call."""
@@ -165,94 +164,6 @@ class Prices(_Out):
     id: Annotated[str | None, Field(description="the plan that published it; null before the first")]
     period: dict[str, Any]
     constraints: list[dict[str, Any]]
-
-
-class Versions(_Out):
-    """What the decision was made with."""
-
-    catalog: str
-    models: dict[str, Any]
-    features: str | None = None
-    prices: str | None = None
-
-
-class ActionOut(_Out):
-    """One chosen action with its economics; a number is null where nothing is known."""
-
-    rank: int
-    action_id: str
-    issue: str | None
-    group: str | None
-    treatment_id: str
-    channel: str | None
-    placement: str | None
-    content_id: str | None
-    propensity: Number
-    baseline: Number
-    uplift: Number
-    value: Number
-    clv: Number
-    cost: Number
-    shadow_cost: Number
-    context_weight: Number
-    lever: Number
-    expected_profit: Number
-    priority: Number
-    segment: str | None
-    selection_prob: Number
-    traffic: str | None
-    reasons: list[str]
-
-
-class NoAction(_Out):
-    """Why nothing is proposed."""
-
-    reason: str
-    detail: str
-
-
-class Filtered(_Out):
-    """A candidate that a stage took out."""
-
-    treatment_id: str
-    stage: str
-    rule: str
-    detail: str
-    action_id: str
-    channel: str
-
-
-class DecisionResponse(_Out):
-    """One decision: actions, best first, or the reason for none."""
-
-    decision_id: str
-    contact_id: str
-    decided_at: TimeText
-    took_ms: Annotated[dict[str, float], Field(description="milliseconds by step")]
-    control_group: str
-    degraded: Annotated[str | None, Field(description="what was missing when this was decided; null: nothing")]
-    versions: Versions
-    actions: list[ActionOut]
-    no_action: NoAction | None
-    filtered: list[Filtered]
-    explanation: Annotated[ExplanationOut | None, Field(description="with `explain`: the arithmetic, and what would change the choice")] = (
-        None
-    )
-
-
-class RejectedOutcome(_Out):
-    """An outcome that was not kept."""
-
-    index: Annotated[int, Field(description="place in the request, from 0")]
-    reason: str
-
-
-class OutcomeReceipt(_Out):
-    """What became of the outcomes of one call."""
-
-    accepted: int
-    duplicates: int
-    rejected: list[RejectedOutcome]
 
 
 class DecisionTrace(_Out):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from serving.schemas.decisions import DataId, DecisionResponse, Id, Moment, Money, RejectedOutcome, _In, _Out
+from serving.schemas import hot_answers
+from serving.schemas.decisions import DataId, Id, Moment, Money, _In, _Out
 
 
 class EventIn(_In):
@@ -38,7 +39,7 @@ class EventDecision(_Out):
     index: Annotated[int, Field(description="place of the event in the request, from 0")]
     event_id: str
     trigger: str
-    decision: DecisionResponse | None
+    decision: Annotated[dict[str, Any] | None, WithJsonSchema({"anyOf": [hot_answers.DECISION, {"type": "null"}]})]
     reason: str | None
 
 
@@ -47,7 +48,7 @@ class EventReceipt(_Out):
 
     accepted: int
     duplicates: int
-    rejected: list[RejectedOutcome]
+    rejected: Annotated[list[dict[str, Any]], WithJsonSchema(hot_answers.REJECTED)]
     decisions: list[EventDecision]
 
 

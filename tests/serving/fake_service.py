@@ -267,6 +267,7 @@ def _answer(decision_id: str, request: AnyDecision) -> dict[str, Any]:
     return {
         "decision_id": decision_id,
         "contact_id": request.contact_id,
+        "contact_known": True,
         "decided_at": "2026-11-22T10:00:00Z",
         "took_ms": {"features": 0.4, "score": 1.1, "decide": 0.2, "log": 0.6, "total": 2.5},
         "control_group": "nudge",
@@ -294,6 +295,7 @@ def _loan(rank: int) -> dict[str, Any]:
         "uplift": 0.029,
         "value": 640.0,
         "clv": 1820.0,
+        "opt_out_risk": 0.001,
         "cost": 0.0,
         "shadow_cost": 0.0,
         "context_weight": 1.5,
@@ -301,6 +303,7 @@ def _loan(rank: int) -> dict[str, Any]:
         "expected_profit": 18.2,
         "priority": 27.3,
         "segment": "persuadable",
+        "send_at": None,
         "selection_prob": 0.93,
         "traffic": "model",
         "reasons": ["uplift 2.9 points"],

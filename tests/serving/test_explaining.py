@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from serving.realtime import answers
-from serving.schemas.decisions import DecisionRequest, DecisionResponse
+from serving.schemas.decisions import DecisionRequest
+from serving.schemas.explained import ExplanationOut
+from serving.schemas.hot_answers import DecisionAnswer
 from tests.serving.small_house import House, small_house
 
 
@@ -27,7 +30,9 @@ def ask(house: House, contact_id: str, **more: Any) -> dict[str, Any]:
 
 def test_the_explanation_is_plain_json_of_the_declared_form(house: House) -> None:
     answer = ask(house, "adult", channel="web")
-    DecisionResponse.model_validate(json.loads(json.dumps(answer, allow_nan=False)))
+    plain = json.loads(json.dumps(answer, allow_nan=False))
+    msgspec.convert(plain, DecisionAnswer)
+    ExplanationOut.model_validate(plain["explanation"])
     explanation = answer["explanation"]
     assert explanation["treatment_id"] == answer["actions"][0]["treatment_id"] == "loan_hero"
     assert sum(part["amount"] for part in explanation["waterfall"]) == pytest.approx(answer["actions"][0]["priority"])

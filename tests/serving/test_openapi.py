@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from msgspec import Struct
 
+from serving.schemas import hot_answers
 from serving.schemas.hot_requests import HotDecision, HotOutcome, components
 
 
@@ -42,6 +43,25 @@ def test_a_hot_request_is_described_by_the_struct_that_reads_it(document: dict[s
     assert list(described["properties"]) == list(struct.__struct_fields__)
     assert described["description"] == struct.__doc__
     assert described["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("struct", hot_answers.NAMES)
+def test_a_hot_answer_is_described_by_its_struct_and_may_grow(document: dict[str, Any], struct: type[Struct]) -> None:
+    described = document["components"]["schemas"][hot_answers.NAMES[struct]]
+    assert list(described["properties"]) == list(struct.__struct_fields__)
+    assert (described["description"], described["additionalProperties"]) == (struct.__doc__, True)
+
+
+def test_what_a_hot_route_answers_is_as_the_document_says_hot_or_not(client: TestClient, document: dict[str, Any]) -> None:
+    validator: Any = pytest.importorskip("jsonschema").Draft202012Validator
+    said: dict[str, Any] = {"components": document["components"]}
+    asked = {"contact_id": "c-1", "explain": True}
+    one, many = (client.post(path, json=body) for path, body in [("/v1/decisions", asked), ("/v1/decisions:batch", [asked, {}])])
+    cold = client.post("/v1/decisions", json=asked | {"contact_id": 17})  # cast to text, which the struct leaves to the model
+    kept = client.post("/v1/outcomes", json={"event_id": "e-1", "contact_id": "c-1", "outcome": "click"})
+    for path, answer in [("/v1/decisions", one), ("/v1/decisions", cold), ("/v1/decisions:batch", many), ("/v1/outcomes", kept)]:
+        described = document["paths"][path]["post"]["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+        validator({**said, **described}).validate(answer.json())
 
 
 def test_ids_of_the_data_may_be_whole_numbers_and_the_document_says_so(client: TestClient, document: dict[str, Any]) -> None:
