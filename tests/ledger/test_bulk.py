@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from sqlalchemy import create_engine
 
 from ledger.bulk import Written, made_ready
@@ -20,7 +19,7 @@ def planned(number: int, **changes: object) -> DecisionRecord:
     """A plan's decision for a contact of its own: every third gets nothing, every fifth two things."""
     chosen = () if number % 3 == 0 else (email(), banner(rank=2, expected_profit=float("nan"))) if number % 5 == 0 else (email(),)
     made = decision(f"d-{number:03}", *chosen, contact_id=f"c-{number}", plan_id="p-1", trace={"plan_id": "p-1", "worth": number / 7})
-    return replace(made, claim=PLAN if chosen else None, **changes)
+    return structs.replace(made, claim=PLAN if chosen else None, **changes)
 
 
 def rows(url: str) -> list[list[tuple[object, ...]]]:
@@ -68,7 +67,7 @@ def test_an_account_may_get_from_the_plan_in_several_batches_but_not_beside_anot
     of_firm = Claim("p-1", (), 0, 0, together=True)
 
     def of(number: int) -> DecisionRecord:
-        return replace(planned(number), selections=(email(account_id="firm"),), claim=of_firm)
+        return structs.replace(planned(number), selections=(email(account_id="firm"),), claim=of_firm)
 
     written = Written()
     assert ledger.bulk.record(made_ready([of(1), of(2)]), written) == set()
@@ -82,13 +81,13 @@ def test_an_account_may_get_from_the_plan_in_several_batches_but_not_beside_anot
     "changes",
     [
         {"request_id": "r-1"},
-        {"claim": replace(PLAN, together=False)},
-        {"claim": replace(PLAN, draws=(Draw("budget", 1.0, 5.0),))},
+        {"claim": structs.replace(PLAN, together=False)},
+        {"claim": structs.replace(PLAN, draws=(Draw("budget", 1.0, 5.0),))},
     ],
 )
 def test_a_decision_that_stands_alone_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="d-001 is not one of many"):
-        made_ready([replace(planned(1), **changes)])
+        made_ready([structs.replace(planned(1), **changes)])
 
 
 def test_a_batch_that_fails_half_way_leaves_nothing(sqlite_ledger: Ledger, sqlite_url: str) -> None:
