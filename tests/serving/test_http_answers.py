@@ -24,8 +24,8 @@ def test_the_contracts_own_request_gets_a_decision_in_the_contracts_form(client:
     assert answer.status_code == 200
     assert answer.json() == service.decisions["d-1"]
     assert list(answer.json()) == [
-        "decision_id", "contact_id", "contact_known", "decided_at", "took_ms", "control_group", "degraded", "versions", "actions", "no_action",
-            "filtered", "explanation",
+        "decision_id", "contact_id", "contact_known", "decided_at", "took_ms", "control_group", "degraded", "versions", "actions",
+            "no_action", "filtered", "explanation",
     ]  # fmt: skip
     assert as_json(service.asked[0]) == HotDecision(**CONTRACT_REQUEST)  # type: ignore[arg-type]
 
