@@ -137,9 +137,13 @@ class FeatureDoor:
         tables = list(self._retrieved(contacts, cuts))
         return {name: as_column([table.column(name) for table in tables], dtype)[position] for name, dtype in dtypes.items()}
 
+    def known(self, as_of: np.datetime64) -> Ids:
+        """The ids of the contacts known by `as_of`, in alphabetical order."""
+        return known_contacts(self._workspace, as_of)
+
     def population(self, as_of: np.datetime64) -> tuple[Ids, Columns]:
         """Every contact known by `as_of`, in the order of their ids, and their features."""
-        contact_ids = known_contacts(self._workspace, as_of)
+        contact_ids = self.known(as_of)
         return contact_ids, self.historical(contact_ids, np.full(len(contact_ids), as_of.astype("datetime64[us]")))
 
     def stored_population(self, as_of: np.datetime64) -> tuple[Ids, Columns]:
@@ -151,16 +155,15 @@ class FeatureDoor:
         path = self._workspace / "state" / f".population.{uuid4().hex}"
         return contact_ids, stored_columns(path, tables, self.contract.dtypes)
 
-    def build_populations(self, moments: Sequence[np.datetime64]) -> int:
-        """Build what is missing of everybody's features at each of these moments, in one pass over the data; returns the rows built.
+    def build_missing(self, asked: Sequence[tuple[Ids, np.datetime64]]) -> int:
+        """Build what is missing of these contacts' features, each as of the moment beside them, in one pass; returns the rows built.
 
-        `population` at each of them then only reads: building costs a pass over events, whatever the number of moments.
+        `historical` of any of them then only reads: building costs a pass over events, whatever the number of moments.
         """
         import pyarrow as pa
 
-        known = [known_contacts(self._workspace, at) for at in moments]
-        cuts = np.concatenate([np.full(len(ids), at.astype("datetime64[us]")) for ids, at in zip(known, moments, strict=True)])
-        contact_ids, cuts, _ = unique_pairs(np.concatenate(known), cuts)
+        cuts = np.concatenate([np.full(len(ids), at.astype("datetime64[us]")) for ids, at in asked])
+        contact_ids, cuts, _ = unique_pairs(np.concatenate([ids for ids, _ in asked]), cuts)
         pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(cuts, pa.timestamp("us"))})
         return add_missing(self._workspace, self._current(), pairs)
 

@@ -48,25 +48,29 @@ MATERIAL = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The contacts known at a moment, and their features then."""
+    """Contacts known at a moment, and their features then."""
 
     at: np.datetime64
     contact_ids: np.ndarray
     columns: Columns
 
     @classmethod
-    def read(cls, door: FeatureDoor, at: np.datetime64, rng: np.random.Generator, most: int | None = MOST_CONTACTS) -> Population:
-        """Everybody, or a random `most` of them."""
-        contact_ids, columns = door.population(at)
-        if most is not None and len(contact_ids) > most:
-            rows = np.sort(rng.permutation(len(contact_ids))[:most])
-            contact_ids, columns = contact_ids[rows], {name: column[rows] for name, column in columns.items()}
-        return cls(at, contact_ids, columns)
+    def read(cls, door: FeatureDoor, contact_ids: np.ndarray, at: np.datetime64) -> Population:
+        """These contacts."""
+        return cls(at, contact_ids, door.historical(contact_ids, np.full(len(contact_ids), at)))
 
     @property
     def history(self) -> BuyingHistory:
         """What they had bought."""
         return BuyingHistory.of(self.columns, self.at)
+
+
+def some_known(door: FeatureDoor, at: np.datetime64, rng: np.random.Generator) -> np.ndarray:
+    """The contacts known at a moment, or a random `MOST_CONTACTS` of them."""
+    contact_ids = door.known(at)
+    if len(contact_ids) <= MOST_CONTACTS:
+        return contact_ids
+    return contact_ids[np.sort(rng.permutation(len(contact_ids))[:MOST_CONTACTS])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,18 +193,17 @@ def moments_before(as_of: np.datetime64, window_days: float, history_days: float
 
 @dataclass(frozen=True, eq=False)
 class PastReader:
-    """Reads moments: which contacts, which columns, which window."""
+    """Reads moments: which columns, which window."""
 
     data_dir: Path
     door: FeatureDoor
     encoder: FeatureEncoder
     columns: ColumnsRead
     window_days: float
-    seed: int
 
-    def read(self, at: np.datetime64) -> Past:
-        """The contacts known at a moment and what they bought in the window after it."""
-        people = Population.read(self.door, at, np.random.default_rng([self.seed, 0xC14, int(at.astype(np.int64)) % 2**31]))
+    def read(self, contact_ids: np.ndarray, at: np.datetime64) -> Past:
+        """Contacts at a moment and what they bought in the window after it."""
+        people = Population.read(self.door, contact_ids, at)
         end = at + np.timedelta64(round(self.window_days * 86_400_000_000), "us")
         came = spending_between(self.data_dir, people.contact_ids, at, end)
         history, columns = people.history, columns_read(self.encoder, self.columns, people)

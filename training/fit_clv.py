@@ -23,7 +23,7 @@ from estimators.clv_intervals import COVERAGES, RatioIntervals
 from estimators.encoding import FeatureEncoder
 from estimators.own_score import OwnEstimatorFailed, OwnMoney
 from features.store import FeatureDoor
-from training.backtest import Backtest, Learning, Past, PastReader, Population, columns_read, moments_before, run_backtest
+from training.backtest import Backtest, Learning, Past, PastReader, Population, columns_read, moments_before, run_backtest, some_known
 from training.dataset import model_dtypes
 from training.own_models import OwnEstimator, refuse_untrusted
 from training.spending import purchase_span
@@ -90,12 +90,14 @@ def fit_clv(
     if window_days < SHORTEST_WINDOW_DAYS:
         return f"{span.history_days:.0f} days of purchases; {3 * SHORTEST_WINDOW_DAYS:.0f} are needed"
     moments = moments_before(as_of, window_days, span.history_days)
-    door.build_populations([as_of, *moments])
-    now = Population.read(door, as_of, np.random.default_rng([seed, 0xC14]), most=None)
+    drawn = [some_known(door, at, np.random.default_rng([seed, 0xC14, int(at.astype(np.int64)) % 2**31])) for at in moments]
+    everybody = door.known(as_of)
+    door.build_missing([(everybody, as_of), *zip(drawn, moments, strict=True)])
+    now = Population.read(door, everybody, as_of)
     encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
     columns = _columns(encoder, own)
-    reader = PastReader(data_dir, door, encoder, columns, window_days, seed)
-    pasts = [reader.read(at) for at in moments]
+    reader = PastReader(data_dir, door, encoder, columns, window_days)
+    pasts = [reader.read(contact_ids, at) for contact_ids, at in zip(drawn, moments, strict=True)]
     found = _fitted(_Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed, own), own)
     if own is not None and isinstance(found, FittedClv):
         heard = own_part(found.bundle.head)

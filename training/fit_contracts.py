@@ -19,7 +19,7 @@ from estimators.bundle import ClvBundle
 from estimators.clv_survival import CONTRACT_AGE, ContractClvHead, ContractColumns, Contracts, fit_hazard, with_age
 from estimators.encoding import FeatureEncoder
 from features.store import FeatureDoor
-from training.backtest import Population
+from training.backtest import Population, some_known
 from training.dataset import model_dtypes
 from training.fit_clv import FittedClv, intervals_of
 
@@ -46,11 +46,13 @@ def fit_contracts(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np
     dtypes = model_dtypes(door.contract)
     check_terms(terms, dtypes)
     rng = np.random.default_rng([seed, 0x5C])
-    now = Population.read(door, as_of, rng, most=None)
     names = ContractColumns(terms.start, terms.end, terms.value)
     starts = [as_of - np.timedelta64(round(k * terms.period_days * _DAY_US), "us") for k in range(1, MOST_PERIODS + 1)]
-    periods = [_Period.read(door, now, names, at, terms.period_days, rng) for at in starts]
-    periods = [period for period in periods if len(period.ended)]
+    drawn, everybody = [some_known(door, at, rng) for at in starts], door.known(as_of)
+    door.build_missing([(everybody, as_of), *zip(drawn, starts, strict=True)])
+    now = Population.read(door, everybody, as_of)
+    populations = (Population.read(door, contact_ids, at) for contact_ids, at in zip(drawn, starts, strict=True))
+    periods = [period for people in populations if len((period := _Period.of(people, now, names, terms.period_days)).ended)]
     if not periods:
         return f"no contract was in force a period of {terms.period_days:g} days ago"
     try:
@@ -91,10 +93,8 @@ class _Period:
     days_to_end: FloatArray
 
     @classmethod
-    def read(
-        cls, door: FeatureDoor, now: Population, names: ContractColumns, at: np.datetime64, period_days: float, rng: np.random.Generator
-    ) -> _Period:
-        people = Population.read(door, at, rng)
+    def of(cls, people: Population, now: Population, names: ContractColumns, period_days: float) -> _Period:
+        at = people.at
         contracts = Contracts.of(people.columns, names, at)
         # The end by what is known now: at that time it may not have been written yet.
         known = dict(zip(now.contact_ids.tolist(), Contracts.of(now.columns, names, now.at).days_to_end.tolist(), strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decisioning.vocabulary import FloatArray
+from features.streams import MONEY_UNIT
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,15 @@ class Spending:
 
 
 def spending_between(data_dir: Path, contact_ids: npt.NDArray[np.object_], start: np.datetime64, end: np.datetime64) -> Spending:
-    """Purchase days (UTC) and money of each contact in [start, end), in the order of the ids."""
+    """Purchase days (UTC) and money of each contact in [start, end), in the order of the ids.
+
+    Money is summed in whole millionths, as in the features: a sum of floats would depend on the order in which DuckDB's threads add.
+    """
     with duckdb.connect() as db:
         found = db.execute(
-            """SELECT contact_id, count(DISTINCT CAST(occurred_at AS DATE)) AS days, sum(value) AS money FROM read_parquet(?)
-            WHERE value > 0 AND occurred_at >= ?::TIMESTAMP AND occurred_at < ?::TIMESTAMP GROUP BY contact_id""",
+            f"""SELECT contact_id, count(DISTINCT CAST(occurred_at AS DATE)) AS days,
+            coalesce(sum(TRY_CAST(round(value * {MONEY_UNIT}) AS HUGEINT)), 0) / {MONEY_UNIT}.0 AS money
+            FROM read_parquet(?) WHERE value > 0 AND occurred_at >= ?::TIMESTAMP AND occurred_at < ?::TIMESTAMP GROUP BY contact_id""",
             [str(data_dir / "events.parquet"), str(start), str(end)],
         ).fetchnumpy()
     place = {contact: k for k, contact in enumerate(found["contact_id"].tolist())}

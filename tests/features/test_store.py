@@ -120,8 +120,9 @@ def test_populations_of_many_moments_are_built_at_once_and_read_the_same(workspa
     door, moments = door_of(workspace), [moment(day(at)) for at in (-3, -7, -3)]
     door.build(moment(AS_OF))
 
-    assert door.build_populations([moment(AS_OF), *moments]) == 6
-    assert door.build_populations(moments) == 0
+    asked = [(door.known(at), at) for at in [moment(AS_OF), *moments]]
+    assert door.build_missing(asked) == 6
+    assert door.build_missing(asked[1:]) == 0
     ids, columns = door.population(moments[0])
     assert_same(columns, expected(workspace, [(contact, day(-3)) for contact in ids]))
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from features.built import read_built
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, a_catalog, write_business
 from training.fit_clv import BTYD, FittedClv, fit_clv
@@ -47,6 +50,26 @@ def test_a_short_history_is_refused_in_words(business: tuple[Path, FeatureDoor],
     workspace, door = business
 
     assert fit_clv(workspace / "data", a_catalog(), door, END - days * DAY, seed=7) == reason
+
+
+def test_the_past_is_learned_from_contacts_drawn_before_their_features_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.backtest.MOST_CONTACTS", 250)
+    write_business(tmp_path, contacts=400, days=200)
+    door = FeatureDoor(tmp_path, project="drawn", online=OnlineConfig())
+    door.build(END)
+    found = fit_clv(tmp_path / "data", a_catalog(), door, END, seed=7)
+    assert isinstance(found, FittedClv)
+    [more] = read_built(tmp_path).folder.glob("more-*.parquet")
+    built = pq.read_table(more).column("contact_id")
+    assert len(built) == 250 * len(str(found.facts["moments"]).split(", "))
+    # Not one sample of contacts but one for each moment.
+    assert 250 < len(set(built.to_pylist())) <= 400
+
+
+def test_money_is_counted_in_whole_millionths_whatever_the_order(tmp_path: Path) -> None:
+    events = {"contact_id": ["c"] * 10, "occurred_at": pa.array([END - DAY] * 10, pa.timestamp("us")), "value": [0.1] * 10}
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    assert money_between(tmp_path, np.array(["c", "d"], dtype=object), END - 2 * DAY, END).tolist() == [1.0, 0.0]
 
 
 def test_money_is_counted_from_the_start_inclusive_to_the_end_exclusive(business: tuple[Path, FeatureDoor]) -> None:
