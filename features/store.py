@@ -156,15 +156,12 @@ class FeatureDoor:
         return contact_ids, stored_columns(path, tables, self.contract.dtypes)
 
     def build_missing(self, asked: Sequence[tuple[Ids, np.datetime64]]) -> int:
-        """Build what is missing of these contacts' features, each as of the moment beside them, in one pass; returns the rows built.
-
-        `historical` of any of them then only reads: building costs a pass over events, whatever the number of moments.
-        """
+        """Build what `historical` would miss of contacts, each as of the moment beside them, in one pass; returns the rows built."""
         import pyarrow as pa
 
         cuts = np.concatenate([np.full(len(ids), at.astype("datetime64[us]")) for ids, at in asked])
-        contact_ids, cuts, _ = unique_pairs(np.concatenate([ids for ids, _ in asked]), cuts)
-        pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(cuts, pa.timestamp("us"))})
+        ids, cuts, _ = unique_pairs(np.concatenate([ids for ids, _ in asked]), cuts)
+        pairs = pa.table({"contact_id": pa.array(ids, pa.string()), "as_of": pa.array(cuts, pa.timestamp("us"))})
         return add_missing(self._workspace, self._current(), pairs)
 
     def materialize(self, names: Mapping[str, str] | None = None) -> int:
