@@ -6,7 +6,7 @@ For a timeless entity every row counts as known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -15,6 +15,8 @@ from features.contract import IDENTITY_UNIT, RESERVED_NAMES, FeatureSpec, unique
 from features.sources import ALWAYS, Table, known_at, quoted
 
 ACCOUNT_PREFIX = "account_"
+PRESENCE = "presence"
+"""In place of a table's name: whether there is a row of the contact."""
 
 _UNKNOWN = "NULL: unknown"
 
@@ -39,6 +41,13 @@ def attribute_features(tables: Mapping[str, Table]) -> tuple[AttributeFeature, .
     firm = unique_identifiers(map(_with_prefix, accounts.attributes()), taken=(*RESERVED_NAMES, "account_id", *names.values()))
     features += [_attribute(firm[_with_prefix(column)], "accounts", column, tables) for column in accounts.attributes()]
     return (AttributeFeature(spec, "contacts", "account_id"), *features)
+
+
+def presence(taken: Iterable[str]) -> AttributeFeature:
+    """The one feature of a workspace that knows nothing but ids, so that every step works there too: whether the contact is known."""
+    (name,) = unique_identifiers(["is_known"], taken=(*RESERVED_NAMES, *taken)).values()
+    spec = FeatureSpec(name, "bool", "flag", "false: no row by then", None, "contacts", "The contact is known")
+    return AttributeFeature(spec, PRESENCE, "contact_id")
 
 
 def _with_prefix(column: str) -> str:
@@ -80,6 +89,7 @@ def write_entities(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
 def write_attributes(connection: duckdb.DuckDBPyConnection, features: tuple[AttributeFeature, ...]) -> str:
     """Create the table ``attributes``, one row an entity by ``row_id`` with a column a feature; returns its name."""
     own = [f"known.{quoted(f.column)} AS {quoted(f.spec.name)}" for f in features if f.table == "contacts"]
+    own += [f"known.{quoted(f.column)} IS NOT NULL AS {quoted(f.spec.name)}" for f in features if f.table == PRESENCE]
     firm = [f"accounts.{quoted(f.column)} AS {quoted(f.spec.name)}" for f in features if f.table == "accounts"]
     join = "LEFT JOIN accounts ON e.account_id = accounts.account_id" if firm else ""
     connection.execute(

@@ -14,11 +14,15 @@ from typing import Any
 
 import duckdb
 
+from features.attributes import ACCOUNT_PREFIX, attribute_features
 from features.ingest import IngestReport
 from features.leakage import Leak, find_leaks
 from features.leakage_words import leak_warnings
-from features.sources import literal, quoted
+from features.sources import connect, literal, open_tables, quoted
 from features.tables import TABLES, TableSpec
+
+MOST_NAMED = 20
+"""Renamed columns of a table that are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def audit(workspace_dir: Path) -> AuditReport:
         tables = {spec.name: _audit_table(connection, spec, {s.name for s in present}) for spec in present}
         constant = {table: {name for name, found in about.columns.items() if found.constant} for table, about in tables.items()}
         leaks = tuple(find_leaks(connection, set(tables), constant))
-    return AuditReport(tables, leaks, (*_warnings(tables), *leak_warnings(leaks)))
+    return AuditReport(tables, leaks, (*_renamed(workspace_dir / "data"), *_warnings(tables), *leak_warnings(leaks)))
 
 
 def ingest_document(report: IngestReport, audited: AuditReport) -> dict[str, Any]:
@@ -111,6 +115,18 @@ def _orphans(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str
     if not tests:
         return 0
     return int(connection.execute(f"SELECT count(*) FROM {name} WHERE {' OR '.join(f'({test})' for test in tests)}").fetchall()[0][0])
+
+
+def _renamed(data: Path) -> Iterator[str]:
+    """Columns that go by another name as features: rules and settings name the feature."""
+    with connect() as connection:
+        attributes = attribute_features(open_tables(connection, data))
+    for table, own in (("contacts", ""), ("accounts", ACCOUNT_PREFIX)):
+        here = [one for one in attributes if one.table == table and one.spec.name not in (one.column, f"{own}{one.column}")]
+        named = [f"'{one.column}' is {one.spec.name}" for one in here[:MOST_NAMED]]
+        if named:
+            more = f", and {len(here) - MOST_NAMED:,} more" if len(here) > MOST_NAMED else ""
+            yield f"{table}: names of features are of a-z, 0-9 and _: {', '.join(named)}{more}"
 
 
 def _warnings(tables: dict[str, TableAudit]) -> Iterator[str]:

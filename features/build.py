@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from decisioning.errors import DataError, NotFound
-from features.attributes import AttributeFeature, attribute_features, write_attributes, write_entities, write_memberships
-from features.contract import TIMELESS, FeatureContract, FeatureSpec, stored_name
+from features.attributes import AttributeFeature, attribute_features, presence, write_attributes, write_entities, write_memberships
+from features.contract import IDENTITY_UNIT, TIMELESS, FeatureContract, FeatureSpec, stored_name
 from features.shapes import StandardFeatures
 from features.sources import SQL_TYPES, as_stored, connect, known_at, literal, open_tables, quoted
 from features.streams import write_totals
@@ -64,9 +64,10 @@ def _plan(connection: duckdb.DuckDBPyConnection, workspace_dir: Path) -> Feature
     # An attribute that a workspace gives under a standard name is what its rules mean by it.
     windows = tuple(feature for feature in standard.features if feature.spec.name not in taken)
     queries = read_queries(connection, workspace_dir / "features")
-    specs: list[FeatureSpec] = [attribute.spec for attribute in attributes]
-    specs += [feature.spec for feature in windows]
-    specs += [spec for query in queries for spec in query.columns.values()]
+    others = [*(feature.spec for feature in windows), *(spec for query in queries for spec in query.columns.values())]
+    if not others and all(attribute.spec.unit == IDENTITY_UNIT for attribute in attributes):
+        attributes = (*attributes, presence(taken))
+    specs: list[FeatureSpec] = [*(attribute.spec for attribute in attributes), *others]
     return FeaturePlan(attributes, StandardFeatures(windows, standard.streams), queries, FeatureContract(tuple(specs)))
 
 

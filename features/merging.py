@@ -76,6 +76,9 @@ class Told:
         return f"SELECT b.* FROM beside b WHERE NOT EXISTS (SELECT 1 FROM ingested i WHERE {without}{alike}) {by_id}"
 
 
+INGESTED_UNTIL = "ingested_until"
+"""In the manifest: the newest time of what was ingested, where what came in since goes on; else `newest_at` is."""
+
 EVENTS = Told(
     "events",
     EVENT_SCHEMA,
@@ -185,6 +188,7 @@ def _write_manifest(path: Path, told: Told, file: Path) -> None:
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     manifest["tables"][told.table] = {**manifest["tables"].get(told.table, {}), "rows": int(rows), "sha256": digest}
+    manifest.setdefault(INGESTED_UNTIL, manifest.get("newest_at"))
     manifest["newest_at"] = _newest(manifest, last)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -12,14 +12,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from decisioning.catalog import Catalog
 from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, Columns, Dtype, FloatArray, IntArray
 from features.contract import IDENTITY_UNIT, TIMELESS, FeatureContract
+from features.merging import INGESTED_UNTIL
 from features.store import FeatureDoor
 from training.labels import Labels, LoggedRows, read_labelled, window_end
 from training.own_log import OwnLog
+
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,19 @@ def model_dtypes(contract: FeatureContract) -> dict[str, Dtype]:
     return {spec.name: spec.dtype for spec in contract.specs if spec.unit != IDENTITY_UNIT}
 
 
+def end_told_afterwards(data_dir: Path, catalog: Catalog, contract: FeatureContract) -> str | None:
+    """The feature that holds the end of a contact's contract, where no row of contacts says since when it was known; else None."""
+    terms, path = catalog.clv.contract, data_dir / "contacts.parquet"
+    source = None if terms is None else next((spec.source for spec in contract.specs if spec.name == terms.end), None)
+    if terms is None or source is None or not source.startswith("contacts.") or not path.is_file():
+        return None
+    table = pq.ParquetFile(path)
+    if "valid_from" not in table.schema_arrow.names:
+        return terms.end
+    since = table.read(columns=["valid_from"]).column("valid_from")
+    return terms.end if since.null_count == len(since) else None
+
+
 def label_windows(catalog: Catalog) -> dict[str, float]:
     """`window_days` of each outcome that a model learns: the actions' goals and the opt-outs."""
     goals = {action.goal for action in catalog.actions if action.goal is not None}
@@ -69,7 +86,7 @@ def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.
     NotFound
         There are no interactions, or the features are not built.
     """
-    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own)
+    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own, ingested_until=_ingested_until(data_dir))
     opted_out = _opted_out(labels, catalog)
     features = features_of(rows, door, own)
     pa.default_memory_pool().release_unused()  # what many rows were read by is as large as they are
@@ -106,14 +123,24 @@ def default_as_of(data_dir: Path) -> np.datetime64:
     NotFound
         Nothing was ingested.
     """
-    path = data_dir / "manifest.json"
+    path = data_dir / MANIFEST
     if not path.is_file():
         raise NotFound("there is no ingested data", got=str(path), hint="run nudge ingest, or give as_of")
     newest = json.loads(path.read_text(encoding="utf-8"))["newest_at"]
-    if newest is None:
-        return TIMELESS
-    moment = datetime.fromisoformat(newest.replace("Z", "+00:00")).astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "us") + np.timedelta64(1, "us")
+    return TIMELESS if newest is None else _just_after(newest)
+
+
+def _ingested_until(data_dir: Path) -> np.datetime64 | None:
+    """Just after the newest row that was ingested, whatever came in since; None where nothing says so."""
+    path = data_dir / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    last = manifest.get(INGESTED_UNTIL, manifest.get("newest_at"))
+    return None if last is None else _just_after(last)
+
+
+def _just_after(moment: str) -> np.datetime64:
+    at = datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(at, "us") + np.timedelta64(1, "us")
 
 
 def data_hashes(data_dir: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from decisioning.vocabulary import NO_ACTION
 from estimators.arrays import one_run
 from features.contract import TIMELESS
 from training.context import TrainingContext
-from training.dataset import as_known_at, label_windows, model_dtypes, read_dataset
+from training.dataset import as_known_at, end_told_afterwards, label_windows, model_dtypes, read_dataset
 from training.own_log import OwnLog
 from training.prepared import Prepared, prepare
 from training.splits import Split, split_rows
@@ -31,6 +31,8 @@ class Interactions:
         `train` holds the labels that were known at the split's cut.
     unknown_actions : mapping of action_id to rows
         What the log has and the catalogue does not know; left out.
+    hidden : str or None
+        The feature that these models are not given, since it tells what came later.
     """
 
     all: Prepared
@@ -40,6 +42,7 @@ class Interactions:
     as_of: np.datetime64
     unknown_actions: dict[str, int]
     own_notes: tuple[str, ...] = ()
+    hidden: str | None = None
 
     @classmethod
     def read(cls, context: TrainingContext, as_of: np.datetime64, own: OwnLog | None = None) -> Interactions:
@@ -58,16 +61,18 @@ class Interactions:
             raise NotFound(
                 "no interaction is of an action of the catalogue", got=", ".join(sorted(unknown)) or "no interactions before as_of"
             )
-        everything = prepare(
-            data if known.all() else data.take(known), contract.dtypes, model_dtypes(contract), contract.hash, seed=context.seed
-        )
+        rows = data.rows
+        hidden = None if rows.timeless else end_told_afterwards(context.workspace_dir / "data", catalog, contract)
+        learned = {name: dtype for name, dtype in model_dtypes(contract).items() if name != hidden}
+        everything = prepare(data if known.all() else data.take(known), contract.dtypes, learned, contract.hash, seed=context.seed)
         rows = everything.data.rows
         longest = max(label_windows(catalog).values(), default=0.0)
-        split = split_rows(rows.contact_id, rows.occurred_at, as_of=as_of, window_days=longest, seed=context.seed)
+        heard_until = as_of if rows.heard_until is None else rows.heard_until
+        split = split_rows(rows.contact_id, rows.occurred_at, as_of=heard_until, window_days=longest, seed=context.seed)
         train, test = everything.take(one_run(split.train)), everything.take(one_run(split.test))
         if split.cut is not None:
             train = replace(train, data=as_known_at(train.data, catalog, split.cut))
-        return cls(everything, train, test, split, as_of, dict(unknown), () if own is None else own.notes)
+        return cls(everything, train, test, split, as_of, dict(unknown), () if own is None else own.notes, hidden)
 
     @property
     def served_as_of(self) -> np.datetime64:
@@ -118,6 +123,9 @@ class Interactions:
             for action, rows in self.unknown_actions.items()
         ]
         notes += self.own_notes
+        if self.hidden is not None:
+            why = "the contacts' rows have no valid_from, so it tells today's end of a contract to every earlier moment"
+            notes.append(f"propensity and uplift are not given '{self.hidden}', the catalogue's clv.contract.end: {why}")
         selection = self.all.selection
         if not self.all.controls.any():
             return notes

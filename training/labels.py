@@ -49,6 +49,9 @@ class LoggedRows:
         How many rows of the whole log the row stands for; 1 where the log does not say.
     own : int array, optional
         The row of `OwnLog` behind it, -1 where it was ingested; None where there is no such log.
+    heard_until : datetime64[us] array, optional
+        Exclusive: what followed the row is known until then. Of ingested rows that is where the ingested tables end, though the ledger goes
+        on; None: of every row until the as_of of the reading.
     """
 
     interaction_id: ObjectArray
@@ -60,6 +63,7 @@ class LoggedRows:
     selection_prob: FloatArray
     sample_weight: FloatArray
     own: IntArray | None = None
+    heard_until: TimeArray | None = None
 
     def __len__(self) -> int:
         return len(self.contact_id)
@@ -96,7 +100,12 @@ class Labels:
 
 
 def read_labelled(
-    data_dir: Path, windows: Mapping[str, float], as_of: np.datetime64, own: OwnLog | None = None
+    data_dir: Path,
+    windows: Mapping[str, float],
+    as_of: np.datetime64,
+    own: OwnLog | None = None,
+    *,
+    ingested_until: np.datetime64 | None = None,
 ) -> tuple[LoggedRows, Labels]:
     """The interactions before as_of, and what is known by as_of to have followed.
 
@@ -110,6 +119,9 @@ def read_labelled(
         Exclusive: nothing from then on is read.
     own : OwnLog, optional
         What the ledger logged itself.
+    ingested_until : datetime64[us], optional
+        Exclusive: where the ingested tables end, by default at as_of. A window that is open then stays so for what was ingested alone:
+        nobody says that nothing followed.
 
     Raises
     ------
@@ -125,10 +137,10 @@ def read_labelled(
         )
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
-        rows = _read_rows(db, interactions, as_of, own)
+        rows = _read_rows(db, interactions, as_of, own, as_of if ingested_until is None else min(as_of, ingested_until))
         _gather_outcomes(db, outcomes, as_of, own)
         found = _read_outcomes(db, windows) if windows else None
-    return rows, _labels(rows, windows, as_of, found)
+    return rows, _labels(rows, windows, found)
 
 
 def days_of(rows: LoggedRows) -> FloatArray | None:
@@ -175,7 +187,9 @@ def _ingested(db: duckdb.DuckDBPyConnection, path: Path) -> str:
     return f"SELECT {', '.join(columns)} FROM read_parquet('{str(path).replace(chr(39), chr(39) * 2)}')"
 
 
-def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, own: OwnLog | None) -> LoggedRows:
+def _read_rows(
+    db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, own: OwnLog | None, ingested_until: np.datetime64
+) -> LoggedRows:
     moment, timeless = f"TIMESTAMP '{as_of}'", f"TIMESTAMP '{TIMELESS}'"
     db.execute(f"CREATE TEMP TABLE ingested AS SELECT * FROM ({_ingested(db, path)}) WHERE occurred_at IS NULL OR occurred_at < {moment}")
     _own_rows(db, own)
@@ -186,11 +200,11 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, 
             SELECT i.interaction_id, i.contact_id, i.action_id, i.channel, i.occurred_at,
                    coalesce(i.as_of, i.occurred_at, {timeless}) AS features_at,
                    coalesce(i.selection_prob, s.selection_prob) AS selection_prob, coalesce(i.sample_weight, 1.0) AS sample_weight,
-                   -1::BIGINT AS own
+                   -1::BIGINT AS own, s.interaction_id IS NULL AS ingested_alone
             FROM ingested i LEFT JOIN (SELECT interaction_id, min(selection_prob) AS selection_prob FROM same GROUP BY ALL) s
                 ON s.interaction_id = i.interaction_id
             UNION ALL
-            SELECT interaction_id, contact_id, action_id, channel, occurred_at, features_at, selection_prob, 1.0, place
+            SELECT interaction_id, contact_id, action_id, channel, occurred_at, features_at, selection_prob, 1.0, place, false
             FROM own_rows ANTI JOIN same USING (place) WHERE occurred_at < {moment}
         )
         """
@@ -200,7 +214,9 @@ def _read_rows(db: duckdb.DuckDBPyConnection, path: Path, as_of: np.datetime64, 
     times = {name: table[name].to_numpy(zero_copy_only=False).astype("datetime64[us]") for name in ("occurred_at", "features_at")}
     chances, weights = (np.asarray(table[k].to_numpy(zero_copy_only=False), dtype=np.float64) for k in ("selection_prob", "sample_weight"))
     place = None if own is None else table["own"].to_numpy(zero_copy_only=False).astype(np.int64)
-    return LoggedRows(**texts, **times, selection_prob=chances, sample_weight=weights, own=place)
+    alone = table["ingested_alone"].to_numpy(zero_copy_only=False).astype(bool)
+    heard = np.where(alone, ingested_until, as_of).astype("datetime64[us]")
+    return LoggedRows(**texts, **times, selection_prob=chances, sample_weight=weights, own=place, heard_until=heard)
 
 
 def _own_rows(db: duckdb.DuckDBPyConnection, own: OwnLog | None) -> None:
@@ -262,13 +278,12 @@ def _read_outcomes(db: duckdb.DuckDBPyConnection, windows: Mapping[str, float]) 
     ).fetchnumpy()  # type: ignore[return-value]
 
 
-def _labels(
-    rows: LoggedRows, windows: Mapping[str, float], as_of: np.datetime64, found: Mapping[str, npt.NDArray[np.generic]] | None
-) -> Labels:
+def _labels(rows: LoggedRows, windows: Mapping[str, float], found: Mapping[str, npt.NDArray[np.generic]] | None) -> Labels:
+    assert rows.heard_until is not None  # `_read_rows` gives it
     happened: dict[str, FloatArray] = {}
     value: dict[str, FloatArray] = {}
     for name, days in windows.items():
-        still_open = window_end(rows.occurred_at, days) >= as_of
+        still_open = window_end(rows.occurred_at, days) >= rows.heard_until
         y, money = np.zeros(len(rows)), np.full(len(rows), np.nan)
         if found is not None:
             here = np.asarray(found["outcome"] == name)

@@ -304,6 +304,8 @@ class _Training:
         if isinstance(fitted, str):
             self.warnings.append(f"clv is not trained: {fitted}")
             return []
+        notes = [f"clv: {note}" for note in fitted.notes]
+        self.warnings.extend(notes)
         facts = {
             "as_of": str(self.moments.spending),
             "method": fitted.bundle.method,
@@ -319,7 +321,7 @@ class _Training:
         groups = clv_by_group(
             fitted.bundle, fitted.features, self.moments.spending, context.door.contract.dtypes, context.settings.sensitive
         )
-        judged = Judged("clv", fitted.bundle, self.moments.spending, fitted.features, facts, metrics, clv_plots(fitted), fitted.notes)
+        judged = Judged("clv", fitted.bundle, self.moments.spending, fitted.features, facts, metrics, clv_plots(fitted), notes)
         judged = judged if own is None else replace(judged, method=OWN_CLV_METHOD)
         return [replace(judged, fairness=groups)]
 
@@ -363,12 +365,14 @@ def check_sensitive(context: TrainingContext) -> None:
         With the nearest feature's name.
     """
     known = [spec.name for spec in context.door.contract.specs]
+    feature_of = {spec.source: spec.name for spec in context.door.contract.specs}
     for name in context.settings.sensitive:
         if name not in known:
+            renamed = feature_of.get(f"contacts.{name}")
             raise ConfigError(
                 "is not a feature of this workspace",
                 field="training.sensitive",
                 got=name,
                 allowed="a feature, such as a column of contacts",
-                hint=nearest(name, known),
+                hint=nearest(name, known) if renamed is None else f"as a feature that column is called '{renamed}'",
             )

@@ -31,24 +31,34 @@ class Split:
     kind : "time" or "contact"
     cut : datetime64 or None
         The first instant of the test part.
+    unheard : int
+        Of how many rows the windows are still open: nobody is judged on them.
     """
 
     train: BoolArray
     test: BoolArray
     kind: Literal["time", "contact"]
     cut: np.datetime64 | None
+    unheard: int = 0
 
     @property
     def description(self) -> str:
         """The split in one sentence."""
         sizes = f"{int(self.train.sum())} interactions to train, {int(self.test.sum())} to test"
+        if self.unheard:
+            sizes += f", of {self.unheard} in all the windows are still open"
         if self.kind == "contact":
             return f"by contact (hash): {sizes}"
         return f"in time at {str(self.cut)[:10]}, with the labels that were known then: {sizes}"
 
 
 def split_rows(
-    contact_id: npt.NDArray[np.object_], occurred_at: npt.NDArray[np.datetime64], *, as_of: np.datetime64, window_days: float, seed: int
+    contact_id: npt.NDArray[np.object_],
+    occurred_at: npt.NDArray[np.datetime64],
+    *,
+    as_of: np.datetime64 | npt.NDArray[np.datetime64],
+    window_days: float,
+    seed: int,
 ) -> Split:
     """Split logged rows in time, or by contact where there is no time or too little of it.
 
@@ -59,20 +69,22 @@ def split_rows(
     contact_id : object array, shape (n,)
     occurred_at : datetime64[us] array, shape (n,)
         NaT in a one-shot experiment.
-    as_of : datetime64[us]
+    as_of : datetime64[us], or array of shape (n,)
+        Until when what followed the rows is known.
     window_days : float
         The longest window of a label.
     seed : int
         Of the split by contact.
     """
     window = np.timedelta64(round(window_days * _MICROSECONDS_A_DAY), "us")
-    closed = np.sort(occurred_at[occurred_at + window < as_of])
+    is_open = occurred_at + window >= as_of
+    unheard, closed = int(is_open.sum()), np.sort(occurred_at[~is_open & ~np.isnat(occurred_at)])
     if len(closed) and not np.isnat(occurred_at).any():
         cut = closed[int(TRAIN_SHARE * (len(closed) - 1))]
         if np.mean(closed + window < cut) >= SMALLEST_TRAIN_SHARE:
-            return Split(occurred_at < cut, occurred_at >= cut, "time", cut)
+            return Split(occurred_at < cut, occurred_at >= cut, "time", cut, unheard)
     test = contact_share(contact_id, salt=f"{seed}:test") >= TRAIN_SHARE
-    return Split(~test, test, "contact", None)
+    return Split(~test, test, "contact", None, unheard)
 
 
 def contact_share(contact_id: npt.NDArray[np.object_], *, salt: str) -> npt.NDArray[np.float64]:

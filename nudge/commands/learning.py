@@ -125,6 +125,7 @@ def train(
         document = train_workspace(open_workspace(workspace), as_of=moment(as_of), only=only, refit=refit, say=say)
     if not terminal.result(document):
         show_training.trained(terminal, document)
+        return
     for warning in document["warnings"]:
         terminal.warn(warning)
 

@@ -175,7 +175,7 @@ def test_empty_tables_make_fewer_features_and_no_error(tmp_path: Path) -> None:
 
 def test_contacts_without_attributes_or_without_rows_still_build(tmp_path: Path) -> None:
     write_table(tmp_path, "contacts", [{"contact_id": "a"}])
-    assert built_rows(tmp_path, as_of=DAY_0) == {("a", DAY_0): {}}
+    assert built_rows(tmp_path, as_of=DAY_0) == {("a", DAY_0): {"is_known": True}}
     write_table(tmp_path, "contacts", [], columns=["contact_id", "city"])
     assert built_rows(tmp_path, as_of=DAY_0) == {}
 
@@ -200,3 +200,12 @@ def test_rows_of_another_contract_are_not_built(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="changed since the features were built"):
         build_offline(tmp_path, old, tmp_path / "rows.parquet", as_of=np.datetime64(DAY_0))
     assert json.loads(old.to_json())["hash"] != infer_contract(tmp_path).hash
+
+
+def test_a_workspace_that_knows_nothing_but_ids_has_one_feature_whether_the_contact_is_known(tmp_path: Path) -> None:
+    write_table(tmp_path, "contacts", [{"contact_id": "a"}])
+    rows = built_rows(tmp_path, pairs=[("a", day(2)), ("z", day(2))])
+
+    assert [row["is_known"] for row in rows.values()] == [True, False]
+    write_table(tmp_path, "contacts", [{"contact_id": "a", "is_known": 3}])
+    assert infer_contract(tmp_path).dtypes == {"is_known": "int"}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import merging
-from features.merging import CONSENT_SCHEMA, CONSENTS, EVENT_SCHEMA, merge_events, merge_told
+from features.merging import CONSENT_SCHEMA, CONSENTS, EVENT_SCHEMA, INGESTED_UNTIL, merge_events, merge_told
 from tests.features.workspaces import day, write_table
 
 TOLD = {"contact_id": "c", "event_type": "buy", "occurred_at": day(1), "value": 3.0}
@@ -51,6 +51,13 @@ def test_where_nothing_is_new_no_event_is_sorted_and_written_again(workspace: Pa
     monkeypatch.delattr(merging, "_write")
     assert merge_events(workspace, events) == merge_events(workspace, []) == 0
     assert [row["event_id"] for row in _kept(workspace)] == ["e-1"]
+
+
+def test_the_manifest_remembers_where_ingestion_ended(workspace: Path) -> None:
+    for days in (1, 2):
+        merge_events(workspace, _events({**TOLD, "event_id": f"e-{days}", "occurred_at": day(days)}))
+
+    assert (_manifest(workspace)[INGESTED_UNTIL], _manifest(workspace)["newest_at"]) == ("2026-01-01T00:00:00Z", "2026-01-03T12:00:00Z")
 
 
 def test_merged_again_nothing_changes(workspace: Path) -> None:

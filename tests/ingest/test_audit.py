@@ -40,6 +40,12 @@ def test_a_column_that_says_the_same_in_every_row_is_named(tmp_path: Path) -> No
     )
 
 
+def test_columns_that_go_by_another_name_as_features_are_named(tmp_path: Path) -> None:
+    run(tmp_path, contacts=f"""SELECT *, age + 1 AS "Płeć", age % 2 AS "No. of cars" FROM ({CONTACTS})""")
+    (said,) = (text for text in audit(tmp_path).warnings if text.startswith("contacts: "))
+    assert said == "contacts: names of features are of a-z, 0-9 and _: 'Płeć' is plec, 'No. of cars' is no_of_cars"
+
+
 def test_identical_events_without_an_id_and_orphans_are_counted(tmp_path: Path) -> None:
     twice = f"SELECT * EXCLUDE event_id FROM ({EVENTS})"
     report = run(tmp_path, events=f"{twice} UNION ALL {twice} UNION ALL SELECT 'zz', 'login', TIMESTAMP '2026-01-01', 2")

@@ -15,6 +15,7 @@ from decisioning.errors import ConfigError
 from estimators.bundle import load_bundle
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.workspaces import END, a_catalog
+from training.dataset import end_told_afterwards
 from training.fit_clv import FittedClv
 from training.fit_contracts import fit_contracts
 
@@ -124,3 +125,19 @@ def test_an_end_beyond_as_of_is_not_known_yet(subscriptions: tuple[Path, Feature
     worth = fitted.bundle.clv(row, END)
     row["ended_on"] = np.array([END + 10 * DAY])
     assert fitted.bundle.clv(row, END) == worth
+
+
+@pytest.mark.parametrize(("since", "hidden"), [("known", None), ("never", "ended_on"), ("absent", "ended_on")])
+def test_the_end_of_a_contract_is_no_feature_where_nothing_says_since_when_it_was_known(
+    subscriptions: tuple[Path, FeatureDoor], tmp_path: Path, since: str, hidden: str | None
+) -> None:
+    workspace, door = subscriptions
+    contacts = pq.read_table(workspace / "data" / "contacts.parquet")
+    if since != "known":
+        contacts = contacts.drop_columns(["valid_from"])
+    if since == "never":
+        contacts = contacts.append_column("valid_from", pa.nulls(len(contacts), pa.timestamp("us")))
+    pq.write_table(contacts, tmp_path / "contacts.parquet")
+
+    assert end_told_afterwards(tmp_path, catalog(), door.contract) == hidden
+    assert end_told_afterwards(tmp_path, a_catalog(), door.contract) is None

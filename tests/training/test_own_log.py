@@ -156,3 +156,16 @@ def test_the_digest_changes_with_what_happened(ledger: Ledger) -> None:
     ledger.record_outcomes([came("e1", 1, "d1")])
 
     assert own_log(ledger).digest != before
+
+
+def test_a_window_that_the_ingested_tables_leave_open_stays_open_though_the_ledger_goes_on(tmp_path: Path, ledger: Ledger) -> None:
+    at = NOW.replace(tzinfo=None).isoformat()
+    rows = [touch("crm-7", at, contact="c2"), touch("closed", "2026-01-01"), touch("d1", at)]
+    write(tmp_path / "interactions.parquet", INTERACTION_TYPES, rows)
+    ledger.record_decisions([decided("d1", chosen(1)), decided("d3", chosen(1), contact_id="c3")])
+    ended = np.datetime64(NOW.replace(tzinfo=None), "us") + np.timedelta64(1, "D")
+
+    known = sold(*read_labelled(tmp_path, WINDOWS, AS_OF, own_log(ledger), ingested_until=ended))
+
+    assert np.isnan(known.pop("crm-7")[0])  # nobody says what followed it; of what the ledger decided outcomes come to the ledger
+    assert known == {"closed": (0.0, 0.0), "d1": (0.0, 0.0), "d3": (0.0, 0.0)}

@@ -30,6 +30,18 @@ def test_three_quarters_of_the_rows_with_known_labels_are_before_the_cut() -> No
     assert split.test[known].mean() == pytest.approx(0.25, abs=0.02)
 
 
+def test_rows_that_nobody_has_heard_of_yet_move_no_cut_and_are_said() -> None:
+    at = START + np.arange(1000) % 200 * DAY
+    before = split_rows(some_contacts(1000), at, as_of=START + 200 * DAY, window_days=30, seed=7)
+    later = np.concatenate([at, np.full(5000, START + 500 * DAY)])
+    heard_until = np.where(np.arange(6000) < 1000, START + 200 * DAY, START + 501 * DAY)
+
+    split = split_rows(some_contacts(6000), later, as_of=heard_until, window_days=30, seed=7)
+
+    assert (split.kind, split.cut, split.unheard) == ("time", before.cut, before.unheard + 5000)
+    assert split.description.endswith(f"of {split.unheard} in all the windows are still open")
+
+
 def test_without_time_no_contact_is_in_both_parts() -> None:
     contacts = some_contacts(3000)
 
