@@ -5,7 +5,7 @@ Scores do not depend on who is scored together, so these are the numbers that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -40,26 +40,20 @@ def chosen_economics(
     for situation, _ in chunks:
         stop = start + len(situation.contact_ids)
         rows = np.arange(*np.searchsorted(contact, [start, stop]))
-        for column, of_column in _by_treatment(rows, treatment):
-            numbers = _economics(house, situation.take(contact[of_column] - start), column)
-            for name, of_all in found.items():
-                of_all[of_column] = numbers[name]
+        rows = rows[treatment[rows] >= 0]
+        for name, numbers in _economics(house, situation.take(contact[rows] - start), treatment[rows]).items():
+            found[name][rows] = numbers
         start = stop
     return found
 
 
-def _by_treatment(rows: IntArray, treatment: IntArray) -> Iterator[tuple[int, IntArray]]:
-    for column in np.unique(treatment[rows]).tolist():
-        if column >= 0:
-            yield column, rows[treatment[rows] == column]
-
-
-def _economics(house: House, situation: Situation, column: int) -> dict[str, FloatArray]:
-    """Of one treatment for everybody in `situation`."""
-    only = np.zeros((len(situation.contact_ids), len(house.catalog.treatments)), dtype=np.bool_)
-    only[:, column] = True
+def _economics(house: House, situation: Situation, treatment: IntArray) -> dict[str, FloatArray]:
+    """Of one treatment a row of `situation`."""
+    chosen = np.arange(len(treatment)), treatment
+    only = np.zeros((len(treatment), len(house.catalog.treatments)), dtype=np.bool_)
+    only[chosen] = True
     scores = house.score(situation, only)
     economics = appraise(house.catalog, situation, scores, {})
     of_scores = {name: getattr(scores, name) for name in ("propensity", "baseline", "uplift", "value", "opt_out_risk")}
     of_economics = {name: getattr(economics, name) for name in ("cost", "context_weight", "profit", PRIORITY)}
-    return {name: numbers[:, column] for name, numbers in (of_scores | of_economics).items()}
+    return {name: np.broadcast_to(numbers, only.shape)[chosen] for name, numbers in (of_scores | of_economics).items()}

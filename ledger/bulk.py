@@ -8,7 +8,7 @@ to which tests hold them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain as flattened
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from ledger import chain, codec
+from ledger import chain, codec, consents
 from ledger.claims import account_of, counts_of_accounts, counts_of_contacts
 from ledger.database import Database, driver_run, serialise
 from ledger.prepared import Prepared
@@ -66,7 +66,7 @@ class Written:
 
 
 class Bulk:
-    """Writes batches, each in one transaction; `ledger.bulk`."""
+    """What a plan reads of everybody, and what it writes, a batch in one transaction; `ledger.bulk`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -78,6 +78,11 @@ class Bulk:
         """
         with self._database.writing() as conn:
             return _record(conn, batch, so_far)
+
+    def consents(self) -> Iterator[tuple[str, str, bool]]:
+        """(contact_id, purpose, granted) as everybody's consents stand now, in no order."""
+        with self._database.reading() as conn:
+            yield from consents.of_everyone(conn)
 
 
 def made_ready(records: Iterable[DecisionRecord]) -> Batch:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, case, func, or_, select
 
 from decisioning.vocabulary import Columns
 from ledger import codec, deeds
@@ -18,6 +18,7 @@ from ledger.prepared import Prepared
 from ledger.schema import HISTORY_CONSENTS
 
 _READ_CONTACTS = 1_000  # contacts in one IN list
+_ROWS_HELD = 10_000
 _EVER = 2**63 - 1
 _TOLD = 2**62  # the generation of what contacts told us ourselves: no ingest replaces it
 
@@ -106,6 +107,12 @@ def _of_some() -> Any:
     return select(*columns).where(*_that_count(), row.contact_id.in_(bindparam("contacts", expanding=True)))
 
 
+def of_everyone(conn: Connection) -> Iterator[tuple[str, str, bool]]:
+    """(contact_id, purpose, granted) of the newest status of each, as it comes from the database: nothing is held but some rows."""
+    for contact_id, purpose, newest in conn.execute(_NEWEST_OF_ALL):
+        yield contact_id, purpose, newest % 2 == 0
+
+
 def _statement(*, everyone: bool) -> Any:
     row = HISTORY_CONSENTS.c
     order = (row.changed_at.desc(), row.granted)
@@ -118,5 +125,14 @@ def _statement(*, everyone: bool) -> Any:
     return select(*columns).where(last.c.place == 1).order_by(last.c.contact_id, last.c.purpose)
 
 
+def _newest_of_all() -> Any:
+    """Without ranking and sorting: of a contact and purpose the last moment counts, of one moment the refusal, which is the odd number."""
+    row = HISTORY_CONSENTS.c
+    newest = func.max(row.changed_at * 2 + case((row.granted, 0), else_=1))
+    found = select(row.contact_id, row.purpose, newest).where(or_(row.generation == current_generation(), row.generation == _TOLD))
+    return found.group_by(row.contact_id, row.purpose).execution_options(yield_per=_ROWS_HELD)
+
+
 # Built once: composing a statement costs more than running it.
 _OF_ALL, _OF, _TOLD_OF = Prepared(_statement(everyone=True)), Prepared(_statement(everyone=False)), Prepared(_of_some())
+_NEWEST_OF_ALL = _newest_of_all()

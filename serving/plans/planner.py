@@ -20,7 +20,7 @@ from decisioning.stages import House
 from decisioning.vocabulary import Columns, FloatArray
 from ledger.store import Ledger
 from serving.plans.population import Chunks, GatheredPopulation, Population, gather_population
-from serving.realtime.decision_ids import derived_decision_id
+from serving.realtime.decision_ids import derived_decision_ids
 from serving.realtime.scorer import Scorer
 from serving.realtime.snapshot import Snapshot
 
@@ -112,7 +112,7 @@ def _identified(population: Population, snapshot: Snapshot, ledger: Ledger, now:
 def decision_ids(plan_id: str, population: Population) -> tuple[str, ...]:
     """The id of each contact's decision in a plan."""
     moment = to_datetime(population.moment)
-    return tuple(derived_decision_id(moment, plan_id, str(contact_id)) for contact_id in population.contact_ids)
+    return tuple(derived_decision_ids(moment, (plan_id,), map(str, population.contact_ids.tolist())))
 
 
 def planned(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,11 +13,11 @@ import numpy as np
 from decisioning.candidates import Situation
 from decisioning.history import History
 from decisioning.quiet_hours import to_datetime
-from decisioning.vocabulary import Columns
+from decisioning.vocabulary import BoolArray, Columns, TextArray
 from features.stored_columns import ROWS_AT_ONCE
 from ledger.history import Whose
 from ledger.store import Ledger
-from serving.realtime.situations import asks_for_accounts, granted, history_of, longest_window_days
+from serving.realtime.situations import asks_for_accounts, history_of, longest_window_days
 from serving.realtime.snapshot import Snapshot
 
 CHUNK_CONTACTS = ROWS_AT_ONCE
@@ -60,12 +61,28 @@ def gather_population(
     What happened after the plan's moment counts as if it were then. `excluding_plan` leaves out the plans whose id begins so.
     """
     sources, moment = replace(snapshot.sources(ledger), plan_id=None), to_datetime(population.moment)
-    permitted = granted(ledger.consents(None), population.contact_ids)
+    permitted = _permitted(ledger.bulk.consents(), population.contact_ids)
     situation = Situation(population.contact_ids, population.columns, population.moment, permitted)
     everyone = Whose(None, None if asks_for_accounts(sources.catalog) else ())
     since = moment - timedelta(days=longest_window_days(sources.catalog))
     past = ledger.policy_history(everyone, since=since, now=max(now, moment), excluding_plan=excluding_plan)
     return GatheredPopulation(situation, history_of(past, situation, sources), past.seen_contacts, past.seen_accounts)
+
+
+def _permitted(consents: Iterable[tuple[str, str, bool]], contact_ids: TextArray) -> dict[str, BoolArray]:
+    """Who has granted each purpose, shape (n_contacts,)."""
+    row_of = {contact_id: row for row, contact_id in enumerate(contact_ids.tolist())}
+    rows: dict[str, array[int]] = {}
+    for contact_id, purpose, yes in consents:
+        of_purpose = rows.get(purpose)
+        if of_purpose is None:
+            of_purpose = rows[purpose] = array("q")
+        if yes and contact_id in row_of:
+            of_purpose.append(row_of[contact_id])
+    permitted = {purpose: np.zeros(len(contact_ids), dtype=np.bool_) for purpose in rows}
+    for purpose, found in rows.items():
+        permitted[purpose][np.frombuffer(found, dtype=np.int64)] = True
+    return permitted
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import uuid
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 
@@ -22,13 +22,30 @@ def new_decision_id(now: datetime) -> str:
 
 def derived_decision_id(now: datetime, *parts: str) -> str:
     """The id of the decision named by `parts`: the same parts and moment give the same id."""
-    digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    return _uuid7(now, int.from_bytes(digest[:10], "big"))
+    return next(derived_decision_ids(now, parts[:-1], parts[-1:]))
+
+
+def derived_decision_ids(now: datetime, parts: Iterable[str], last: Iterable[str]) -> Iterator[str]:
+    """The ids of many decisions, whose names differ in their `last` part."""
+    begun = hashlib.sha256("".join(f"{part}\0" for part in parts).encode())
+    milliseconds = _milliseconds(now)
+    for one in last:
+        named = begun.copy()
+        named.update(one.encode())
+        yield _text(milliseconds, int.from_bytes(named.digest()[:10], "big"))
 
 
 def _uuid7(now: datetime, bits: int) -> str:
-    milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
+    return _text(_milliseconds(now), bits)
+
+
+def _milliseconds(now: datetime) -> int:
+    return int(now.timestamp() * 1000) & ((1 << 48) - 1)
+
+
+def _text(milliseconds: int, bits: int) -> str:
     value = milliseconds << 80 | bits & ((1 << 80) - 1)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
