@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from decisioning.explanation import segment_name
 from decisioning.history import History
 from decisioning.plan_economics import FACTORS, PRIORITY, chosen_economics
 from decisioning.plan_exploration import Explored, explore_plan
-from decisioning.plan_offers import Everybody, Gathered, asked_for, limits_of
+from decisioning.plan_offers import Everybody, Gathered, Shelf, Taken, asked_for, limits_of
 from decisioning.plan_reasons import Solved, reasons_of
 from decisioning.stages import House, appraise_candidates
 from decisioning.vocabulary import FloatArray, IntArray, TextArray
@@ -72,13 +72,25 @@ class Plan:
     expected_cost: float = 0.0
 
 
-def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
+Chunk: TypeAlias = tuple[Situation, History]
+_Part = TypeVar("_Part")
+_Done = TypeVar("_Done")
+
+
+class Each(Protocol):
+    """`map`, or what does the same with several threads: the results come in the order of the parts."""
+
+    def __call__(self, work: Callable[[_Part], _Done], parts: Iterable[_Part], /) -> Iterator[_Done]:
+        """What `work` makes of each part."""
+
+
+def plan(house: House, chunks: Collection[Chunk], *, shelf: Shelf | None = None, each: Each = map) -> Plan:
     """The plan for the contacts of all `chunks`, within the catalogue's constraints.
 
     The chunks are gone through twice: to choose, and for the economics of what was chosen. A plan finds its own prices: those of
     `house` do not count. Equals are served in the order of a hash of their contact ids, so that the plan does not depend on the order in
-    which contacts come. Where the catalogue explores, `house.allowance` is what the plan as a whole may give up; a plan of several
-    treatments a contact does not explore.
+    which contacts come. What is kept of the candidates is kept on the `shelf`, in memory unless one is given. Where the catalogue
+    explores, `house.allowance` is what the plan as a whole may give up; a plan of several treatments a contact does not explore.
 
     Raises
     ------
@@ -86,10 +98,14 @@ def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
         The constraints contradict one another: it names which, and by how much.
     """
     unpriced, catalog = replace(house, prices={}, room={}), house.catalog
-    gathered = Gathered.nobody(catalog)
+    gathered = Gathered.nobody(catalog, shelf or Shelf())
     wanted_anyway = asked_for(catalog)
-    for situation, history in chunks:
-        gathered.add(appraise_candidates(unpriced, situation, history, wanted_anyway=wanted_anyway))
+
+    def taken(chunk: Chunk) -> Taken:
+        return gathered.taken(appraise_candidates(unpriced, *chunk, wanted_anyway=wanted_anyway))
+
+    for of_chunk in each(taken, chunks):
+        gathered.add(of_chunk)
     everybody = gathered.joined()
     turn = np.asarray(hash_to_unit(everybody.contact_ids, _ORDER).argsort(kind="stable"))
     everybody = everybody.turned(turn)
@@ -110,7 +126,8 @@ def plan(house: House, chunks: Collection[tuple[Situation, History]]) -> Plan:
         except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
             explored = None
     rows = _rows(everybody, offers, allocation, turn)
-    economics = chosen_economics(unpriced, chunks, rows.place, _of_choice(everybody.offers["treatment"], rows.chosen, NONE))
+    chosen = _of_choice(everybody.offers["treatment"], rows.chosen, NONE)
+    economics = chosen_economics(unpriced, chunks, rows.place, chosen, each)
     return _as_plan(everybody, Solved(offers, allocation, caps, explored), rows, economics)
 
 

@@ -5,7 +5,8 @@ Scores do not depend on who is scored together, so these are the numbers that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ PRIORITY = "priority"
 
 
 def chosen_economics(
-    house: House, chunks: Iterable[tuple[Situation, History]], contact: IntArray, treatment: IntArray
+    house: House, chunks: Iterable[tuple[Situation, History]], contact: IntArray, treatment: IntArray, each: Any = map
 ) -> dict[str, FloatArray]:
     """`FACTORS` and `PRIORITY` of each row of a plan, shape (n_rows,); NaN where it is no_action.
 
@@ -34,17 +35,31 @@ def chosen_economics(
         Their places.
     treatment : array of int, shape (n_rows,)
         -1 for no_action.
+    each : `plan.Each`
     """
     found = {name: np.full(len(contact), np.nan) for name in (*FACTORS, PRIORITY)}
+
+    def of_rows(part: tuple[Situation, IntArray, IntArray]) -> tuple[IntArray, dict[str, FloatArray]]:
+        situation, rows, places = part
+        return rows, _economics(house, situation.take(places), treatment[rows])
+
+    for rows, numbers in each(of_rows, _parts(chunks, contact, treatment)):
+        for name, values in numbers.items():
+            found[name][rows] = values
+    return found
+
+
+def _parts(
+    chunks: Iterable[tuple[Situation, History]], contact: IntArray, treatment: IntArray
+) -> Iterator[tuple[Situation, IntArray, IntArray]]:
+    """Each chunk with the plan's rows that have a treatment, and the places of their contacts in it."""
     start = 0
     for situation, _ in chunks:
         stop = start + len(situation.contact_ids)
         rows = np.arange(*np.searchsorted(contact, [start, stop]))
         rows = rows[treatment[rows] >= 0]
-        for name, numbers in _economics(house, situation.take(contact[rows] - start), treatment[rows]).items():
-            found[name][rows] = numbers
+        yield situation, rows, contact[rows] - start
         start = stop
-    return found
 
 
 def _economics(house: House, situation: Situation, treatment: IntArray) -> dict[str, FloatArray]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from decisioning.allocation import Limits, Offers
-from decisioning.allocation.problem import spans
+from decisioning.allocation.problem import blocks, spans
 from decisioning.arbitration import drop_unprofitable
+from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import GROUPS, NO_LEVERS, members, skips_arbitration
 from decisioning.explanation import explain_no_actions, segments
 from decisioning.exploration.thompson import Belief
+from decisioning.history import History
 from decisioning.policy_room import PolicyRoom
 from decisioning.stages import Appraisal
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray, TextArray
 
-_OF_OFFERS = {
+_OF_OFFERS: dict[str, type[np.generic]] = {
     "contact": np.int32,
     "treatment": np.int32,
+    "action": np.int32,
     "profile": np.int32,
     "preference": np.float64,
     "allocated": np.float64,
@@ -29,6 +32,7 @@ _OF_OFFERS = {
     "worth_it": np.bool_,
     "segment": np.int8,
 }
+_CONTACTS_TURNED = 50_000
 _OF_BELIEF = ("propensity", "value", "context_weight")
 _OF_CONTACTS = ("contact_ids", "seeds", "clv", "control_group", "segment")
 
@@ -79,57 +83,104 @@ def _uses(constraint: Constraint, markets: tuple[str, ...], catalog: CompiledCat
     return np.outer(catalog.use_per_contact[constraint.id], [*inside, constraint.market is None]).astype(np.float64)
 
 
+class Shelf:
+    """Where the columns of all offers are kept while a plan is made: in memory. Another one may keep them elsewhere."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Any]] = {}
+
+    def put(self, name: str, part: np.ndarray) -> None:
+        """Append to a column."""
+        self._parts.setdefault(name, []).append(part)
+
+    def column(self, name: str, dtype: type[np.generic]) -> np.ndarray:
+        """All that was put into a column, which is no longer there then."""
+        # pop: the parts of a column go as soon as they are one
+        return _join(self._parts.pop(name, []), dtype)  # type: ignore[no-any-return]
+
+    def empty(self, n: int, dtype: type[np.generic]) -> np.ndarray:
+        """A new array to be filled, shape (n,)."""
+        return np.empty(n, dtype=dtype)
+
+
+class Taken(NamedTuple):
+    """What is kept of a chunk: columns of its living candidates, whose contacts are counted from 0, and of its contacts."""
+
+    situation: Situation
+    history: History
+    offers: dict[str, Any]
+    contacts: dict[str, Any]
+    reason: list[str]
+    evidence: FloatArray | None
+
+
 @dataclass
 class Gathered:
-    """One entry a living candidate, one a contact; lists of a chunk's arrays until they are joined."""
+    """One entry a living candidate, on the shelf; one a contact, as lists of a chunk's arrays until they are joined."""
 
     catalog: CompiledCatalog
     profiles: Profiles
     room: PolicyRoom
-    offers: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in (*_OF_OFFERS, *_OF_BELIEF)})
+    shelf: Shelf = field(default_factory=Shelf)
     contacts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _OF_CONTACTS})
     reason: list[str] = field(default_factory=list)
     evidence: FloatArray | None = None
 
     @classmethod
-    def nobody(cls, catalog: CompiledCatalog) -> Gathered:
+    def nobody(cls, catalog: CompiledCatalog, shelf: Shelf) -> Gathered:
         """Before the first chunk."""
-        return cls(catalog, Profiles.of(catalog), PolicyRoom(catalog, catalog.catalog.treatments_per_contact))
+        return cls(catalog, Profiles.of(catalog), PolicyRoom(catalog, catalog.catalog.treatments_per_contact), shelf)
 
-    def add(self, appraisal: Appraisal) -> None:
-        """Keep the living candidates of a chunk, sorted by contact, and one line a contact.
+    def taken(self, appraisal: Appraisal) -> Taken:
+        """The living candidates of a chunk, sorted by contact, and one line a contact; changes nothing.
 
         Of a candidate no more is kept than the allocation needs: there may be a hundred million of them.
         """
         row, column = np.nonzero(appraisal.candidates.alive)
         segment = segments(appraisal)
-        self._add_offers(appraisal, row, column, segment)
-        self.room.add(appraisal.situation, appraisal.history)
-        contacts, best = self.contacts, np.where(np.isnan(appraisal.economics.priority), -np.inf, appraisal.economics.priority)
-        contacts["contact_ids"].append(np.asarray(appraisal.situation.contact_ids, dtype=np.object_))
-        contacts["seeds"].append(np.asarray(appraisal.situation.seeds_or_ids, dtype=np.object_))
-        contacts["clv"].append(appraisal.scores.clv)
-        contacts["control_group"].append(np.array(GROUPS, dtype=np.object_)[appraisal.groups])
-        contacts["segment"].append(segment[np.arange(len(segment)), best.argmax(axis=1)])
-        self.reason += _reasons(appraisal, self.catalog)
-        self.evidence = appraisal.scores.evidence
+        best = np.where(np.isnan(appraisal.economics.priority), -np.inf, appraisal.economics.priority)
+        contacts = {
+            "contact_ids": np.asarray(appraisal.situation.contact_ids, dtype=np.object_),
+            "seeds": np.asarray(appraisal.situation.seeds_or_ids, dtype=np.object_),
+            "clv": appraisal.scores.clv,
+            "control_group": np.array(GROUPS, dtype=np.object_)[appraisal.groups],
+            "segment": segment[np.arange(len(segment)), best.argmax(axis=1)],
+        }
+        offers = self._offers(appraisal, row, column, segment)
+        reason = _reasons(appraisal, self.catalog)
+        return Taken(appraisal.situation, appraisal.history, offers, contacts, reason, appraisal.scores.evidence)
 
-    def _add_offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> None:
-        economics, keep = appraisal.economics, self.offers
+    def add(self, taken: Taken) -> None:
+        """Keep what was taken of the next chunk."""
+        for name, column in taken.offers.items():
+            self.shelf.put(name, column + np.int32(len(self.reason)) if name == "contact" else column)
+        self.room.add(taken.situation, taken.history)
+        for name, values in taken.contacts.items():
+            self.contacts[name].append(values)
+        self.reason += taken.reason
+        self.evidence = taken.evidence
+
+    def _offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> dict[str, Any]:
+        economics, catalog = appraisal.economics, self.catalog
         in_turn = skips_arbitration(appraisal.groups)[row]
         preference, priority = appraisal.preference[row, column], economics.priority[row, column]
-        keep["contact"].append((row + len(self.reason)).astype(np.int32))
-        keep["treatment"].append(column.astype(np.int32))
-        keep["profile"].append(self.profiles.of_candidates(appraisal, row, column))
-        keep["allocated"].append(np.nan_to_num(np.where(members(appraisal.groups, NO_LEVERS)[row], preference, priority)))
-        keep["preference"].append(np.nan_to_num(preference))
-        keep["in_turn"].append(in_turn)
-        keep["worth_it"].append((preference > 0) | in_turn | self.catalog.mandatory[column])
-        keep["segment"].append(segment[row, column].astype(np.int8))
-        if self.believes:
-            scores = appraisal.scores
-            for name, of_all in (("propensity", scores.propensity), ("value", scores.value), ("context_weight", economics.context_weight)):
-                keep[name].append(of_all[row, column])
+        found = {
+            "contact": row,
+            "treatment": column,
+            "action": _action_of_each(catalog)[column],
+            "profile": self.profiles.of_candidates(appraisal, row, column),
+            "preference": np.nan_to_num(preference),
+            "allocated": np.nan_to_num(np.where(members(appraisal.groups, NO_LEVERS)[row], preference, priority)),
+            "in_turn": in_turn,
+            "worth_it": (preference > 0) | in_turn | catalog.mandatory[column],
+            "segment": segment[row, column],
+        }
+        typed = {name: values.astype(_OF_OFFERS[name], copy=False) for name, values in found.items()}
+        if not self.believes:
+            return typed
+        scores = appraisal.scores
+        belief = {"propensity": scores.propensity, "value": scores.value, "context_weight": economics.context_weight}
+        return typed | {name: of_all[row, column] for name, of_all in belief.items()}
 
     @property
     def believes(self) -> bool:
@@ -140,10 +191,10 @@ class Gathered:
     def joined(self) -> Everybody:
         """All chunks in one."""
         names = (*_OF_OFFERS, *(_OF_BELIEF if self.believes else ()))
-        # pop: the parts of a column go as soon as they are one
-        kept = {name: _join(self.offers.pop(name), _OF_OFFERS.get(name, np.float64)) for name in names}
+        kept = {name: self.shelf.column(name, _OF_OFFERS.get(name, np.float64)) for name in names}
         return Everybody(
             catalog=self.catalog,
+            shelf=self.shelf,
             offers=kept,
             contact_ids=_join(self.contacts["contact_ids"], np.object_),
             seeds=_join(self.contacts["seeds"], np.object_),
@@ -160,6 +211,7 @@ class Everybody:
     """The candidates of all chunks, one array a column, and one entry a contact of the rest."""
 
     catalog: CompiledCatalog
+    shelf: Shelf
     offers: dict[str, Any]
     contact_ids: TextArray
     seeds: TextArray
@@ -171,22 +223,23 @@ class Everybody:
 
     def turned(self, turn: IntArray) -> Everybody:
         """The same contacts in the order `turn`, shape (n_contacts,), with their offers; this one keeps none, to save memory."""
-        contact, offers = self.offers["contact"], {}
-        starts = np.searchsorted(contact, np.arange(len(turn) + 1))
-        order = spans(starts[turn], starts[turn + 1])
-        self.offers["contact"] = np.repeat(np.arange(len(turn), dtype=np.int32), (starts[1:] - starts[:-1])[turn])
-        for name in list(self.offers):
-            column = self.offers.pop(name)
-            offers[name] = column if name == "contact" else column[order]
+        starts = np.searchsorted(self.offers["contact"], np.arange(len(turn) + 1, dtype=np.int32))
+        ends = np.append(0, np.cumsum((starts[1:] - starts[:-1])[turn]))
+        turned = {name: self.shelf.empty(int(ends[-1]), column.dtype.type) for name, column in self.offers.items()}
+        for some in blocks(len(turn), _CONTACTS_TURNED):
+            order, here = spans(starts[turn[some]], starts[turn[some] + 1]), slice(int(ends[some.start]), int(ends[some.stop]))
+            for name, column in self.offers.items():
+                turned[name][here] = column[order]
+            turned["contact"][here] = np.repeat(np.arange(some.start, some.stop), np.diff(ends[some.start : some.stop + 1]))
+        self.offers.clear()
         of_contacts = {name: getattr(self, name)[turn] for name in _OF_CONTACTS}
         reason = tuple(self.reason[place] for place in turn.tolist())
-        return replace(self, offers=offers, reason=reason, **of_contacts)
+        return replace(self, offers=turned, reason=reason, **of_contacts)
 
     def as_offers(self, uses: FloatArray) -> Offers:
         """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
         kept, catalog = self.offers, self.catalog
-        mandatory = catalog.mandatory[kept["treatment"]]
-        action = np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int32)
+        mandatory = catalog.mandatory[kept["treatment"]] if catalog.mandatory.any() else np.zeros(1, dtype=np.bool_)
         return Offers(
             contact=kept["contact"],
             treatment=kept["treatment"],
@@ -194,7 +247,7 @@ class Everybody:
             profile=kept["profile"],
             uses=uses,
             first=mandatory | kept["in_turn"],
-            action=action[kept["treatment"]],
+            action=kept["action"],
             preference=_mandatory_above(kept["preference"], mandatory),
         )
 
@@ -205,6 +258,11 @@ class Everybody:
         slope = kept["context_weight"] * self.catalog.lever[treatment] * kept["value"]
         evidence = np.full(len(treatment), np.inf) if self.evidence is None else self.evidence[treatment]
         return Belief(np.clip(np.nan_to_num(kept["propensity"]), 0.0, 1.0), evidence, np.nan_to_num(slope))
+
+
+def _action_of_each(catalog: CompiledCatalog) -> IntArray:
+    """The place of each treatment's action, shape (n_treatments,)."""
+    return np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int64)
 
 
 def _mandatory_above(preference: FloatArray, mandatory: BoolArray) -> FloatArray:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from decisioning.allocation.problem import COMPILED, Problem
+from decisioning.allocation.problem import COMPILED, Problem, blocks
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-12
@@ -101,10 +101,16 @@ class Assignment:
     def is_open(self) -> BoolArray:
         """Which offers could still be taken, each by itself, shape (n_offers,)."""
         problem, offers = self.problem, self.problem.offers
-        is_open = self.profiles_that_fit()[offers.profile] & ~self.taken & (self.count < problem.per_contact)[offers.contact]
-        for cap, left in zip(problem.caps, self.cap_left, strict=True):
-            unit = cap.unit_of[offers.contact]
-            is_open &= ~(cap.members[offers.treatment] & (unit >= 0)) | (np.append(left, 0)[unit] > 0)
+        fits, has_room = self.profiles_that_fit(), self.count < problem.per_contact
+        room_left = [np.append(left, 0) > 0 for left in self.cap_left]
+        is_open = np.empty(len(self.taken), dtype=np.bool_)
+        for some in blocks(len(is_open)):
+            contact, part = offers.contact[some], ~self.taken[some]
+            part &= fits[offers.profile[some]] & has_room[contact]
+            for cap, open_units in zip(problem.caps, room_left, strict=True):
+                unit = cap.unit_of[contact]
+                part &= ~(cap.members[offers.treatment[some]] & (unit >= 0)) | open_units[unit]
+            is_open[some] = part
         if problem.per_contact > 1:
             has = np.unique(_keys(problem, self.chosen))
             is_open &= ~np.isin(_keys(problem, np.arange(len(offers.value))), has)
@@ -225,6 +231,7 @@ def _fits(assignment: Assignment, contact: int, offer: int, ceiling: FloatArray)
     return True
 
 
-def paying(worth: FloatArray, value: FloatArray) -> BoolArray:
-    """Which offers are worth their price, ties among them."""
-    return np.asarray(worth > -_TIE * np.abs(value), dtype=np.bool_)
+def keep_paying(wanted: BoolArray, worth: FloatArray, value: FloatArray) -> None:
+    """Of the `wanted` offers keep those that are worth their price, ties among them."""
+    for some in blocks(len(wanted)):
+        wanted[some] &= worth[some] > -_TIE * np.abs(value[some])

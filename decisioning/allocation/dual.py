@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from decisioning.allocation.assignment import Assignment
-from decisioning.allocation.problem import COMPILED, spans
+from decisioning.allocation.problem import COMPILED, of_these, spans
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -59,13 +59,13 @@ class Contest:
     def of(cls, held: Assignment, which: IntArray) -> Contest:
         """The contest of the open offers `which` for what `held` leaves."""
         problem, offers = held.problem, held.problem.offers
-        contact = offers.contact[which]
+        contact = of_these(offers.contact, which)
         firsts = np.flatnonzero(np.append(True, contact[1:] != contact[:-1])) if len(which) else np.zeros(0, dtype=np.int64)
-        units = [np.where(cap.members[offers.treatment[which]], cap.unit_of[contact], -1) for cap in problem.caps]
+        units = [np.where(cap.members[of_these(offers.treatment, which)], cap.unit_of[contact], -1) for cap in problem.caps]
         return cls(
-            value=offers.value[which],
-            profile=offers.profile[which],
-            action=offers.action[which],
+            value=of_these(offers.value, which),
+            profile=of_these(offers.profile, which),
+            action=of_these(offers.action, which),
             uses=offers.uses,
             starts=np.append(firsts, len(which)).astype(np.int64),
             room=problem.per_contact - held.count[contact[firsts]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from decisioning.allocation.assignment import ROUNDING, Assignment
+from decisioning.allocation.problem import of_these
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -34,8 +35,8 @@ def meet_minimums(held: Assignment, worth: FloatArray, competing: IntArray, fixe
 def _by_least_loss(held: Assignment, worth: FloatArray, competing: IntArray, limit: int) -> IntArray:
     """The offers that count towards `limit`, by what changing to them costs for each unit; of a contact only the best."""
     offers = held.problem.offers
-    use = offers.uses[offers.profile[competing], limit]
-    counting = competing[(use > 0) & ~held.taken[competing]]
+    use = offers.uses[of_these(offers.profile, competing), limit]
+    counting = competing[(use > 0) & ~of_these(held.taken, competing)]
     now = np.full(held.problem.n_contacts, np.inf)
     np.minimum.at(now, offers.contact[held.chosen], worth[held.chosen])
     now[held.count < held.problem.per_contact] = 0.0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
+_Column = TypeVar("_Column", bound=npt.NDArray[Any])
+
 NONE = -1
+_BLOCK = 1 << 20
 COMPILED = 50_000
 """From so many offers on the passes over all of them are compiled: loading numba pays then."""
 
@@ -78,7 +83,14 @@ class Offers:
 
     def reduced(self, prices: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
         """What the offers `which` are worth after the prices of what they use."""
-        return np.asarray(self.value[which] - (self.uses @ prices)[self.profile[which]], dtype=np.float64)
+        charge = self.uses @ prices
+        if not isinstance(which, slice):
+            return np.asarray(self.value[which] - charge[self.profile[which]], dtype=np.float64)
+        value, profile = self.value[which], self.profile[which]
+        worth = np.empty(len(value))
+        for some in blocks(len(value)):
+            np.subtract(value[some], charge[profile[some]], out=worth[some])
+        return worth
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,23 @@ class Problem:
     def offers_of(self, contacts: IntArray) -> IntArray:
         """All offers of `contacts`, contact after contact."""
         return spans(self.starts[contacts], self.starts[contacts + 1])
+
+
+def blocks(n: int, size: int = _BLOCK) -> Iterator[slice]:
+    """n places, a million at a time: what is computed of each of a hundred million offers on the way takes no memory then."""
+    for start in range(0, n, size):
+        yield slice(start, min(n, start + size))
+
+
+def of_these(column: _Column, which: IntArray) -> _Column:
+    """The entries `which` (ascending, each once) of a column; the column itself, not a copy, where these are all.
+
+    Examples
+    --------
+    >>> of_these(np.array([5, 6, 7]), np.array([0, 2])).tolist()
+    [5, 7]
+    """
+    return column if len(which) == len(column) else cast(_Column, column[which])
 
 
 def spans(begin: IntArray, end: IntArray) -> IntArray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from decisioning.allocation.assignment import Assignment
 from decisioning.allocation.dual import wishes
+from decisioning.allocation.problem import of_these
 from decisioning.allocation.program import Program, Relaxed
 from decisioning.allocation.relaxation import Relaxation
 from decisioning.allocation.search import search
@@ -113,5 +114,5 @@ def _offers_of(base: Assignment, relaxation: Relaxation, contacts: IntArray) -> 
     """The competing offers of `contacts` that fit beside `base`."""
     mine = np.zeros(base.problem.n_contacts, dtype=np.bool_)
     mine[contacts] = True
-    which = relaxation.competing[mine[base.problem.offers.contact[relaxation.competing]]]
+    which = relaxation.competing[mine[of_these(base.problem.offers.contact, relaxation.competing)]]
     return which[base.is_open()[which]]

@@ -9,10 +9,10 @@ import numpy as np
 from decisioning.allocation.assignment import Assignment
 from decisioning.allocation.dual import Contest, dual_bound
 from decisioning.allocation.local_prices import settle_caps, shadow_prices_of_several
-from decisioning.allocation.problem import Problem
+from decisioning.allocation.problem import Problem, blocks
 from decisioning.allocation.program import Program
 from decisioning.allocation.shadow_prices import shadow_prices
-from decisioning.vocabulary import FloatArray, IntArray
+from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 EXACT_OFFERS = 4_000
 """Up to so many offers the linear programme of all of them is solved."""
@@ -101,9 +101,21 @@ def relax(problem: Problem) -> Relaxation | None:
 def compete(served: Assignment) -> tuple[IntArray, IntArray]:
     """The offers that somebody wants beside what is `served`, by their worth or because a minimum asks for them; and those that fit."""
     problem, offers = served.problem, served.problem.offers
-    asked_for = np.asarray((offers.uses[:, served.lacking > 0] > 0).any(axis=1), dtype=np.bool_)[offers.profile]
-    wanted = ((offers.value > 0) | asked_for) & ~offers.first & (served.count < problem.per_contact)[offers.contact]
-    return np.flatnonzero(wanted), np.flatnonzero(wanted & served.is_open())
+    asked_for = np.asarray((offers.uses[:, served.lacking > 0] > 0).any(axis=1), dtype=np.bool_)
+    has_room, is_open = served.count < problem.per_contact, served.is_open()
+    wanted = np.empty(len(offers.value), dtype=np.bool_)
+    for some in blocks(len(wanted)):
+        mine = (offers.value[some] > 0) | asked_for[offers.profile[some]]
+        wanted[some] = mine & ~offers.first[some] & has_room[offers.contact[some]]
+    is_open &= wanted
+    places = _places(wanted)
+    return places, places if np.array_equal(wanted, is_open) else _places(is_open)
+
+
+def _places(which: BoolArray) -> IntArray:
+    """Where it is true, in half the memory where that will do."""
+    found = np.flatnonzero(which)
+    return found if len(which) > np.iinfo(np.int32).max else found.astype(np.int32)
 
 
 def _priced(served: Assignment, competing: IntArray, contest: Contest) -> tuple[FloatArray, tuple[FloatArray, ...]] | None:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.allocation.assignment import Assignment, paying
+from decisioning.allocation.assignment import Assignment, keep_paying
 from decisioning.allocation.clash import find_clash
 from decisioning.allocation.dual import wishes
 from decisioning.allocation.limit_costs import limit_costs
 from decisioning.allocation.minimums import meet_minimums
-from decisioning.allocation.problem import NONE, Limits, LocalCap, Offers, Problem
+from decisioning.allocation.problem import NONE, Limits, LocalCap, Offers, Problem, of_these
 from decisioning.allocation.refinement import refine
 from decisioning.allocation.relaxation import Relaxation, compete, descending, relax, serve_first
 from decisioning.errors import Infeasible
@@ -165,7 +165,8 @@ def _hand_out(relaxation: Relaxation) -> Assignment:
     margin = np.full(held.problem.n_contacts, -np.inf)
     owner = offers.contact[relaxation.competing[contest.starts[:-1]]]
     margin[owner] = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
-    held.serve(descending(margin), worth, wanted & paying(worth, offers.value))
+    keep_paying(wanted, worth, offers.value)
+    held.serve(descending(margin), worth, wanted)
     if (held.lacking > 0).any():
         meet_minimums(held, worth, relaxation.competing, offers.first)
     _fill(held, relaxation)
@@ -175,7 +176,9 @@ def _hand_out(relaxation: Relaxation) -> Assignment:
 def _fill(held: Assignment, relaxation: Relaxation) -> None:
     """Take whatever of positive value still fits, the contact of the greatest worth first."""
     offers, worth = held.problem.offers, relaxation.worth
-    wanted = held.is_open() & (offers.value > 0) & ~offers.first
+    wanted = held.is_open()
+    wanted &= offers.value > 0
+    wanted &= ~offers.first
     best = np.full(held.problem.n_contacts, -np.inf)
     np.maximum.at(best, offers.contact[wanted], worth[wanted])
     held.serve(descending(best), worth, wanted)
@@ -196,10 +199,13 @@ def _blocking(relaxation: Relaxation) -> FloatArray:
     Such a limit takes no part in the dual, and any price from here on is one of the best; below, real time would hand out what cannot be.
     """
     offers, competing, prices = relaxation.served.problem.offers, relaxation.competing, relaxation.prices
-    in_contest = np.zeros(len(offers.uses), dtype=np.bool_)
-    in_contest[offers.profile[competing]] = True
     blocked = ~relaxation.served.profiles_that_fit()
-    shut_out = relaxation.wanted[blocked[offers.profile[relaxation.wanted]] & (offers.value[relaxation.wanted] > 0)]
+    if not blocked.any():
+        return prices
+    in_contest = np.zeros(len(offers.uses), dtype=np.bool_)
+    in_contest[of_these(offers.profile, competing)] = True
+    wanted = relaxation.wanted
+    shut_out = wanted[blocked[of_these(offers.profile, wanted)] & (of_these(offers.value, wanted) > 0)]
     alternative = np.zeros(relaxation.served.problem.n_contacts)
     np.maximum.at(alternative, offers.contact[competing], offers.reduced(prices, competing))
     gain = offers.reduced(prices, shut_out) - alternative[offers.contact[shut_out]]

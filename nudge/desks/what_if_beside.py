@@ -41,5 +41,5 @@ def _summary(
 ) -> dict[str, Any]:
     catalog = replace(snapshot.catalog, catalog=with_limits(snapshot.catalog.catalog, limits, share=share))
     ids = tuple(str(one) for one in population.contact_ids.tolist())
-    plan = planned(catalog, snapshot.scorer, found, ids, lambda done: None)
+    plan = planned(catalog, snapshot.scorer, found, ids)
     return summary(PlannedPopulation("", to_datetime(population.moment), population, replace(snapshot, catalog=catalog), plan, ids, found))

@@ -102,7 +102,7 @@ def _planned(catalog: Catalog, snapshot: Snapshot, population: Population, ledge
     found = gather_population(population, other, ledger, now, excluding_plan=PLANS)
     ids = tuple(str(one) for one in population.contact_ids.tolist())
     try:
-        made = planned(compiled, other.scorer, found, ids, lambda done: None)
+        made = planned(compiled, other.scorer, found, ids)
     except Infeasible:
         return None
     return PlannedPopulation("", now, population, other, made, ids, found)

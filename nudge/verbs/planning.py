@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from decisioning.control import hash_to_unit
 from decisioning.errors import DataError, NotFound, RequestError
+from decisioning.plan_offers import Shelf
 from decisioning.vocabulary import null_column
 from nudge.ground.terminal import Telling
 from nudge.ground.workspace import Workspace, require_data
@@ -24,13 +26,14 @@ from nudge.verbs.snapshot_source import WorkspaceSnapshots
 from nudge.verbs.what_if import LimitChange, of_everyone, with_limits
 from serving.plans.audiences import summary, write_plan
 from serving.plans.crew import MOST_WORKERS, Crew, cores
-from serving.plans.planner import make_plan
+from serving.plans.file_shelf import FileShelf
+from serving.plans.planner import Means, make_plan
 from serving.plans.population import Population
 from serving.plans.publication import publish, publish_prices
 from serving.realtime.snapshot import Snapshot
 
 _FEW_CONTACTS = 50_000
-"""Up to so many one process is done before others have begun."""
+"""Below, one process is done before others have begun, and memory holds all."""
 
 _SAMPLE = "the order in which contacts are sampled"
 
@@ -84,12 +87,9 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
             snapshot = _asked_about(snapshot, options.limits, share=sample / everyone if sample else 1.0)
         population = read_population(workspace, snapshot, options.as_of, options.contacts, sample)
         total, warnings = len(population.contact_ids), [*without_models(snapshot), *unknown_markets(population, snapshot)]
-
-        def progress(done: int) -> None:
-            say(f"decided {done:,} of {total:,} contacts", done, total)
-
         crew = helpers.enter_context(Crew(workers_for(total, options)))
-        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), progress, in_place=options.only_asked)
+        means = _means(workspace, total, crew, say)
+        planned = make_plan(population, snapshot, ledger, datetime.now(UTC), means, in_place=options.only_asked)
         if options.only_computes or options.prices_only:
             if not options.only_computes:
                 publish_prices(planned, ledger, reserved=False)
@@ -106,10 +106,18 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
 
 
 def workers_for(contacts: int, options: PlanOptions) -> int:
-    """How many processes work at a plan."""
+    """How many processes, or threads, work at a plan."""
     if options.workers is not None:
         return options.workers
-    return 1 if contacts < _FEW_CONTACTS or options.only_computes or options.prices_only else min(cores(), MOST_WORKERS)
+    return 1 if contacts < _FEW_CONTACTS else min(cores(), MOST_WORKERS)
+
+
+def _means(workspace: Workspace, contacts: int, crew: Crew, say: Telling) -> Means:
+    def progress(done: int) -> None:
+        say(f"decided {done:,} of {contacts:,} contacts", done, contacts)
+
+    shelf = Shelf if contacts < _FEW_CONTACTS else partial(FileShelf, workspace.folder / "state")
+    return Means(progress, shelf, crew.by_threads)
 
 
 def _refuse_mixed(options: PlanOptions) -> None:

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -75,17 +75,19 @@ class Crew(AbstractContextManager["Crew"]):
         if self._workers == 1:
             yield from map(work, parts)
             return
-        pool, under_way = self._started(), deque[Future[_Done]]()
         try:
-            for part in parts:
-                under_way.append(pool.submit(work, part))
-                if len(under_way) > self._workers:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+            yield from _ahead(self._started(), work, parts, self._workers)
         except BrokenProcessPool:
             hint = "was memory short? a plan made by one worker takes less"
             raise Unavailable("a process that helped to make the plan was ended", hint=hint) from None
+
+    def by_threads(self, work: Callable[[_Part], _Done], parts: Iterable[_Part], /) -> Iterator[_Done]:
+        """The same with threads, for work that leaves the interpreter to others most of the time: nothing has to be sent."""
+        if self._workers == 1:
+            yield from map(work, parts)
+            return
+        with ThreadPoolExecutor(self._workers) as pool:
+            yield from _ahead(pool, work, parts, self._workers - 1)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -95,6 +97,17 @@ class Crew(AbstractContextManager["Crew"]):
 
 ALONE = Crew()
 """Nobody but this process."""
+
+
+def _ahead(pool: Executor, work: Callable[[_Part], _Done], parts: Iterable[_Part], waiting: int) -> Iterator[_Done]:
+    """Results in order; beside the one that is waited for, so many parts are under way."""
+    under_way = deque[Future[_Done]]()
+    for part in parts:
+        under_way.append(pool.submit(work, part))
+        if len(under_way) > waiting:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
 
 
 def _begin() -> None:

@@ -14,7 +14,8 @@ from msgspec import structs
 
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.plan import Plan, plan
+from decisioning.plan import Each, Plan, plan
+from decisioning.plan_offers import Shelf
 from decisioning.quiet_hours import to_datetime
 from decisioning.stages import House
 from decisioning.vocabulary import Columns, FloatArray
@@ -29,6 +30,19 @@ PLANS = "plan-"
 
 SHARE_OF_EXPLORATION = 0.5
 """The part of a period's exploration budget that a plan may give up; the rest is for real time."""
+
+
+def _unheard(done: int) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """With what a plan is made: who hears how many contacts are done, where offers are kept, and by whom each chunk is worked at."""
+
+    progress: Callable[[int], None] = _unheard
+    shelf: Callable[[], Shelf] = Shelf
+    each: Each = map
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ def make_plan(
     snapshot: Snapshot,
     ledger: Ledger,
     now: datetime,
-    progress: Callable[[int], None] = lambda done: None,
+    means: Means = Means(),
     *,
     in_place: bool = False,
 ) -> PlannedPopulation:
@@ -82,7 +96,7 @@ def make_plan(
     """
     plan_id, found = _in_place(population, snapshot, ledger, now) if in_place else _identified(population, snapshot, ledger, now)
     ids = decision_ids(plan_id, population)
-    made = planned(snapshot.catalog, snapshot.scorer, found, ids, progress)
+    made = planned(snapshot.catalog, snapshot.scorer, found, ids, means)
     earlier = ledger.decision(ids[0]) if ids else None
     created_at = earlier.decided_at if earlier else now
     return PlannedPopulation(plan_id, created_at, population, snapshot, made, ids, found)
@@ -115,13 +129,11 @@ def decision_ids(plan_id: str, population: Population) -> tuple[str, ...]:
     return tuple(derived_decision_ids(moment, (plan_id,), map(str, population.contact_ids.tolist())))
 
 
-def planned(
-    catalog: CompiledCatalog, scorer: Scorer, found: GatheredPopulation, ids: tuple[str, ...], progress: Callable[[int], None]
-) -> Plan:
+def planned(catalog: CompiledCatalog, scorer: Scorer, found: GatheredPopulation, ids: tuple[str, ...], means: Means = Means()) -> Plan:
     """The plan for what was gathered; every random draw of a contact derives from its decision's id."""
     seeded = structs.replace(found.situation, seeds=np.array(ids, dtype=object))
     house = House(catalog, scorer, allowance=SHARE_OF_EXPLORATION * catalog.catalog.exploration.budget)
-    return plan(house, Chunks(seeded, found.history, progress))
+    return plan(house, Chunks(seeded, found.history, means.progress), shelf=means.shelf(), each=means.each)
 
 
 def _base_id(population: Population, snapshot: Snapshot) -> str:

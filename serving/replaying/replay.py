@@ -69,7 +69,7 @@ def replay_plan(record: DecisionRecord, ledger: Ledger, load_models: LoadModels,
     catalog, scorer, dtypes = _as_it_was(record.trace["versions"], ledger, load_models)
     population, found = archive.load(plan_id, dtypes)
     ids = decision_ids(plan_id, population)
-    made = planned(catalog, scorer, found, ids, lambda done: None)
+    made = planned(catalog, scorer, found, ids)
     rows = [row for row in range(len(made.treatment)) if ids[int(made.contact[row])] == record.decision_id]
     now = json.loads(to_json(_planned_answer(made, catalog, rows)))
     then = as_planned(record)
