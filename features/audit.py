@@ -6,7 +6,7 @@ attribute that predicts an outcome too well was most likely written down after t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import duckdb
 from features.attributes import ACCOUNT_PREFIX, attribute_features
 from features.ingest import IngestReport
 from features.leakage import Leak, find_leaks
+from features.leakage_signs import MIN_OF_EACH
 from features.leakage_words import leak_warnings
 from features.sources import connect, literal, open_tables, quoted
 from features.tables import TABLES, TableSpec
@@ -77,7 +78,8 @@ def audit(workspace_dir: Path) -> AuditReport:
         tables = {spec.name: _audit_table(connection, spec, {s.name for s in present}) for spec in present}
         constant = {table: {name for name, found in about.columns.items() if found.constant} for table, about in tables.items()}
         leaks = tuple(find_leaks(connection, set(tables), constant))
-    return AuditReport(tables, leaks, (*_renamed(workspace_dir / "data"), *_warnings(tables), *leak_warnings(leaks)))
+        rare = list(_too_rare(connection, tables))
+    return AuditReport(tables, leaks, (*_renamed(workspace_dir / "data"), *_warnings(tables), *leak_warnings(leaks), *rare))
 
 
 def ingest_document(report: IngestReport, audited: AuditReport) -> dict[str, Any]:
@@ -115,6 +117,19 @@ def _orphans(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str
     if not tests:
         return 0
     return int(connection.execute(f"SELECT count(*) FROM {name} WHERE {' OR '.join(f'({test})' for test in tests)}").fetchall()[0][0])
+
+
+def _too_rare(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, TableAudit]) -> Iterator[str]:
+    """Outcomes of which nothing can be said of leakage, where an attribute could leak."""
+    if not {"contacts", "outcomes"} <= set(tables) or "contact_id" not in tables["outcomes"].columns:
+        return
+    if not set(tables["contacts"].columns) - set(TABLES["contacts"].names):
+        return
+    counted = "SELECT outcome, count(DISTINCT contact_id) AS contacts FROM outcomes SEMI JOIN contacts USING (contact_id) GROUP BY outcome"
+    few = connection.execute(f"SELECT * FROM ({counted}) WHERE contacts < {MIN_OF_EACH} ORDER BY outcome").fetchall()
+    for outcome, contacts in few:
+        why = f"too few to tell whether an attribute was written down after it ({MIN_OF_EACH} are needed)"
+        yield f"outcomes: {contacts} contacts have {outcome}, {why}"
 
 
 def _renamed(data: Path) -> Iterator[str]:

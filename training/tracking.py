@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -327,6 +328,7 @@ def _mlflow() -> ModuleType:
 
     for name in ("mlflow", "mlflow.store.db.utils", "mlflow.pyfunc", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mlflow\.")  # of its own calls: nobody here can act on them
     return mlflow
 
 
