@@ -271,7 +271,8 @@ class _Work:
         rows = rows_where(arm)
         if len(rows) > min(self.settings.most_rows // 2, ENOUGH_OF_AN_ARM):
             return modelled  # so many rows average the noise away that trees would take from it
-        return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled), self.folds, needed)
+        weight = None if np.ptp(self.logged.weight) == 0 else self.logged.weight
+        return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled, weight), self.folds, needed)
 
     def _head(self, action: int, weighed: Weighed, modelled_effect: float, pair: Pair) -> UpliftHead:
         contrast, members, stack = channel_contrast(self.effects, self.logged, action), [], weighed.stack

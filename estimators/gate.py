@@ -8,6 +8,14 @@ rows by doubly robust scores, with taus that have not seen the row:
 
 Differences that do not pay are not thrown away but pressed together, until they hardly change what anybody gets: they still order the
 audience where a budget does not reach everybody.
+
+Of many actions judged alone some pass by chance. So the bar of one action rises with their number, until the best of K passes by chance
+as seldom as a single one passes `errors` standard errors; and what is kept is judged once more as it will be decided.
+
+References
+----------
+Athey and Wager, "Policy Learning with Observational Data", 2021 (doubly robust scores of policies).
+Sidak, "Rectangular Confidence Regions for the Means of Multivariate Normal Distributions", 1967 (the bar for several actions).
 """
 
 from __future__ import annotations
@@ -15,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from estimators.arrays import BoolArray, FloatArray, IntArray
 
@@ -44,6 +53,8 @@ class Judged:
         Doubly robust incremental profit of each action on each row.
     contact : array of int, shape (n,)
         Rows of one contact are not independent: errors are counted by contact.
+    weight : array, shape (n,)
+        How many rows of the whole log each row stands for.
     """
 
     tau: FloatArray
@@ -53,6 +64,11 @@ class Judged:
     open: BoolArray
     score: FloatArray
     contact: IntArray
+    weight: FloatArray
+
+    def share(self, which: BoolArray) -> float:
+        """The share of the whole log that these rows stand for; `which` has shape (n,)."""
+        return float(np.average(which, weights=self.weight))
 
     def policy(self, trust: FloatArray) -> IntArray:
         """What each row gets when the differences of action k count `trust[k]`, shape (n,); `NOTHING` where nothing pays."""
@@ -86,6 +102,10 @@ class Gain:
         """Above so many standard errors."""
         return self.changed > HARDLY and self.value > errors * self.standard_error
 
+    def falls_below(self, errors: float) -> bool:
+        """A loss of more than so many standard errors."""
+        return self.changed > HARDLY and self.value < -errors * self.standard_error
+
 
 @dataclass(frozen=True, eq=False)
 class Gate:
@@ -103,6 +123,8 @@ class Gate:
         The overall gain is sure, or nobody's action depends on the differences.
     constant : array, shape (n,)
         What each row gets from the constant policy.
+    decided : Gain
+        Of what is decided, with the differences as far as they are believed, beyond the constant policy.
     """
 
     overall: Gain
@@ -110,23 +132,21 @@ class Gate:
     trust: FloatArray
     passed: bool
     constant: IntArray
+    decided: Gain
 
 
 def judge_differences(rows: Judged, *, errors: float) -> Gate:
     """Believe the differences between contacts as far as they earn more than `errors` standard errors.
 
     If the personal policy as a whole does, they stay as they are, but for actions whose differences alone lose as surely. Else those
-    actions keep theirs whose differences alone pass; the others' are pressed together until hardly anybody's action changes.
+    actions keep theirs whose differences alone pass, if together they pass too; the others' are pressed together until hardly anybody's
+    action changes. Alone means above `bar` of the number of actions whose differences change anything.
 
     Parameters
     ----------
     rows : Judged
     errors : float
         0 believes whatever gains at all.
-
-    References
-    ----------
-    Athey and Wager, "Policy Learning with Observational Data", 2021 (doubly robust scores of policies).
     """
     n_actions = len(rows.average)
     nobody, everybody = np.zeros(n_actions), np.ones(n_actions)
@@ -134,25 +154,47 @@ def judge_differences(rows: Judged, *, errors: float) -> Gate:
     overall = _gain(rows, rows.policy(everybody), constant)
     alone = tuple(_gain(rows, rows.policy(np.eye(n_actions)[k]), constant) for k in range(n_actions))
     if overall.changed <= HARDLY:
-        return Gate(overall, alone, everybody, True, constant)
-    if overall.exceeds(errors):
-        loses = np.array([gain.changed > HARDLY and gain.value < -errors * gain.standard_error for gain in alone])
-        return Gate(overall, alone, np.where(loses, _pressed(rows, ~loses), 1.0), True, constant)
-    sure = np.array([gain.exceeds(errors) for gain in alone])
-    return Gate(overall, alone, np.where(sure, 1.0, _pressed(rows, sure)), False, constant)
+        return Gate(overall, alone, everybody, True, constant, overall)
+    passed = overall.exceeds(errors)
+    height = bar(errors, sum(gain.changed > HARDLY for gain in alone))
+    kept = np.array([not gain.falls_below(height) if passed else gain.exceeds(height) for gain in alone])
+    trust, decided = _believing(rows, kept, constant)
+    if not decided.exceeds(errors) and (kept != passed).any():
+        trust, decided = _believing(rows, np.full(n_actions, passed), constant)
+    return Gate(overall, alone, trust, passed, constant, decided)
+
+
+def bar(errors: float, tried: int) -> float:
+    """The standard errors that the best of so many independent gains of nothing exceeds as seldom as a single one exceeds `errors`.
+
+    Examples
+    --------
+    >>> [round(bar(1.0, tried), 2) for tried in (1, 2, 12, 100)]
+    [1.0, 1.39, 2.19, 2.92]
+    """
+    if tried < 2 or errors <= 0.0:
+        return errors
+    return float(-ndtri(-np.expm1(np.log(ndtr(errors)) / tried)))
+
+
+def _believing(rows: Judged, kept: BoolArray, constant: IntArray) -> tuple[FloatArray, Gain]:
+    """How far differences are believed where those of these actions are kept, and what that gains."""
+    trust = np.where(kept, 1.0, _pressed(rows, kept))
+    return trust, _gain(rows, rows.policy(trust), constant)
 
 
 def _pressed(rows: Judged, kept: BoolArray) -> float:
     """The largest step at which the differences of the actions that are not kept change hardly anybody's action."""
     without = rows.policy(kept.astype(np.float64))
     for step in STEPS:
-        if np.mean(rows.policy(np.where(kept, 1.0, step)) != without) <= HARDLY:
+        if rows.share(rows.policy(np.where(kept, 1.0, step)) != without) <= HARDLY:
             return step
     return 0.0
 
 
 def _gain(rows: Judged, policy: IntArray, other: IntArray) -> Gain:
     difference = rows.earned(policy) - rows.earned(other)
-    by_contact = np.bincount(rows.contact, weights=difference - difference.mean())
-    error = float(np.sqrt((by_contact**2).sum())) / len(difference)
-    return Gain(float(difference.mean()), error, float(np.mean(policy != other)))
+    value = float(np.average(difference, weights=rows.weight))
+    by_contact = np.bincount(rows.contact, weights=rows.weight * (difference - value))
+    error = float(np.sqrt((by_contact**2).sum()) / rows.weight.sum())
+    return Gain(value, error, rows.share(policy != other))

@@ -18,11 +18,20 @@ FEWEST_EVENTS = 20
 
 
 class Arm(NamedTuple):
-    """One arm: its rows whose y is known, y of all rows, and a model's out-of-fold expectation of all rows."""
+    """One arm: its rows whose y is known, y of all rows, a model's out-of-fold expectation of all rows, and what each row stands for.
+
+    Without a `weight` all rows count alike.
+    """
 
     rows: AnyInts
     y: FloatArray
     modelled: AnyFloats
+    weight: FloatArray | None = None
+
+    def loss(self, rows: AnyInts, p: AnyFloats) -> float:
+        """The mean log loss of p on some rows."""
+        losses = log_losses(self.y[rows], p[rows])
+        return float(losses.mean() if self.weight is None else np.average(losses, weights=self.weight[rows]))
 
 
 def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: AnyInts, needed: BoolArray) -> AnyFloats:
@@ -40,7 +49,7 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: AnyI
     needed : array of bool, shape (n,)
         The arm's own rows among them.
     """
-    rows, y, modelled = arm
+    rows, y, modelled, weight = arm
     modelled = modelled.astype(np.float64)
     out = modelled.copy()
     for fold in range(int(folds.max()) + 1):
@@ -50,10 +59,10 @@ def with_trees(binned: BinnedRows, settings: TreeSettings, arm: Arm, folds: AnyI
             return modelled
         if not len(test):
             continue
-        booster = binned.fit(nuisance_settings(settings, len(train)), "binary", train, y)
+        booster = binned.fit(nuisance_settings(settings, len(train)), "binary", train, y, weight)
         out[test] = (modelled[test] + _probability(binned, booster, test)) / 2.0
         seen = rows[folds[rows] == fold]
-        if fold == 0 and len(seen) and log_losses(y[seen], out[seen]).mean() >= log_losses(y[seen], modelled[seen]).mean():
+        if fold == 0 and len(seen) and arm.loss(seen, out) >= arm.loss(seen, modelled):
             return modelled
     return out
 
