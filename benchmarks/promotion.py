@@ -157,6 +157,7 @@ def _held_out(world: World, log: Log, beliefs: Beliefs) -> HeldOut:
         contact=ids,
         action=np.array([*ACTIONS, "no_action"])[log.action],
         selection_prob=np.full(n, 1.0 / (N_ACTIONS + 1)),
+        stands_for=np.ones(n),
         actions=ACTIONS,
         goals=tuple(f"goal_{k}" for k in range(N_ACTIONS)),
         happened=log.responses,

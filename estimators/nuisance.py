@@ -30,7 +30,7 @@ class Arm(NamedTuple):
 
     def loss(self, rows: AnyInts, p: AnyFloats) -> float:
         """The mean log loss of p on some rows."""
-        losses = log_losses(self.y[rows], p[rows])
+        losses = log_losses(self.y[rows], p[rows].astype(np.float64))
         return float(losses.mean() if self.weight is None else np.average(losses, weights=self.weight[rows]))
 
 

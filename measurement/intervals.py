@@ -135,6 +135,32 @@ def clustered_interval(
     return Interval(value, value - reach, value + reach, error)
 
 
+def weighted_mean_rows(per_row: npt.ArrayLike, weight: npt.ArrayLike) -> FloatArray:
+    r"""Rows whose plain mean is the weighted mean of `per_row`, and whose spread is that of its error:
+    :math:`\bar z_w + w_i (z_i - \bar z_w) / \bar w`.
+
+    A weighted mean is a ratio of two sums; this is its linearisation, so that every interval here serves for it.
+
+    Parameters
+    ----------
+    per_row, weight : array-like, shape (n,)
+        Weights above 0.
+
+    References
+    ----------
+    William Cochran. "Sampling Techniques.", 1977, chapter 6 (ratio estimators).
+
+    Examples
+    --------
+    >>> weighted_mean_rows([1.0, 0.0], [3.0, 1.0]).mean()
+    np.float64(0.75)
+    """
+    rows = column("per_row", per_row)
+    heft = between("weight", column("weight", weight, rows.size), 0.0, np.inf, open_low=True)
+    value = np.average(rows, weights=heft)
+    return np.asarray(value + heft / heft.mean() * (rows - value), dtype=np.float64)
+
+
 def empirical_bernstein_interval(per_row: npt.ArrayLike, bounds: tuple[float, float], *, level: float = LEVEL) -> Interval:
     r"""Mean with an interval that holds the truth at any sample size, for rows within known bounds.
 

@@ -53,10 +53,10 @@ def snips_rows(log: Log) -> FloatArray:
     Adith Swaminathan and Thorsten Joachims. "The Self-Normalized Estimator for Counterfactual Learning.", 2015.
     """
     weight = log.weight
-    mean = float(weight.mean())
+    mean = float((log.counts * weight).mean())
     if mean <= 0.0:
         raise ValueError("no logged row agrees with the policy: its value cannot be estimated from this log")
-    value = float((weight * log.reward).mean() / mean)
+    value = float((log.counts * weight * log.reward).mean() / mean)
     return value + weight * (log.reward - value) / mean
 
 

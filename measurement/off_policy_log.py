@@ -33,6 +33,8 @@ class Log:
         :math:`\\pi_b(a_i|x_i)`, above 0.
     predicted_logged, predicted_policy : array-like, shape (n,), optional
         :math:`\\hat q(x_i, a_i)` and :math:`\\hat q(x_i, \\pi_e)`; both or none. DM and DR need them.
+    stands_for : array-like, shape (n,), optional
+        How many rows of the whole log each row stands for, above 0, where the log was thinned; else all count alike.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Log:
     selection_prob: FloatArray
     predicted_logged: FloatArray | None = None
     predicted_policy: FloatArray | None = None
+    stands_for: FloatArray | None = None
 
     def __post_init__(self) -> None:
         reward = column("reward", self.reward)
@@ -56,6 +59,9 @@ class Log:
         for name in ("predicted_logged", "predicted_policy"):
             if getattr(self, name) is not None:
                 checked[name] = column(name, getattr(self, name), reward.size)
+        if self.stands_for is not None:
+            counts = column("stands_for", self.stands_for, reward.size)
+            checked["stands_for"] = between("stands_for", counts, 0.0, np.inf, open_low=True)
         for name, array in checked.items():
             object.__setattr__(self, name, array)
 
@@ -63,6 +69,13 @@ class Log:
     def weight(self) -> FloatArray:
         """:math:`w_i`, shape (n,)."""
         return self.target_prob / self.selection_prob
+
+    @property
+    def counts(self) -> FloatArray:
+        """How many rows each row counts as, 1 on average, shape (n,)."""
+        if self.stands_for is None:
+            return np.ones_like(self.reward)
+        return np.asarray(self.stands_for / self.stands_for.mean(), dtype=np.float64)
 
 
 def log_of(
@@ -137,10 +150,10 @@ def overlap(log: Log) -> Overlap:
     >>> overlap(Log([1, 0, 1, 0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5])).effective_sample_size
     2.0
     """
-    weight = log.weight
+    weight = log.weight * log.counts
     squares = float((weight**2).sum())
     ess = float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-    return Overlap(ess, float((weight > 0).mean()), float(weight.mean()), float(weight.max()))
+    return Overlap(ess, float((log.counts * (weight > 0)).mean()), float(weight.mean()), float(weight.max()))
 
 
 FEW_ROWS, SMALL_SHARE, HEAVY = 100.0, 0.05, 0.05
@@ -158,7 +171,7 @@ def overlap_warnings(log: Log) -> tuple[str, ...]:
     found = overlap(log)
     if found.matched == 0.0:
         return ("nothing that the policy does was ever logged: its value cannot be estimated from this log",)
-    weight, warnings = log.weight, []
+    weight, warnings = log.weight * log.counts, []
     if found.effective_sample_size < FEW_ROWS:
         warnings.append(f"the log says as much about the policy as {found.effective_sample_size:,.0f} rows would")
     if found.matched < SMALL_SHARE:

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from measurement.arrays import FloatArray
-from measurement.intervals import LEVEL, Interval, bootstrap_interval, clustered_interval, empirical_bernstein_interval, normal_interval
+from measurement.intervals import (
+    LEVEL,
+    Interval,
+    bootstrap_interval,
+    clustered_interval,
+    empirical_bernstein_interval,
+    normal_interval,
+    weighted_mean_rows,
+)
 from measurement.off_policy import ROWS, with_control_variate
 from measurement.off_policy_log import Log, Overlap, overlap
 
@@ -52,14 +60,24 @@ class How:
     control_variate: bool = False
 
     def rows(self, log: Log) -> FloatArray:
-        """The per-row quantities, shape (n,)."""
+        """The per-row quantities, shape (n,), before rows count as many as they stand for."""
         if self.estimator not in ROWS:
             raise ValueError(f"estimator: got {self.estimator!r}, expected one of {', '.join(ROWS)}")
         found = ROWS[self.estimator](log)
         return with_control_variate(found, log) if self.control_variate else found
 
-    def interval(self, rows: FloatArray) -> Interval:
-        """Their mean with its interval."""
+    def interval(self, rows: FloatArray, stands_for: FloatArray | None = None) -> Interval:
+        """Their mean with its interval; with `stands_for` the mean of the whole log.
+
+        Raises
+        ------
+        ValueError
+            Bounds of rows say nothing where rows stand for others.
+        """
+        if stands_for is not None and np.ptp(stands_for) > 0:
+            if self.bounds is not None:
+                raise ValueError("bounds: got rows that stand for different numbers of others, expected all to stand for as many")
+            rows = weighted_mean_rows(rows, stands_for)
         if self.bounds is not None:
             return empirical_bernstein_interval(rows, self.bounds, level=self.level)
         if self.contact is not None:
@@ -84,7 +102,7 @@ def policy_value(log: Log, estimator: str = "dr", *, how: How | None = None) -> 
     5.0
     """
     asked = how or How(estimator)
-    found = asked.interval(asked.rows(log))
+    found = asked.interval(asked.rows(log), log.stands_for)
     return PolicyValue(found.value, found.low, found.high, found.standard_error, overlap(log))
 
 
@@ -99,10 +117,11 @@ def policy_gain(challenger: Log, champion: Log, estimator: str = "dr", *, how: H
         The two logs are not of the same rows.
     """
     same = challenger.reward.size == champion.reward.size and np.array_equal(challenger.reward, champion.reward)
-    if not same or not np.array_equal(challenger.selection_prob, champion.selection_prob):
-        raise ValueError("challenger and champion: got different rewards or selection probabilities, expected the same log")
+    same = same and np.array_equal(challenger.selection_prob, champion.selection_prob)
+    if not same or not np.array_equal(challenger.counts, champion.counts):
+        raise ValueError("challenger and champion: got different rewards, selection probabilities or counts, expected the same log")
     asked = how or How(estimator)
-    return asked.interval(asked.rows(challenger) - asked.rows(champion))
+    return asked.interval(asked.rows(challenger) - asked.rows(champion), challenger.stands_for)
 
 
 def plan_value(log: Log, contacts: int, *, how: How | None = None) -> PolicyValue:

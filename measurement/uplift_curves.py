@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from measurement.arrays import FloatArray, between, column
-from measurement.intervals import LEVEL, Interval, bootstrap, normal_interval
+from measurement.intervals import LEVEL, Interval, bootstrap, clustered_interval, normal_interval
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class Experiment:
         :math:`w_i`; both arms must occur.
     weight : array-like, shape (n,), optional
         1 / ``selection_prob`` of what happened to the row; above 0.
+    stands_for : array-like, shape (n,), optional
+        How many rows of the whole log each row stands for; above 0.
+    contact : array, shape (n,), optional
+        Whose row it is: the rows of a contact are not independent, and intervals then count contacts.
 
     Raises
     ------
@@ -62,6 +66,8 @@ class Experiment:
     uplift: FloatArray
     exposed: FloatArray
     weight: FloatArray | None = None
+    stands_for: FloatArray | None = None
+    contact: npt.NDArray[np.generic] | None = None
 
     def __post_init__(self) -> None:
         outcome = column("outcome", self.outcome)
@@ -72,11 +78,26 @@ class Experiment:
             raise ValueError(
                 f"exposed: got {exposed[0]:g} in every row, expected both arms: without a control there is no uplift to measure"
             )
-        weight = np.ones(outcome.size) if self.weight is None else column("weight", self.weight, outcome.size)
-        between("weight", weight, 0.0, np.inf, open_low=True)
-        checked = {"outcome": outcome, "uplift": column("uplift", self.uplift, outcome.size), "exposed": exposed, "weight": weight}
+        checked = {"outcome": outcome, "uplift": column("uplift", self.uplift, outcome.size), "exposed": exposed}
+        for name in ("weight", "stands_for"):
+            given = getattr(self, name)
+            checked[name] = np.ones(outcome.size) if given is None else column(name, given, outcome.size)
+            between(name, checked[name], 0.0, np.inf, open_low=True)
         for name, array in checked.items():
             object.__setattr__(self, name, array)
+
+    @property
+    def heft(self) -> FloatArray:
+        """What each row counts for in sums over an arm, shape (n,)."""
+        assert self.weight is not None and self.stands_for is not None
+        return self.weight * self.stands_for
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Experiment:
+        """Some of the rows."""
+        assert self.weight is not None and self.stands_for is not None
+        contact = None if self.contact is None else self.contact[rows]
+        outcome, uplift, exposed = self.outcome[rows], self.uplift[rows], self.exposed[rows]
+        return Experiment(outcome, uplift, exposed, self.weight[rows], self.stands_for[rows], contact)
 
 
 def qini_curve(rows: Experiment) -> UpliftCurve:
@@ -95,7 +116,7 @@ def qini_curve(rows: Experiment) -> UpliftCurve:
     >>> curve.share.tolist(), curve.gain.tolist()
     ([0.0, 0.25, 0.5, 0.75, 1.0], [0.0, 0.5, 0.5, 0.5, 0.5])
     """
-    return _curve(rows, _Order.by(rows.uplift), _weight(rows))
+    return _curve(rows, _Order.by(rows.uplift), rows.heft)
 
 
 def perfect_qini_curve(rows: Experiment) -> UpliftCurve:
@@ -103,7 +124,7 @@ def perfect_qini_curve(rows: Experiment) -> UpliftCurve:
 
     No model reaches it, as it knows what happened; it is scikit-uplift's ``perfect_qini_curve(negative_effect=True)``.
     """
-    return _curve(rows, _Order.by(_hindsight(rows)), _weight(rows))
+    return _curve(rows, _Order.by(_hindsight(rows)), rows.heft)
 
 
 def qini_coefficient(rows: Experiment) -> float:
@@ -117,17 +138,18 @@ def qini_coefficient(rows: Experiment) -> float:
     >>> qini_coefficient(Experiment([1, 0, 0, 1], [0.4, 0.3, 0.2, 0.1], [1, 0, 1, 0]))
     1.0
     """
-    return _coefficient(rows, _Order.by(rows.uplift), _Order.by(_hindsight(rows)), _weight(rows))
+    return _coefficient(rows, _Order.by(rows.uplift), _Order.by(_hindsight(rows)), rows.heft)
 
 
 def qini_interval(rows: Experiment, rng: np.random.Generator, *, level: float = LEVEL, resamples: int = 200) -> Interval:
-    """`qini_coefficient` with the percentile bootstrap interval over rows (the model stays as it is)."""
-    order, perfect, weight = _Order.by(rows.uplift), _Order.by(_hindsight(rows)), _weight(rows)
+    """`qini_coefficient` with the percentile bootstrap interval over rows, or contacts where they are known (the model stays as it is)."""
+    order, perfect, weight = _Order.by(rows.uplift), _Order.by(_hindsight(rows)), rows.heft
+    place = _repeated(rows.contact)
 
     def of_resample(counts: FloatArray) -> float:
-        return _coefficient(rows, order, perfect, weight * counts)
+        return _coefficient(rows, order, perfect, weight * (counts if place is None else counts[place]))
 
-    return bootstrap(of_resample, rows.outcome.size, rng, level=level, resamples=resamples)
+    return bootstrap(of_resample, rows.outcome.size if place is None else int(place.max()) + 1, rng, level=level, resamples=resamples)
 
 
 def uplift_at(rows: Experiment, share: float, *, level: float = LEVEL) -> Interval:
@@ -148,8 +170,8 @@ def uplift_at(rows: Experiment, share: float, *, level: float = LEVEL) -> Interv
     """
     if not 0.0 < share <= 1.0:
         raise ValueError(f"share: got {share:g}, expected above 0 and at most 1")
-    first = np.argsort(-rows.uplift, kind="stable")[: max(1, int(rows.outcome.size * share))]
-    outcome, exposed, weight = rows.outcome[first], rows.exposed[first], _weight(rows)[first]
+    first = _first(rows, share)
+    outcome, exposed, weight = rows.outcome[first], rows.exposed[first], rows.heft[first]
     if exposed.min() == exposed.max():
         raise ValueError(f"the first {share:.0%} of the ranking ({first.size:,} rows) hold one arm only")
     value, influence = 0.0, np.zeros(first.size)
@@ -157,7 +179,11 @@ def uplift_at(rows: Experiment, share: float, *, level: float = LEVEL) -> Interv
         mean = float(arm @ outcome / arm.sum())
         value += sign * mean
         influence += sign * first.size * arm * (outcome - mean) / arm.sum()
-    return normal_interval(value + influence, level=level)
+    contact = None if rows.contact is None else rows.contact[first]
+    if _repeated(contact) is None:
+        return normal_interval(value + influence, level=level)
+    assert contact is not None
+    return clustered_interval(value + influence, contact, level=level)
 
 
 @dataclass(frozen=True)
@@ -174,8 +200,20 @@ class _Order:
         return cls(rows, np.append(changes, score.size - 1))
 
 
-def _weight(rows: Experiment) -> FloatArray:
-    return np.ones(rows.outcome.size) if rows.weight is None else rows.weight
+def _first(rows: Experiment, share: float) -> npt.NDArray[np.int64]:
+    """The best-ranked rows that stand for this share of the whole log, at least one."""
+    assert rows.stands_for is not None
+    order = np.argsort(-rows.uplift, kind="stable")
+    reached = np.cumsum(rows.stands_for[order])
+    return order[: max(1, int(np.searchsorted(reached, reached[-1] * share, side="right")))]
+
+
+def _repeated(contact: npt.NDArray[np.generic] | None) -> npt.NDArray[np.int64] | None:
+    """The contacts of rows as numbers; None where they are not known, or each has one row."""
+    if contact is None:
+        return None
+    contacts, place = np.unique(contact.astype(str), return_inverse=True)
+    return None if len(contacts) == len(place) else place.astype(np.int64)
 
 
 def _hindsight(rows: Experiment) -> FloatArray:

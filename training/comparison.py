@@ -77,6 +77,8 @@ class Evidence:
         `champion` among them.
     notes : tuple of str
         What limits the evidence.
+    stands_for : float array, shape (n,), optional
+        How many decisions of the whole log each stands for, where the log was thinned.
     """
 
     source: str
@@ -88,6 +90,7 @@ class Evidence:
     logged_profit: FloatArray
     policies: Mapping[str, Doing]
     notes: tuple[str, ...] = ()
+    stands_for: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.spent)
@@ -98,7 +101,7 @@ class Evidence:
         doing, anyway = self.policies[name], (self.baseline * counted).sum(axis=1)
         reward = (self.came * counted).sum(axis=1) - self.spent
         logged = self.logged_profit if doing.logged_profit is None else doing.logged_profit
-        return Log(reward, doing.agrees, self.selection_prob, anyway + logged, anyway + doing.profit)
+        return Log(reward, doing.agrees, self.selection_prob, anyway + logged, anyway + doing.profit, self.stands_for)
 
     def gain(self, name: str, over: str = CHAMPION) -> Interval:
         """What the policy `name` would earn more a decision than `over`."""
@@ -139,7 +142,7 @@ def compared(evidence: Evidence) -> tuple[PolicyLine, ...]:
     for name in evidence.policies:
         log = evidence.log(name)
         found = policy_value(log, how=How(contact=evidence.contact))
-        agreement = 1.0 - float(evidence.differs(name).mean()) if name != CHAMPION else 1.0
+        agreement = 1.0 - float((log.counts * evidence.differs(name)).mean()) if name != CHAMPION else 1.0
         size, gain = found.overlap.effective_sample_size, evidence.gain(name)
         lines.append(PolicyLine(name, found.value, found.low, found.high, size, gain, agreement, overlap_warnings(log)))
     return tuple(lines)

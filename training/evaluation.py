@@ -88,6 +88,12 @@ class PairJudged:
     exposed: FloatArray
     effect: FloatArray
 
+    def experiment(self, test: Prepared) -> Experiment:
+        """The pair as `measurement` reads it; `test` are all test rows."""
+        logged, contact = test.data.rows, test.data.rows.contact_id[self.rows].astype(str)
+        weight, stands_for = 1.0 / test.selection.prob[self.rows], logged.sample_weight[self.rows]
+        return Experiment(self.outcome, self.effect, self.exposed, weight, stands_for, contact)
+
 
 def judged_pairs(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> dict[int, PairJudged]:
     """Of each action, by its number, whose model has enough test rows of both arms."""
@@ -105,20 +111,21 @@ def judged_pairs(bundle: UpliftBundle, test: Prepared, catalog: Catalog) -> dict
 def evaluate_uplift(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) -> Scored:
     """Qini coefficient with its interval, and the measured uplift of the best-ranked 30 %, for each action.
 
-    `qini` is the mean over actions, weighted by their contacted test rows.
+    `qini` is the mean over actions, weighted by their contacted test rows. Each row counts as many times as it stands for
+    (`sample_weight`); intervals count contacts.
     """
     curves: dict[str, UpliftCurve] = {}
     metrics: dict[str, float] = {}
     found: list[tuple[float, float]] = []
     for number, pair in pairs.items():
-        experiment = Experiment(pair.outcome, pair.effect, pair.exposed, 1.0 / test.selection.prob[pair.rows])
+        experiment = pair.experiment(test)
         curves[pair.action_id] = qini_curve(experiment)
         qini = qini_interval(experiment, np.random.default_rng([seed, number]), resamples=RESAMPLES)
         top, everyone = uplift_at(experiment, TOP_SHARE), uplift_at(experiment, 1.0)
         values = {"qini": qini.value, "qini_low": qini.low, "qini_high": qini.high}
         values |= {"uplift_top_30": top.value, "uplift_all": everyone.value, "uplift_all_se": everyone.standard_error}
         metrics |= {f"{name}.{pair.action_id}": value for name, value in values.items()}
-        found.append((float(pair.exposed.sum()), qini.value))
+        found.append((float(test.data.rows.sample_weight[pair.rows] @ pair.exposed), qini.value))
     known = [(size, value) for size, value in found if np.isfinite(value)]
     if known:
         metrics["qini"] = float(np.average([value for _, value in known], weights=[size for size, _ in known]))

@@ -38,14 +38,17 @@ def propensity_by_group(scored: Scored, test: Prepared, catalog: Catalog, sensit
     at = np.concatenate(list(rows.values()))
     y, p = (np.concatenate([scored.by_action[action][k] for action in rows]) for k in (0, 1))
     contact, contacted = test.data.rows.contact_id, (~test.controls).astype(np.float64)
+    weight = test.data.rows.sample_weight
     tables = {}
     for name in sensitive:
         lines = []
         for group, mask in groups(test.data.features, name, test.dtypes):
             here = mask[at]
             if here.sum() >= FEWEST_ROWS:
-                observed, touched = _mean(y[here], contact[at][here]), _mean(contacted[mask], contact[mask])
-                lines.append([group, f"{here.sum():,}", f"{_count(contact[at][here]):,}", f"{p[here].mean():.4f}", observed, touched])
+                of_group = at[here]
+                said, observed = np.average(p[here], weights=weight[of_group]), _mean(y[here], contact[of_group], weight[of_group])
+                touched = _mean(contacted[mask], contact[mask], weight[mask])
+                lines.append([group, f"{here.sum():,}", f"{_count(contact[of_group]):,}", f"{said:.4f}", observed, touched])
         tables[name] = _table(RESPONSE_HEADER, lines)
     return tables
 
@@ -56,14 +59,14 @@ def uplift_by_group(bundle: UpliftBundle, test: Prepared, sensitive: Sequence[st
         return {}
     effects: FloatArray = np.column_stack([head.effect(test.encoded) for head in bundle.heads.values()])
     mean: FloatArray = np.asarray(effects.mean(axis=1))
-    contact = test.data.rows.contact_id
+    contact, weight = test.data.rows.contact_id, test.data.rows.sample_weight
     gains: FloatArray = np.asarray((effects > 0).any(axis=1), dtype=np.float64)
     tables = {}
     for name in sensitive:
         lines = []
         for group, mask in groups(test.data.features, name, test.dtypes):
             if mask.sum() >= FEWEST_ROWS:
-                figures = [_mean(mean[mask], contact[mask]), _mean(gains[mask], contact[mask])]
+                figures = [_mean(of_all[mask], contact[mask], weight[mask]) for of_all in (mean, gains)]
                 lines.append([group, f"{mask.sum():,}", f"{_count(contact[mask]):,}", *figures])
         tables[name] = _table(UPLIFT_HEADER, lines)
     return tables
@@ -80,7 +83,9 @@ def clv_by_group(
     tables = {}
     for name in sensitive:
         found = [(group, mask) for group, mask in groups(columns, name, dtypes) if mask.sum() >= FEWEST_ROWS]
-        tables[name] = _table(CLV_HEADER, [[group, f"{mask.sum():,}", _mean(value[mask], contact[mask])] for group, mask in found])
+        tables[name] = _table(
+            CLV_HEADER, [[group, f"{mask.sum():,}", _mean(value[mask], contact[mask], np.ones(mask.sum()))] for group, mask in found]
+        )
     return tables
 
 
@@ -123,11 +128,11 @@ def _of_numbers(column: FloatArray, null: BoolArray, *, is_bool: bool) -> Iterat
         yield f"{edges[k]:g} to {edges[k + 1]:g}", ~null & (place == k)
 
 
-def _mean(values: FloatArray, contact: npt.NDArray[np.generic]) -> str:
-    """The mean with its 95 % interval; the error sums up by contact, since rows of one contact are not independent."""
-    mean = float(values.mean())
+def _mean(values: FloatArray, contact: npt.NDArray[np.generic], weight: FloatArray) -> str:
+    """The mean of the whole log with its 95 % interval; the error sums up by contact, since rows of one contact are not independent."""
+    mean = float(np.average(values, weights=weight))
     place: IntArray = np.unique(contact.astype(str), return_inverse=True)[1]
-    error = float(np.sqrt((np.bincount(place, values - mean) ** 2).sum())) / len(values)
+    error = float(np.sqrt((np.bincount(place, weight * (values - mean)) ** 2).sum()) / weight.sum())
     return f"{mean:.4g} ({mean - NORMAL_95 * error:.4g} to {mean + NORMAL_95 * error:.4g})"
 
 

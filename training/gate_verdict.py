@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from measurement.intervals import Interval
+from measurement.intervals import Interval, weighted_mean_rows
 from measurement.policy_values import rows_needed
 from training.comparison import CHALLENGER, CHAMPION, Evidence
 
@@ -84,7 +84,10 @@ def _untried(evidence: Evidence, name: str) -> str | None:
     """Where the two differ, weights average 1 if the log could have done what each of them does: clearly less, and it could not."""
     differs = evidence.differs(name)
     for policy in (name, CHAMPION):
-        weight = (evidence.policies[policy].agrees / evidence.selection_prob)[differs]
+        log = evidence.log(policy)
+        weight = log.weight[differs]
+        if log.stands_for is not None and np.ptp(log.stands_for[differs]) > 0:
+            weight = weighted_mean_rows(weight, log.stands_for[differs])
         mean, error = float(weight.mean()), float(weight.std(ddof=1) / np.sqrt(len(weight)))
         if mean + NORMAL_95 * error < LEAST_TRIED:
             whose = "champion" if policy == CHAMPION else "challenger"

@@ -31,6 +31,7 @@ HELD_OUT_FILE = "held_out.parquet"
 MOST_ROWS = 50_000
 """Of more rows, those of some contacts are kept: of the same contacts in every run."""
 _SALT = "held out"
+_OF_ROWS = ("row", "contact", "action", "selection_prob", "stands_for")
 _PREDICTED = ("value", "cost", "propensity", "uplift")
 
 
@@ -45,6 +46,8 @@ class HeldOut:
     action : array of text, shape (n,)
         What was logged.
     selection_prob : float array, shape (n,)
+    stands_for : float array, shape (n,)
+        How many rows of the whole log each row stands for.
     actions, goals : tuple of str
         The K actions, and the goal of each.
     happened : float array, shape (n, K)
@@ -63,6 +66,7 @@ class HeldOut:
     contact: npt.NDArray[np.str_]
     action: npt.NDArray[np.str_]
     selection_prob: FloatArray
+    stands_for: FloatArray
     actions: tuple[str, ...]
     goals: tuple[str, ...]
     happened: FloatArray
@@ -88,7 +92,7 @@ class HeldOut:
 
         numbers: dict[str, Any] = {name: columns(getattr(self, name), np.nan) for name in ("happened", *_PREDICTED)}
         goals = tuple("" if k is None else self.goals[k] for k in known)
-        of_rows: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("row", "contact", "action", "selection_prob")}
+        of_rows: dict[str, Any] = {name: getattr(self, name)[rows] for name in _OF_ROWS}
         return replace(self, **of_rows, **numbers, actions=actions, goals=goals, open=columns(self.open, 0.0))
 
     def with_rows_of(self, other: HeldOut) -> HeldOut:
@@ -96,14 +100,14 @@ class HeldOut:
         more = np.flatnonzero(~np.isin(other.row, self.row))
         actions = tuple(dict.fromkeys((*self.actions, *other.actions)))
         one, two = self.take(np.arange(len(self)), actions), other.take(more, actions)
-        of_rows = ("row", "contact", "action", "selection_prob", "happened", "open", *_PREDICTED)
+        of_rows = (*_OF_ROWS, "happened", "open", *_PREDICTED)
         joined: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(two, name)]) for name in of_rows}
         goals = tuple(mine or theirs for mine, theirs in zip(one.goals, two.goals, strict=True))
         return replace(one, **joined, goals=goals)
 
     def to_bytes(self) -> bytes:
         """As Parquet."""
-        columns = {name: pa.array(getattr(self, name)) for name in ("row", "contact", "action", "selection_prob")}
+        columns = {name: pa.array(getattr(self, name)) for name in _OF_ROWS}
         for k, name in enumerate(self.actions):
             columns |= {f"happened {name}": pa.array(self.happened[:, k].astype(np.int8)), f"open {name}": pa.array(self.open[:, k])}
             columns |= {f"{kind} {name}": pa.array(getattr(self, kind)[:, k].astype(np.float32)) for kind in _PREDICTED}
@@ -133,6 +137,8 @@ class HeldOut:
             read: dict[str, Any] = {name: table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("row", "contact", "action")}
             read |= {kind: matrix(kind) for kind in ("happened", *_PREDICTED)}
             read |= {"open": matrix("open") > 0, "selection_prob": table["selection_prob"].to_numpy().astype(np.float64)}
+            counts = table["stands_for"].to_numpy() if "stands_for" in table.column_names else np.ones(table.num_rows)  # older files
+            read["stands_for"] = counts.astype(np.float64)
             return cls(**read, actions=actions, goals=goals, said_by=about.get("said_by", {}))
         except (KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
             raise DataError("these are no held-out rows", got=str(error)) from None
@@ -172,6 +178,7 @@ def held_out(
         contact=_hashed(rows.data.rows.contact_id, salt),
         action=rows.data.rows.action_id.astype(str),
         selection_prob=rows.selection.prob,
+        stands_for=rows.data.rows.sample_weight,
         actions=tuple(action.id for action in actions),
         goals=tuple(str(action.goal) for action in actions),
         happened=np.column_stack([rows.data.labels.happened[str(action.goal)] for action in actions]),

@@ -128,6 +128,7 @@ def _evidence(facts: HeldOut, scores: Mapping[str, _Scores]) -> Evidence:
         logged_profit=np.where(got_known, np.nan_to_num(profit)[at], 0.0),
         policies=doings,
         notes=(LIMITS,),
+        stands_for=facts.stands_for,
     )
 
 

@@ -48,4 +48,5 @@ def cost_of(action: Action, rows: Prepared, catalog: Catalog) -> FloatArray:
     listed = float(np.mean(list(by_channel.values())))
     own = np.array([by_channel.get(channel, listed) for channel in rows.data.rows.channel.tolist()], dtype=np.float64)
     got_it = rows.of_action(action.id)
-    return np.where(got_it, own, own[got_it].mean() if got_it.any() else listed)
+    mean = np.average(own[got_it], weights=rows.data.rows.sample_weight[got_it]) if got_it.any() else listed
+    return np.where(got_it, own, mean)

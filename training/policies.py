@@ -18,7 +18,7 @@ from decisioning.catalog import Action, Catalog
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import PropensityBundle, UpliftBundle
 from measurement.off_policy_log import Log, overlap
-from measurement.policy_values import policy_gain
+from measurement.policy_values import How, policy_gain
 from training.money import cost_of, value_of
 from training.prepared import Prepared
 
@@ -67,7 +67,8 @@ class Prospects:
 def policy_gains(propensity: PropensityBundle, uplift: UpliftBundle, test: Prepared, catalog: Catalog) -> dict[str, PolicyGain]:
     """Gains of the best constant action, of ranking by propensity, by propensity times value, and by expected incremental profit.
 
-    The best constant action is the one whose average effect on the train rows promises most. Only rows whose goals are all known count.
+    The best constant action is the one whose average effect on the train rows promises most. Only rows whose goals are all known count,
+    each as many times as it stands for (`sample_weight`); intervals count contacts.
     """
     known = np.all([~np.isnan(y) for y in test.data.labels.happened.values()], axis=0)
     rows = test.take(np.flatnonzero(known))
@@ -75,7 +76,7 @@ def policy_gains(propensity: PropensityBundle, uplift: UpliftBundle, test: Prepa
     if not actions or not rows.controls.any():
         return {}
     prospects = _prospects(propensity, uplift, rows, catalog, actions)
-    found = {name: _gain(policy, prospects, rows) for name, policy in _policies(prospects, uplift).items()}
+    found = {name: _gain(policy, prospects, rows) for name, policy in _policies(prospects, uplift, rows.data.rows.sample_weight).items()}
     return {name: gain for name, gain in found.items() if gain is not None}
 
 
@@ -98,10 +99,10 @@ def _prospects(
     )
 
 
-def _policies(prospects: Prospects, uplift: UpliftBundle) -> dict[str, IntArray]:
+def _policies(prospects: Prospects, uplift: UpliftBundle, weight: FloatArray) -> dict[str, IntArray]:
     expected = prospects.uplift * prospects.value - prospects.cost
     averages = np.array([uplift.heads[action.id].average_effect for action in prospects.actions])
-    promise = np.where(prospects.open, averages * prospects.value - prospects.cost, 0.0).mean(axis=0)
+    promise = np.average(np.where(prospects.open, averages * prospects.value - prospects.cost, 0.0), axis=0, weights=weight)
     best = int(np.argmax(promise))
     return {
         "best_constant": np.where(prospects.open[:, best], best, NOTHING) if promise[best] > 0 else np.full(len(expected), NOTHING),
@@ -127,8 +128,10 @@ def _gain(policy: IntArray, prospects: Prospects, rows: Prepared) -> PolicyGain 
     agrees = np.where(acts, rows.data.rows.action_id == names[at[1]], rows.controls)
     reward = value * prospects.happened[at] - cost * agrees
     p1, p0 = prospects.propensity[at], prospects.propensity[at] - prospects.uplift[at]
-    prob = rows.selection.prob
-    would_act = Log(reward, agrees.astype(np.float64), prob, value * p1 - cost, value * p1 - cost)
-    would_not = Log(reward, rows.controls.astype(np.float64), prob, value * p0, value * p0)
-    gain, behind = policy_gain(would_act, would_not), overlap(would_act)
-    return PolicyGain(gain.value, gain.low, gain.high, behind.effective_sample_size, float(acts.mean()))
+    prob, weight = rows.selection.prob, rows.data.rows.sample_weight
+    would_act = Log(reward, agrees.astype(np.float64), prob, value * p1 - cost, value * p1 - cost, weight)
+    would_not = Log(reward, rows.controls.astype(np.float64), prob, value * p0, value * p0, weight)
+    contacts = rows.data.rows.contact_id.astype(str)
+    how = How(contact=None if len(np.unique(contacts)) == len(contacts) else contacts)
+    gain, behind = policy_gain(would_act, would_not, how=how), overlap(would_act)
+    return PolicyGain(gain.value, gain.low, gain.high, behind.effective_sample_size, float(np.average(acts, weights=weight)))

@@ -57,11 +57,11 @@ def uplift_segments(pairs: Mapping[int, PairJudged], test: Prepared) -> tuple[Se
     """The fifths, lowest predicted uplift first; empty where no action has enough test rows of both arms in each."""
     found: list[tuple[float, list[tuple[int, float, float, float]]]] = []
     for pair in pairs.values():
-        experiment = _experiment(pair, test)
-        parts = [_measured(experiment, rows) for rows in np.array_split(np.argsort(experiment.uplift, kind="stable"), SEGMENTS)]
+        experiment = pair.experiment(test)
+        parts = [_measured(experiment, rows) for rows in _fifths(experiment)]
         whole = [part for part in parts if part is not None]
         if len(whole) == SEGMENTS:
-            found.append((float(experiment.exposed.sum()), whole))
+            found.append((float(test.data.rows.sample_weight[pair.rows] @ pair.exposed), whole))
     if not found:
         return ()
     share = np.array([size for size, _ in found]) / sum(size for size, _ in found)
@@ -86,7 +86,7 @@ def qini_bands(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) ->
     """The Qini curve of each action with its band; the model stays as it is."""
     bands = {}
     for number, pair in enumerate(pairs.values()):
-        experiment = _experiment(pair, test)
+        experiment = pair.experiment(test)
         contact = np.unique(test.data.rows.contact_id[pair.rows].astype(str), return_inverse=True)[1]
         rng = np.random.default_rng([seed, 0x0B, number])
         contacts = int(contact.max()) + 1
@@ -95,28 +95,33 @@ def qini_bands(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) ->
             counts = np.bincount(rng.integers(0, contacts, contacts), minlength=contacts)[contact]
             rows = np.repeat(np.arange(len(contact)), counts)
             if 0 < experiment.exposed[rows].sum() < len(rows):
-                drawn.append(_on_grid(_part(experiment, rows)))
+                drawn.append(_on_grid(experiment.take(rows)))
         low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
         bands[pair.action_id] = QiniBand(_on_grid(experiment), low, high)
     return bands
 
 
-def _experiment(pair: PairJudged, test: Prepared) -> Experiment:
-    weight = test.data.rows.sample_weight[pair.rows] / test.selection.prob[pair.rows]
-    return Experiment(pair.outcome, pair.effect, pair.exposed, weight)
+def _counts(experiment: Experiment) -> FloatArray:
+    """How many rows each row counts as, 1 on average."""
+    assert experiment.stands_for is not None
+    return np.asarray(experiment.stands_for / experiment.stands_for.mean(), dtype=np.float64)
+
+
+def _fifths(experiment: Experiment) -> list[IntArray]:
+    """The rows of each fifth of the whole log, lowest predicted uplift first; where they do not come out even the first are larger."""
+    order = np.argsort(experiment.uplift, kind="stable")
+    reached = np.cumsum(_counts(experiment)[order])
+    size, over = divmod(float(reached[-1]), SEGMENTS)
+    ends = [k * size + min(k, over) for k in range(1, SEGMENTS)]
+    return np.split(order, np.searchsorted(reached, ends, side="right"))
 
 
 def _measured(experiment: Experiment, rows: IntArray) -> tuple[int, float, float, float] | None:
     if not 1 < experiment.exposed[rows].sum() < len(rows) - 1:
         return None
-    part = _part(experiment, rows)
+    part = experiment.take(rows)
     found = uplift_at(part, 1.0)
-    return len(rows), float(part.uplift.mean()), found.value, found.standard_error
-
-
-def _part(experiment: Experiment, rows: IntArray) -> Experiment:
-    assert experiment.weight is not None
-    return Experiment(experiment.outcome[rows], experiment.uplift[rows], experiment.exposed[rows], experiment.weight[rows])
+    return len(rows), float(np.average(part.uplift, weights=_counts(part))), found.value, found.standard_error
 
 
 def _on_grid(experiment: Experiment) -> FloatArray:

@@ -86,7 +86,7 @@ def pass_the_gate(
     gate = judge_differences(table, errors=errors)
     trust[judged] = gate.trust
     of_judged = tuple(names[k] for k in judged.tolist())
-    findings, limits = _sentences(gate, of_judged, money.currency, _constant(gate.constant, table.weight, of_judged))
+    findings, limits = said_of(gate, of_judged, money.currency, _constant(gate.constant, table.weight, of_judged))
     return Verdict(trust, _metrics(gate, of_judged), findings, limits, gate.passed)
 
 
@@ -114,7 +114,7 @@ def _metrics(gate: Gate, actions: tuple[str, ...]) -> dict[str, float]:
     return metrics | {f"gate.{action}.trust": float(trust) for action, trust in zip(actions, gate.trust, strict=True)}
 
 
-def _sentences(gate: Gate, actions: tuple[str, ...], currency: str, constant: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def said_of(gate: Gate, actions: tuple[str, ...], currency: str, constant: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Findings and limits; `constant` says what the constant policy does."""
     overall = _money(gate.overall, currency)
     kept = [action for action, trust in zip(actions, gate.trust, strict=True) if trust == 1.0]

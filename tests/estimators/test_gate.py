@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from estimators.gate import HARDLY, NOTHING, Judged, judge_differences
+from estimators.gate import HARDLY, NOTHING, Judged, bar, judge_differences
 
 N = 6_000
 
@@ -17,7 +20,7 @@ def judged(truth: np.ndarray, tau: np.ndarray, *, noise: float = 1.0, cost: floa
     n, k = tau.shape
     score = truth - cost + noise * rng.standard_normal((n, k))
     ones = np.ones((n, k))
-    return Judged(tau, tau.mean(axis=0), ones, cost * ones, ones.astype(bool), score, np.arange(n))
+    return Judged(tau, tau.mean(axis=0), ones, cost * ones, ones.astype(bool), score, np.arange(n), np.ones(n))
 
 
 def crossing(seed: int = 1) -> np.ndarray:
@@ -73,6 +76,45 @@ def test_rows_of_one_contact_count_as_one_when_errors_are_counted() -> None:
     assert np.isclose(first.standard_error, again.standard_error)
 
 
+def test_a_row_that_stands_for_many_counts_as_many() -> None:
+    truth = crossing()[:600]
+    once = judged(truth, truth, noise=0.3)
+    times = np.random.default_rng(6).integers(1, 5, 600)
+    fields = {name: np.repeat(value, times, axis=0) for name, value in vars(once).items() if name != "average"}
+    one = judge_differences(replace(once, weight=times.astype(float)), errors=1.0)
+    other = judge_differences(Judged(**fields, average=once.average), errors=1.0)
+    for gain, same in zip((one.overall, one.decided, *one.by_action), (other.overall, other.decided, *other.by_action), strict=True):
+        assert np.allclose((gain.value, gain.standard_error, gain.changed), (same.value, same.standard_error, same.changed))
+    assert not np.isclose(one.overall.value, judge_differences(once, errors=1.0).overall.value)
+
+
+def many(seed: int, *, actions: int, real: float = 0.0) -> Judged:
+    """Actions that are all worth nothing on average, of which the first differs between contacts by `real`; taus see it and add noise."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(1_000)
+    truth = np.zeros((1_000, actions))
+    truth[:, 0] = real * x
+    return judged(truth, truth + 0.05 * rng.standard_normal(truth.shape) - 0.1, noise=0.5, seed=seed + 1)
+
+
+def test_of_many_actions_without_differences_one_is_believed_no_oftener_than_of_one() -> None:
+    believed = [judge_differences(many(seed, actions=20), errors=1.0).decided.changed > HARDLY for seed in range(40)]
+    assert np.mean(believed) <= 0.16 + 2 * np.sqrt(0.16 * 0.84 / 40)
+
+
+def test_a_real_difference_is_found_among_many_actions() -> None:
+    gate = judge_differences(many(3, actions=40, real=0.3), errors=1.0)
+    assert gate.trust[0] == 1.0
+    assert gate.decided.exceeds(1.0)
+
+
+@given(st.integers(1, 400), st.floats(0.1, 3.0))
+def test_the_bar_is_passed_by_chance_as_seldom_by_the_best_of_many_as_by_one(tried: int, errors: float) -> None:
+    assert bar(errors, 1) == errors
+    assert bar(0.0, tried) == 0.0
+    assert np.isclose(norm.cdf(bar(errors, tried)) ** tried, norm.cdf(errors))
+
+
 def test_what_is_not_open_is_not_taken() -> None:
     tau = np.full((4, 2), 0.5)
     rows = judged(tau, tau, noise=0.0)
@@ -92,3 +134,4 @@ def test_the_gate_never_decides_worse_than_both_policies_it_compares_by_its_own_
         assert gate.passed
     else:
         assert gate.passed == (gate.overall.changed <= HARDLY)
+    assert gate.decided.exceeds(errors) or gate.decided.changed <= HARDLY

@@ -12,7 +12,10 @@ from training.evaluation import evaluate_propensity, evaluate_uplift, judged_pai
 from training.fit_uplift import fit_uplift, uplift_pair
 from training.labels import Labels
 from training.model_card import CardFacts, model_card
+from training.policies import policy_gains
+from training.prepared import Prepared
 from training.publishing import served_arms, shuffled_rows
+from training.segments import uplift_segments
 
 
 def test_a_share_that_moved_between_train_and_test_is_said_to_have_drifted() -> None:
@@ -41,6 +44,49 @@ def test_a_row_that_stands_for_many_counts_as_many_in_every_figure() -> None:
     for name in ("auc", "log_loss", "brier", "lift_10"):
         assert one[name] == pytest.approx(other[name], rel=1e-9)
     assert one["ece"] == pytest.approx(other["ece"], abs=0.01)
+
+
+def test_a_row_that_stands_for_many_counts_as_many_in_every_figure_of_uplift() -> None:
+    prepared, catalog = a_log()
+    propensity, uplift = models(prepared)
+    weight = 1.0 + (prepared.data.rows.interaction_id.astype(str) > "c2")
+    rows = np.arange(4_001)
+    part = prepared.take(rows)
+    weighted = replace(part, data=replace(part.data, rows=replace(part.data.rows, sample_weight=weight[rows])))
+    repeated = prepared.take(np.repeat(rows, weight[rows].astype(int)))
+
+    def figures(test: Prepared) -> tuple[dict[str, float], dict[str, float]]:
+        """Of a Qini's interval, which is drawn, only that it is one."""
+        pairs = judged_pairs(uplift, test, catalog)
+        found = dict(evaluate_uplift(pairs, test, seed=7).metrics)
+        for name, gain in policy_gains(propensity, uplift, test, catalog).items():
+            found |= {f"{name}.{key}": value for key, value in vars(gain).items() if key != "effective_sample_size"}
+        for number, fifth in enumerate(uplift_segments(pairs, test)):
+            found |= {f"fifth {number} {key}": getattr(fifth, key) for key in ("predicted", "measured", "standard_error")}
+        return {name: value for name, value in found.items() if not name.startswith(("qini_low", "qini_high"))}, found
+
+    (one, drawn), (other, again) = figures(weighted), figures(repeated)
+
+    assert one == pytest.approx(other, rel=0.003, abs=0.002)  # two rows in 6,000 may fall to the fifth beside
+    assert drawn["qini_high.push"] - drawn["qini_low.push"] == pytest.approx(again["qini_high.push"] - again["qini_low.push"], rel=0.5)
+    unweighted = figures(part)[0]
+    assert all(abs(unweighted[name] - one[name]) > 0.002 for name in ("uplift.value", "qini.push", "uplift_all.push", "fifth 0 measured"))
+
+
+def test_a_log_thinned_by_what_happened_tells_what_the_whole_one_tells() -> None:
+    prepared, catalog = a_log()
+    propensity, uplift = models(prepared)
+    loan, card = (prepared.data.labels.happened[name] for name in ("loan_taken", "card_opened"))
+    kept = (loan + card > 1) | (np.random.default_rng(3).random(len(prepared)) < 0.2)
+    rows = replace(prepared.data.rows, sample_weight=np.where(loan + card > 1, 1.0, 5.0))
+    thinned = replace(prepared, data=replace(prepared.data, rows=rows)).take(np.flatnonzero(kept))
+
+    whole, part = (policy_gains(propensity, uplift, log, catalog)["uplift"] for log in (prepared, thinned))
+    blind = policy_gains(propensity, uplift, prepared.take(np.flatnonzero(kept)), catalog)["uplift"]
+
+    assert part.low < whole.value < part.high
+    assert not blind.low < whole.value < blind.high
+    assert part.high - part.low > whole.high - whole.low
 
 
 def test_a_label_of_one_class_has_no_auc_and_no_stack_trace() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from decisioning.errors import DataError, NotFound
@@ -32,6 +34,7 @@ def a_log(seed: int, noise: float = 0.0, n: int = N, *, first: int = 0) -> HeldO
         contact=ids,
         action=action,
         selection_prob=np.where(action == "no_action", 0.5, 0.25),
+        stands_for=np.ones(n),
         actions=("push", "ask"),
         goals=("sale", "card"),
         happened=np.column_stack([push, ask]),
@@ -48,6 +51,33 @@ def evidence_of(champion: HeldOut, challenger: HeldOut) -> Evidence:
 
 
 TRUTH = {"good": float(np.maximum(3 * np.linspace(-1, 1, 200_001) - COST, 0).mean())}
+
+
+def test_a_decision_that_stands_for_many_counts_as_many_in_every_comparison() -> None:
+    weight = np.random.default_rng(5).integers(1, 4, 3_000)
+
+    def logs(noise: float) -> tuple[HeldOut, HeldOut]:
+        one = a_log(7, noise, n=3_000)
+        rows = np.repeat(np.arange(3_000), weight)
+        repeated = replace(one.take(rows, one.actions), row=np.arange(len(rows)).astype(str))
+        return HeldOut.from_bytes(replace(one, stands_for=weight.astype(float)).to_bytes()), HeldOut.from_bytes(repeated.to_bytes())
+
+    weighted, repeated = (evidence_of(*pair) for pair in zip(logs(0.0), logs(1.0), strict=True))
+
+    for one, other in zip(compared(weighted), compared(repeated), strict=True):
+        for name in ("value", "low", "high", "agreement"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-6)
+        assert vars(one.gain) == pytest.approx(vars(other.gain), rel=1e-6)
+    assert judged(weighted).passed == judged(repeated).passed
+    assert judged(weighted).gain.value != pytest.approx(evidence_of(a_log(7, n=3_000), a_log(7, 1.0, n=3_000)).gain(CHALLENGER).value)
+
+
+def test_held_out_rows_of_an_older_version_all_count_alike() -> None:
+    table = pq.read_table(io.BytesIO(a_log(7, n=10).to_bytes()))
+    older = io.BytesIO()
+    pq.write_table(table.drop_columns(["stands_for"]), older)
+
+    assert HeldOut.from_bytes(older.getvalue()).stands_for.tolist() == [1.0] * 10
 
 
 def test_the_comparison_finds_what_each_policy_truly_earns() -> None:
