@@ -83,9 +83,7 @@ def clv_by_group(
     tables = {}
     for name in sensitive:
         found = [(group, mask) for group, mask in groups(columns, name, dtypes) if mask.sum() >= FEWEST_ROWS]
-        tables[name] = _table(
-            CLV_HEADER, [[group, f"{mask.sum():,}", _mean(value[mask], contact[mask], np.ones(mask.sum()))] for group, mask in found]
-        )
+        tables[name] = _table(CLV_HEADER, [[group, f"{mask.sum():,}", _mean(value[mask], contact[mask])] for group, mask in found])
     return tables
 
 
@@ -128,8 +126,9 @@ def _of_numbers(column: FloatArray, null: BoolArray, *, is_bool: bool) -> Iterat
         yield f"{edges[k]:g} to {edges[k + 1]:g}", ~null & (place == k)
 
 
-def _mean(values: FloatArray, contact: npt.NDArray[np.generic], weight: FloatArray) -> str:
+def _mean(values: FloatArray, contact: npt.NDArray[np.generic], weight: FloatArray | None = None) -> str:
     """The mean of the whole log with its 95 % interval; the error sums up by contact, since rows of one contact are not independent."""
+    weight = np.ones(len(values)) if weight is None else weight
     mean = float(np.average(values, weights=weight))
     place: IntArray = np.unique(contact.astype(str), return_inverse=True)[1]
     error = float(np.sqrt((np.bincount(place, weight * (values - mean)) ** 2).sum()) / weight.sum())

@@ -74,3 +74,4 @@ def test_the_error_of_a_group_counts_contacts_not_rows() -> None:
     values = np.repeat([0.0, 1.0], 100)
     assert _mean(values, np.arange(200)) == "0.5 (0.4307 to 0.5693)"
     assert _mean(values, np.repeat([1, 2], 100)) == "0.5 (-0.193 to 1.193)"
+    assert _mean(np.array([0.0, 1.0]), np.arange(2), np.array([1.0, 3.0])).startswith("0.75 (")
