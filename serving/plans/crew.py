@@ -5,6 +5,7 @@ What is done, and in which order its results come, does not depend on how many d
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 from decisioning.errors import Unavailable
 
+LOG = logging.getLogger(__name__)
 _Part = TypeVar("_Part")
 _Done = TypeVar("_Done")
 
@@ -46,21 +48,10 @@ class Crew(AbstractContextManager["Crew"]):
         self._workers = max(1, min(workers, MOST_WORKERS))
         self._pool: ProcessPoolExecutor | None = None
 
-    @property
-    def workers(self) -> int:
-        """How many work."""
-        return self._workers
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
-
-    def prepare(self, work: Callable[[], object]) -> None:
-        """Let the processes begin, and `work` in each: what they import takes seconds, and is wanted soon."""
-        if self._workers > 1:
-            for _ in range(self._workers):
-                self._started().submit(work)
 
     def in_order(self, work: Callable[[_Part], _Done], parts: Iterable[_Part]) -> Iterator[_Done]:
         """What `work` makes of each part, in their order; a few parts are under way at a time, whatever their number.
@@ -72,11 +63,12 @@ class Crew(AbstractContextManager["Crew"]):
         Unavailable
             A process was ended from outside.
         """
-        if self._workers == 1:
+        pool = self._started()
+        if pool is None:
             yield from map(work, parts)
             return
         try:
-            yield from _ahead(self._started(), work, parts, self._workers)
+            yield from _ahead(pool, work, parts, self._workers)
         except BrokenProcessPool:
             hint = "was memory short? a plan made by one worker takes less"
             raise Unavailable("a process that helped to make the plan was ended", hint=hint) from None
@@ -89,9 +81,13 @@ class Crew(AbstractContextManager["Crew"]):
         with ThreadPoolExecutor(self._workers) as pool:
             yield from _ahead(pool, work, parts, self._workers - 1)
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    def _started(self) -> ProcessPoolExecutor | None:
+        """None where this process works alone: as it was asked to, or because the system lets processes share no locks."""
+        if self._pool is None and self._workers > 1:
+            try:
+                self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), initializer=_begin)
+            except (OSError, ImportError, NotImplementedError) as error:
+                LOG.warning("no processes can help to make the plan: %s", error)
         return self._pool
 
 

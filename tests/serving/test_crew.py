@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import math
 import operator
@@ -19,6 +20,7 @@ import pytest
 from decisioning.errors import Unavailable
 from ledger.bulk import Batch, Written
 from ledger.records import DecisionRecord
+from serving.plans import crew as crew_module
 from serving.plans import publication
 from serving.plans.crew import ALONE, Crew
 from serving.plans.planner import PlannedPopulation
@@ -49,6 +51,15 @@ def test_what_a_part_raises_is_raised_here_and_the_others_go_on() -> None:
         with pytest.raises(ValueError, match="math domain error"):
             list(crew.in_order(math.sqrt, [4.0, -1.0]))
         assert list(crew.in_order(math.sqrt, [9.0])) == [3.0]
+
+
+def test_where_processes_can_share_nothing_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(crew_module, "ProcessPoolExecutor", no_locks)
+    with Crew(2) as crew:
+        assert list(crew.in_order(operator.methodcaller("__call__"), [os.getpid] * 3)) == [os.getpid()] * 3
 
 
 def test_a_process_that_is_ended_from_outside_ends_the_plan_with_a_plain_message() -> None:
