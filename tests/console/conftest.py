@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,9 +58,10 @@ def silent(text: str, done: int = 0, total: int = 0, /) -> None:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Workspace:
     """Ingested, planned for once, with its features ready for real time; the tests of a file share it and what they change in it."""
     folder = tmp_path_factory.mktemp("shop")
+    shutil.copy(mlflow_tables, folder)
     tracking = f"sqlite:///{folder}/mlflow.db"
     config = {"name": "shop", "sources": {"contacts": CONTACTS, "consents": CONSENTS}, "stores": {"tracking": tracking}}
     (folder / "nudge.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,27 @@ from tests.nudge.shops import Shop
 
 
 @pytest.fixture
-def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mlflow_tables: Path) -> Shop:
     made = Shop(tmp_path / "shop", capsys, monkeypatch)
     made.write()
+    shutil.copy(mlflow_tables, made.folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder_of_the_file(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Path:
+    """Where the tests of a file that change nothing share a shop."""
+    folder = tmp_path_factory.mktemp("shared") / "shop"
+    folder.mkdir()
+    shutil.copy(mlflow_tables, folder)
+    return folder
+
+
+@pytest.fixture
+def shared_shop(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop that was ingested, and in which the tests of a file only look."""
+    made = Shop(folder_of_the_file, capsys, monkeypatch)
+    if not (made.folder / "data").exists():
+        made.write()
+        assert made.run("ingest").code == 0
     return made

@@ -15,9 +15,8 @@ from tests.nudge.shops import CATALOG, Shop
 
 
 @pytest.fixture
-def report(shop: Shop) -> dict[str, Any]:
-    shop.run("ingest")
-    return shop.run("report", "funnel").document
+def report(shared_shop: Shop) -> dict[str, Any]:
+    return shared_shop.run("report", "funnel").document
 
 
 def stage(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -51,7 +50,8 @@ def test_everybody_has_a_first_choice_or_a_reason(report: dict[str, Any]) -> Non
     assert sum(one["contacts"] for one in report["optionality"]["actions"]) == 200
 
 
-def test_a_plan_does_not_change_the_funnel_that_the_next_plan_would_find(shop: Shop, report: dict[str, Any]) -> None:
+def test_a_plan_does_not_change_the_funnel_that_the_next_plan_would_find(shop: Shop) -> None:
+    shop.run("ingest")
     capped = {**CATALOG, "contact_policy": [{"id": "email_week", "channel": "email", "max": 1, "per_days": 7}]}
     shop.write(catalog=capped)
     before = shop.run("report", "funnel").document
@@ -61,23 +61,21 @@ def test_a_plan_does_not_change_the_funnel_that_the_next_plan_would_find(shop: S
     assert after["versions"]["prices"].startswith("plan-")
 
 
-def test_the_listed_contacts_alone_are_counted(shop: Shop, tmp_path: Path) -> None:
-    shop.run("ingest")
+def test_the_listed_contacts_alone_are_counted(shared_shop: Shop, tmp_path: Path) -> None:
     pq.write_table(pa.table({"contact_id": ["c-3", "c-40", "somebody new"]}), tmp_path / "some.parquet")
-    report = shop.run("report", "funnel", "--contacts", str(tmp_path / "some.parquet")).document
+    report = shared_shop.run("report", "funnel", "--contacts", str(tmp_path / "some.parquet")).document
     assert (report["contacts"], sum(one["contacts"] for one in report["control_groups"])) == (3, 3)
 
 
-def test_people_get_tables(shop: Shop, report: dict[str, Any]) -> None:
-    shown = shop.run("report", "funnel", json_output=False).out
+def test_people_get_tables(shared_shop: Shop) -> None:
+    shown = shared_shop.run("report", "funnel", json_output=False).out
     assert "200 contacts x 2 treatments" in shown
     for word in ("eligibility", "age >= 21", "email_marketing", "By channel", "Without any action", "made neutral"):
         assert word in shown
 
 
-def test_the_page_holds_all_that_it_shows(shop: Shop, tmp_path: Path) -> None:
-    shop.run("ingest")
-    assert shop.run("report", "funnel", "--html", str(tmp_path / "funnel.html")).code == 0
+def test_the_page_holds_all_that_it_shows(shared_shop: Shop, tmp_path: Path) -> None:
+    assert shared_shop.run("report", "funnel", "--html", str(tmp_path / "funnel.html")).code == 0
     page = (tmp_path / "funnel.html").read_text(encoding="utf-8")
     assert page.count("<svg ") == 3 * 2
     assert re.findall(r'(?:src|href)="(?!#)[^"]*"|url\((?!#)', page) == []
@@ -91,23 +89,21 @@ def test_what_a_catalogue_says_cannot_become_markup(report: dict[str, Any]) -> N
     assert "<script" not in funnel_page(report)
 
 
-def test_a_page_that_cannot_be_written_is_a_refusal(shop: Shop, tmp_path: Path) -> None:
-    shop.run("ingest")
-    answer = shop.run("report", "funnel", "--html", str(tmp_path / "nowhere" / "funnel.html"))
+def test_a_page_that_cannot_be_written_is_a_refusal(shared_shop: Shop, tmp_path: Path) -> None:
+    answer = shared_shop.run("report", "funnel", "--html", str(tmp_path / "nowhere" / "funnel.html"))
     assert answer.code == 1
     assert answer.err.startswith("nudge: --html: the page cannot be written")
 
 
-def test_a_misspelt_report_is_refused_with_the_nearest_name(shop: Shop) -> None:
-    answer = shop.run("report", "funel")
+def test_a_misspelt_report_is_refused_with_the_nearest_name(shared_shop: Shop) -> None:
+    answer = shared_shop.run("report", "funel")
     assert answer.code == 2
     assert "did you mean 'funnel'?" in answer.err
 
 
-def test_an_explained_decision_is_shown_as_one_would_read_it(shop: Shop) -> None:
-    shop.run("ingest")
-    shown = shop.run("decide", "c-40", "--channel", "email", "--explain", "--dry-run", json_output=False).out
+def test_an_explained_decision_is_shown_as_one_would_read_it(shared_shop: Shop) -> None:
+    shown = shared_shop.run("decide", "c-40", "--channel", "email", "--explain", "--dry-run", json_output=False).out
     assert "with consent for email_marketing, loan_email would win by 11.10 PLN" in shown
-    shown = shop.run("decide", "c-40", "--explain", "--dry-run", json_output=False).out
+    shown = shared_shop.run("decide", "c-40", "--explain", "--dry-run", json_output=False).out
     assert re.search(r"gain +uplift 0\.0200 x value 580\.00 +\+11\.60", shown)
     assert re.search(r"consent .*email_marketing.*loan \(email\)", shown)

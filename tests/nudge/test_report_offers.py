@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ OUTCOMES = """
 SEGMENTS = {"older": "age >= 48", "in_debt": "has_loan", "nobody": "age > 200"}
 
 
-@pytest.fixture
-def bank(shop: Shop) -> Shop:
+def filled(shop: Shop) -> Shop:
     catalog: dict[str, Any] = copy.deepcopy(CATALOG)
     catalog["segments"] = SEGMENTS
     catalog["actions"][0]["issue"] = "sales"
@@ -41,12 +41,24 @@ def bank(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.fixture
+def bank(shop: Shop) -> Shop:
+    return filled(shop)
+
+
+@pytest.fixture
+def shared_bank(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A bank in which tests only look."""
+    made = Shop(folder_of_the_file, capsys, monkeypatch)
+    return made if (made.folder / "data").exists() else filled(made)
+
+
 def older(i: int, *, later: bool) -> bool:
     return (later and i < 10) or 18 + i % 60 >= 48
 
 
-def test_segments_are_counted_moved_and_compared(bank: Shop) -> None:
-    answer = bank.run("report", "segments", "--from", "2026-05-01")
+def test_segments_are_counted_moved_and_compared(shared_bank: Shop) -> None:
+    answer = shared_bank.run("report", "segments", "--from", "2026-05-01")
     assert answer.code == 0, answer.err
     found = {one["segment"]: one for one in answer.document["segments"]}
     assert {name: one["contacts"] for name, one in found.items()} == {
@@ -77,15 +89,15 @@ def test_contacts_that_only_the_ledger_knows_keep_their_names(bank: Shop) -> Non
         assert list(names_of(workspace, facts, np.array([1], dtype=np.uint64))) == [""]
 
 
-def test_what_could_be_done_is_said_of_everybody_and_of_each_segment(bank: Shop) -> None:
-    offers = bank.run("report", "segments").document["offers"]
+def test_what_could_be_done_is_said_of_everybody_and_of_each_segment(shared_bank: Shop) -> None:
+    offers = shared_bank.run("report", "segments").document["offers"]
     assert offers["everybody"]["contacts"] == 200
     assert offers["segments"]["older"]["best_profit"] > offers["everybody"]["best_profit"] > 0  # a sale is worth ten times the age
     assert sum(offers["everybody"]["uplift"].values()) == 200
 
 
-def test_contacts_without_a_good_action_are_found_with_what_rules_it_out(bank: Shop) -> None:
-    found = bank.run("report", "value-finder").document
+def test_contacts_without_a_good_action_are_found_with_what_rules_it_out(shared_bank: Shop) -> None:
+    found = shared_bank.run("report", "value-finder").document
     nothing = sum(i % 3 == 0 or 18 + i % 60 < 21 for i in range(10, 200))
     assert {one["class"]: one["contacts"] for one in found["classes"]}["no action"] == nothing
     assert found["contacts"] == 200 and found["underserved"] >= nothing
@@ -96,15 +108,15 @@ def test_contacts_without_a_good_action_are_found_with_what_rules_it_out(bank: S
 
 
 @pytest.mark.parametrize("name", ["segments", "value-finder"])
-def test_people_get_tables_and_a_page(bank: Shop, name: str) -> None:
-    document = bank.run("report", name).document
+def test_people_get_tables_and_a_page(shared_bank: Shop, name: str) -> None:
+    document = shared_bank.run("report", name).document
     assert len(sections(document)) >= 3
     assert "<table" in report_page(document)
 
 
-def test_options_that_mean_nothing_are_refused(bank: Shop) -> None:
-    assert "--from: means nothing to the report roi" in bank.run("report", "roi", "--from", "2026-05-01").err
-    assert "--as-of: means nothing to the report segments" in bank.run("report", "segments", "--as-of", "2026-05-01").err
+def test_options_that_mean_nothing_are_refused(shared_bank: Shop) -> None:
+    assert "--from: means nothing to the report roi" in shared_bank.run("report", "roi", "--from", "2026-05-01").err
+    assert "--as-of: means nothing to the report segments" in shared_bank.run("report", "segments", "--as-of", "2026-05-01").err
 
 
 def test_without_segments_the_refusal_says_what_to_do(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +52,11 @@ def a_run(model: str = "uplift", **changes: object) -> ModelRun:
 
 
 @pytest.fixture(scope="session")
-def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One database for all tests: creating MLflow's tables takes seconds. Tests differ by project name."""
-    return tmp_path_factory.mktemp("mlflow")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Path:
+    """One database for all tests, who differ by project name."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(mlflow_tables, folder)
+    return folder
 
 
 @pytest.fixture
