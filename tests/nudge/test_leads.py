@@ -25,8 +25,7 @@ LEAD: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def sales(shop: Shop) -> Shop:
+def with_leads(shop: Shop) -> Shop:
     catalog = copy.deepcopy(CATALOG)
     catalog["lead"] = copy.deepcopy(LEAD)
     catalog["lead"]["asked"][0]["answer"] = "city"
@@ -35,13 +34,25 @@ def sales(shop: Shop) -> Shop:
     return shop
 
 
-def test_everybody_is_scored_and_nobody_is_handed_over_by_that(sales: Shop) -> None:
-    found = sales.run("leads", "score").document
+@pytest.fixture
+def sales(shop: Shop) -> Shop:
+    return with_leads(shop)
+
+
+@pytest.fixture
+def shared_sales(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop from which no lead is handed over."""
+    made = Shop(folder_of_the_file, capsys, monkeypatch)
+    return made if (made.folder / "data").exists() else with_leads(made)
+
+
+def test_everybody_is_scored_and_nobody_is_handed_over_by_that(shared_sales: Shop) -> None:
+    found = shared_sales.run("leads", "score").document
     older = [i for i in range(200) if 18 + i % 60 >= 60 and i % 3 != 0]
     assert (found["contacts"], found["qualified"]) == (200, len(older))
     assert found["grades"][0] == {"grade": "A", "contacts": len(older), "qualified": len(older)}
     assert found["lines"][0]["because"] == "sixty or older"
-    assert sales.run("leads", "list").document["leads"] == 0
+    assert shared_sales.run("leads", "list").document["leads"] == 0
 
 
 def test_a_lead_is_handed_over_once_with_its_reasons(sales: Shop, tmp_path: Path) -> None:
@@ -60,10 +71,10 @@ def test_a_lead_is_handed_over_once_with_its_reasons(sales: Shop, tmp_path: Path
     assert "sixty or older (+50)" in rows[0]["reasons"]
 
 
-def test_a_file_name_of_no_format_is_refused_before_anything_is_handed_over(sales: Shop, tmp_path: Path) -> None:
-    answer = sales.run("leads", "hand-over", "--out", str(tmp_path / "leads.xlsx"))
+def test_a_file_name_of_no_format_is_refused_before_anything_is_handed_over(shared_sales: Shop, tmp_path: Path) -> None:
+    answer = shared_sales.run("leads", "hand-over", "--out", str(tmp_path / "leads.xlsx"))
     assert answer.code == 2 and "--out: cannot be written in this format" in answer.err
-    assert sales.run("leads", "list").document["leads"] == 0
+    assert shared_sales.run("leads", "list").document["leads"] == 0
 
 
 def test_what_sales_sends_back_is_kept_and_counted_in_the_report(sales: Shop, tmp_path: Path) -> None:
@@ -90,10 +101,10 @@ def test_what_sales_sends_back_is_kept_and_counted_in_the_report(sales: Shop, tm
         ("lead,state\nlead-x,won", "lacks the columns"),
     ],
 )
-def test_a_file_of_statuses_that_cannot_be_is_refused_by_its_row(sales: Shop, tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_of_statuses_that_cannot_be_is_refused_by_its_row(shared_sales: Shop, tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "back.csv"
     file.write_text(text, encoding="utf-8")
-    answer = sales.run("leads", "status", str(file))
+    answer = shared_sales.run("leads", "status", str(file))
     assert answer.code == 1 and words in answer.err
 
 
