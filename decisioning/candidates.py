@@ -69,6 +69,13 @@ class Situation(Struct, frozen=True, dict=True, eq=False):
         """What random draws derive from, one text a contact."""
         return self.contact_ids if self.seeds is None else self.seeds
 
+    @property
+    def only(self) -> Row:
+        """The one contact's values as plain ones."""
+        known = self.row
+        ours = known is not None and known.columns is self.columns and known.context is self.context
+        return known if known is not None and ours else self.rows.only
+
     def take(self, rows: slice | IntArray) -> Situation:
         """The same of some contacts, in the order of `rows`."""
         return structs.replace(

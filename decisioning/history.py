@@ -24,14 +24,11 @@ class ListedPast(Mapping[str, npt.NDArray[np.generic]]):
     """
 
     def __init__(self, rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> None:
-        self._rows = rows
         self._names = names
-
-    @cached_property
-    def lists(self) -> dict[str, list[Any]]:
+        self.lists: dict[str, list[Any]] = (
+            dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {n: [] for n in names}
+        )
         """The columns as lists."""
-        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(self._names)
-        return dict(zip(self._names, map(list, columns), strict=True))
 
     @cached_property
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:

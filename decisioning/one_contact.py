@@ -103,7 +103,7 @@ def _is_out_of_the_ordinary(house: OneHouse, history: History) -> bool:
 
 
 def _conditions(opened: Opened, tests: tuple[OneTest, ...]) -> None:
-    row, alive, taken = opened.situation.rows.only, opened.alive, opened.taken
+    row, alive, taken = opened.situation.only, opened.alive, opened.taken
     for bits, left, comparison, fixed, rule in tests:
         hit = alive & bits
         if hit:

@@ -72,6 +72,7 @@ class OneAppraisal(Struct, dict=True, eq=False):
     alive, relevant : bits of what is left, and of what was before it was measured against no_action
     scored : the places of what was scored
     group : its control group, an index into `control.GROUPS`
+    ranked : the living, best first, as `arbitration.ranking` orders them
     """
 
     catalog: CompiledCatalog
@@ -88,6 +89,7 @@ class OneAppraisal(Struct, dict=True, eq=False):
     profit: list[float]
     priority: list[float]
     group: int
+    ranked: list[int]
 
     @property
     def held_out(self) -> bool:
@@ -102,15 +104,6 @@ class OneAppraisal(Struct, dict=True, eq=False):
             for column in places_of(bits):
                 numbered[column] = place
         return numbered
-
-    @cached_property
-    def ranked(self) -> list[int]:
-        """The living, best first, as `arbitration.ranking` orders them."""
-        mandatory, priority = self.catalog.for_one.mandatory, self.priority
-        living = places_of(self.alive)
-        if len(living) < 2:
-            return list(living)
-        return sorted(living, key=lambda one: (not mandatory[one], math.inf if math.isnan(priority[one]) else -priority[one]))
 
     def after(self, column: int) -> int | None:
         """What comes next in the ranking of the living, None where nothing does."""
@@ -153,6 +146,7 @@ def worth(house: OneHouse, situation: Situation, history: History, opened: tuple
         profit=unknown[:],
         priority=unknown,
         group=group,
+        ranked=[],
     )
     priced = _in_market(house.priced, situation)
     _appraise(found, scored, priced)
@@ -164,7 +158,14 @@ def worth(house: OneHouse, situation: Situation, history: History, opened: tuple
     found.relevant = found.alive
     mandatory, priority = house.own.mandatory, found.priority
     _take(found, (column for column in places_of(found.alive) if not priority[column] > 0 and not mandatory[column]), _NOT_WORTH_IT)
+    found.ranked = _ranked(places_of(found.alive), mandatory, priority)
     return found
+
+
+def _ranked(living: Sequence[int], mandatory: list[bool], priority: list[float]) -> list[int]:
+    if len(living) < 2:
+        return list(living)
+    return sorted(living, key=lambda one: (not mandatory[one], math.inf if math.isnan(priority[one]) else -priority[one]))
 
 
 def _appraise(found: OneAppraisal, scored: Sequence[int], priced: Sequence[Priced]) -> None:
@@ -217,7 +218,7 @@ def _in_market(priced: Sequence[Priced], situation: Situation) -> Sequence[Price
     """Where the contact is not in a constraint's market, nothing uses it."""
     if all(one.market is None for one in priced):
         return priced
-    market = situation.rows.only["market"]
+    market = situation.only["market"]
     return [one if one.market in (None, market) else one._replace(uses=[0.0 * uses for uses in one.uses]) for one in priced]
 
 
@@ -226,7 +227,7 @@ def _weights(house: OneHouse, alive: int, situation: Situation) -> list[float]:
     weights = [1.0] * house.own.n_treatments
     if not alive:
         return weights
-    row = situation.rows.only
+    row = situation.only
     for conditions, weight, columns in house.own.weightings:
         if alive & columns.bits and all(condition.on_row(row) == 1 for condition in conditions):
             for column in columns.places:

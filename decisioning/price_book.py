@@ -21,6 +21,7 @@ minimum is the mirror image, a bonus that grows while the volume is behind and e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -144,7 +145,7 @@ def room_left(book: PriceBook, now: np.datetime64, used: Mapping[str, float]) ->
 def _price(line: Line, used: float, planned: float, elapsed: float) -> float:
     step = RESPONSE * max(line.scale, abs(line.price))
     dear = bonus = 0.0
-    if np.isfinite(line.most) and line.most > 0:
+    if math.isfinite(line.most) and line.most > 0:
         dear = max(0.0, max(0.0, line.price) + step * _ahead(used, line.most, planned, elapsed))
     if used < line.least:
         bonus = max(0.0, max(0.0, -line.price) - step * _ahead(used, line.least, planned, elapsed))

@@ -18,9 +18,10 @@ from ledger.database import driver_run
 
 _Take = Callable[[Mapping[str, Any]], Any]
 _Order = tuple[tuple[str, _Take], ...]
-"""The driver's parameters: each one's name, and how it is taken from the values of a call."""
+"""The driver's parameters: each one's name, and how it is taken from the values of a call; with the name `*` it takes a whole list."""
 
 _ROWS_AT_ONCE = 64
+_WHOLE = "*"
 
 
 class Prepared:
@@ -114,13 +115,17 @@ def named_values(table: Table) -> dict[str, Any]:
 
 def _compiled(statement: Any, conn: Connection, values: Mapping[str, Any]) -> tuple[str, _Order]:
     state = statement.compile(dialect=conn.dialect).construct_expanded_state(dict(values))
-    given: dict[str, _Take] = {}
+    given: dict[str, tuple[str, _Take] | None] = {}
     for name, value in values.items():
-        given[name] = itemgetter(name)
+        given[name] = name, itemgetter(name)
         if isinstance(value, list):
-            given.update((f"{name}_{place + 1}", _element(name, place)) for place in range(len(value)))
+            given.update((f"{name}_{place + 1}", (f"{name}_{place + 1}", _element(name, place))) for place in range(len(value)))
+            if state.positiontup:  # its marks stand one after the other: the first takes them all
+                given.update((f"{name}_{place + 1}", None) for place in range(1, len(value)))
+                given[f"{name}_1"] = _WHOLE, itemgetter(name)
     names = state.positiontup or list(state.parameters)
-    return state.statement, tuple((name, given.get(name) or _constant(state.parameters[name])) for name in names)
+    order = (given[name] if name in given else (name, _constant(state.parameters[name])) for name in names)
+    return state.statement, tuple(one for one in order if one is not None)
 
 
 def _element(name: str, place: int) -> _Take:
@@ -133,9 +138,15 @@ def _constant(value: Any) -> _Take:
 
 def _bound(conn: Connection, values: Mapping[str, Any], order: _Order) -> Any:
     """The parameters as the driver takes them: by place for SQLite, by name for PostgreSQL."""
-    if conn.dialect.name == "sqlite":
-        return [take(values) for _, take in order]
-    return {name: take(values) for name, take in order}
+    if conn.dialect.name != "sqlite":
+        return {name: take(values) for name, take in order}
+    bound: list[Any] = []
+    for name, take in order:
+        if name is _WHOLE:
+            bound += take(values)
+        else:
+            bound.append(take(values))
+    return bound
 
 
 def _padded(values: list[Any]) -> list[Any]:

@@ -166,7 +166,7 @@ def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str,
     """
     seen = decision.seen
     if isinstance(seen, OneAppraisal):
-        removed = _places_by_rule((f"{one.stage}: {one.rule}", places_of(bits)) for bits, one in seen.taken)
+        removed = _places_by_rule([(f"{one.stage}: {one.rule}", places_of(bits)) for bits, one in seen.taken])
         numbers = [_picked(seen.scored, part) for part in (seen.scores.propensity, seen.scores.uplift, seen.profit, seen.priority)]
         scored, value = seen.scored, seen.scores.value
     else:
@@ -187,10 +187,10 @@ def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str,
 
 def _places_by_rule(taken: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Sequence[int]]:
     """Which places each rule took; one that took some several times stands once."""
-    found: dict[str, Sequence[int]] = {}
-    for word, places in taken:
-        if places:
-            found[word] = [*found[word], *places] if word in found else places
+    pairs = [pair for pair in taken if pair[1]]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found = {word: [place for again, places in pairs if again == word for place in places] for word in found}
     return found
 
 

@@ -93,12 +93,12 @@ def _score(scorer: Scorer, features: FeatureRows, ones: Sequence[_One]) -> None:
     alive = [one for one in ones if one.opened is not None and one.opened.alive]
     for one in ones:
         if one.opened is not None and not one.opened.alive:
-            one.scores = scorer.of_nobody(one.opened.situation.rows.only)
+            one.scores = scorer.of_nobody(one.opened.situation.only)
     if not alive:
         return
     begun = perf_counter()
     living = [one.opened.alive for one in alive if one.opened is not None]
-    rows = [one.wanted.gathered.situation.rows.only for one in alive]
+    rows = [one.wanted.gathered.situation.only for one in alive]
     places: Sequence[int] = [one.wanted.gathered.place for one in alive]
     columns = features.columns
     if 2 * len(places) < features.n:  # scoring a contact more costs less than taking all columns apart

@@ -41,7 +41,7 @@ def uses_of(decided: Decided, column: int) -> list[tuple[str, float]]:
     uses, found = decided.catalog.for_one.uses, list[tuple[str, float]]()
     for one in decided.catalog.catalog.constraints:
         units = uses[one.id][column]
-        if units > 0 and (one.market is None or decided.gathered.situation.rows.only["market"] == one.market):
+        if units > 0 and (one.market is None or decided.gathered.situation.only["market"] == one.market):
             found.append((one.id, units))
     return found
 

@@ -24,7 +24,7 @@ from serving.realtime.decision_ids import new_decision_id
 from serving.realtime.decision_records import decision_record, response_body
 from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.running_period import RunningPeriod, metered, period_of
-from serving.realtime.situations import Asked, Gathered, gather_many
+from serving.realtime.situations import Asked, Gathered, Sources, gather_many
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.realtime.turns import Turns, shared_by
 from serving.schemas.hot_requests import AnyDecision
@@ -53,6 +53,7 @@ class Deciding:
         self._ledger = ledger
         self._clock = clock
         self._kept_catalogs: set[str] = set()
+        self._last_sources: tuple[Snapshot, Sources] | None = None
 
     def decide_many(self, requests: Sequence[AnyDecision], *, due: Sequence[float] | None = None) -> list[dict[str, Any] | NudgeError]:
         """One answer a request, in order; a request that is refused gets its refusal and the others their decisions.
@@ -118,7 +119,7 @@ class Deciding:
             return made
         catalog, moment = snapshot.catalog.catalog, to_datetime64(now)
         book = metered(snapshot.book, catalog, moment)
-        batch = gather_many(list(asked.values()), now, snapshot.sources(self._ledger), book=book)
+        batch = gather_many(list(asked.values()), now, self._sources(snapshot), book=book)
         shared = _Shared(snapshot, now, period_of(snapshot.book, catalog, batch.meters, moment), started, _ms_since(started))
         to_choose: dict[int, Gathered] = {}
         for place, gathered in zip(asked, batch.gathered, strict=True):
@@ -131,6 +132,13 @@ class Deciding:
         for (place, gathered), choice in zip(to_choose.items(), choices, strict=True):
             made[place] = choice.refusal or _written(asked[place].decision_id, wanted[place][0], gathered, choice, shared)
         return made
+
+    def _sources(self, snapshot: Snapshot) -> Sources:
+        """The same for all batches of a snapshot: what of it follows from the catalogue is worked out once."""
+        known = self._last_sources
+        if known is None or known[0] is not snapshot:
+            known = self._last_sources = snapshot, snapshot.sources(self._ledger)
+        return known[1]
 
     def _keep(self, made: Sequence[_Made]) -> list[dict[str, Any] | NudgeError | None]:
         """Write the decisions in one transaction; the answers leave only afterwards. None: not granted, decide again."""
