@@ -1,6 +1,8 @@
 """A bundle on disk: a directory of bundle.json and files of text (LightGBM's, skops' as base64), with the checksum of each; never a pickle.
 
-bundle.json is written last, so a directory that a killed process left half-written has none and is refused.
+bundle.json is written last, so a directory that a killed process left half-written has none and is refused. Beside it stands the digest of
+its bytes, which is checked without keeping the interpreter from whoever serves; a bundle of an earlier version has none, and its JSON is
+written again in its canonical form to see whether it is what it was.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from estimators.own_score import OWN_KEY, TRUSTED_KEY, is_plain
 from estimators.scores import TEXT_KEY
 
 FORMAT_VERSION = 1
-MANIFEST = "bundle.json"
+MANIFEST, SEAL = "bundle.json", "bundle_sha256.txt"
+"""The body, and the digest of its bytes."""
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _FILES = {TEXT_KEY: ("lightgbm_file", "trees"), OWN_KEY: ("skops_file", "estimator")}
 """Of each text that has a file of its own: the key under which its name stands, and how the name begins."""
@@ -43,7 +47,9 @@ def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
     document["sha256"] = _checksum(document)
     for name, text in texts.items():
         _write(directory / name, text)
-    _write(directory / MANIFEST, json.dumps(document, indent=1, allow_nan=False))
+    written = json.dumps(document, indent=1, allow_nan=False)
+    _write(directory / SEAL, f"{_sha256(written)}\n")
+    _write(directory / MANIFEST, written)
 
 
 def read_bundle(directory: Path) -> tuple[str, dict[str, Any]]:
@@ -54,31 +60,41 @@ def read_bundle(directory: Path) -> tuple[str, dict[str, Any]]:
     ValueError
         If there is no bundle, its format version is another, or a file is missing, cut short or changed.
     """
-    document = _read_document(directory)
+    document, written = _read_document(directory)
     version = document.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{directory}: the bundle has another format version; got {version!r}; allowed: {FORMAT_VERSION}. Hint: train again"
         )
     stated = document.pop("sha256", None)
-    if stated != _checksum(document):
+    if not _is_intact(directory, written, stated, document):
         raise _damaged(directory, f"{MANIFEST} does not match its own checksum")
     texts = {name: _read_text(directory, name, sha256) for name, sha256 in document["files"].items()}
     body: dict[str, Any] = _files_to_texts(document["body"], texts)
     return str(document["kind"]), body
 
 
-def _read_document(directory: Path) -> dict[str, Any]:
+def _read_document(directory: Path) -> tuple[dict[str, Any], bytes]:
+    """The document, and as it is written."""
     path = directory / MANIFEST
     if not path.is_file():
         raise ValueError(f"{directory}: there is no bundle; got no {MANIFEST}. Hint: train first, or name the bundle's own directory")
     try:
-        document = msgspec.json.decode(path.read_bytes())
+        written = path.read_bytes()
+        document = msgspec.json.decode(written)
     except msgspec.DecodeError as error:
         raise _damaged(directory, f"{MANIFEST} is not JSON ({error})") from error
     if not isinstance(document, dict):
         raise _damaged(directory, f"{MANIFEST} is not a JSON object")
-    return document
+    return document, written
+
+
+def _is_intact(directory: Path, written: bytes, stated: object, document: Mapping[str, Any]) -> bool:
+    """Whether a document is what was written: by the digest of its bytes, or where there is none by that of its canonical form."""
+    seal = directory / SEAL
+    if seal.is_file():
+        return seal.read_bytes().strip() == hashlib.sha256(written).hexdigest().encode()
+    return stated == _checksum(document)
 
 
 def _read_text(directory: Path, name: str, sha256: str) -> str:
@@ -86,10 +102,11 @@ def _read_text(directory: Path, name: str, sha256: str) -> str:
     if Path(name).name != name or not path.is_file():
         raise _damaged(directory, f"{name} is missing")
     try:
-        text = path.read_bytes().decode("utf-8")
+        written = path.read_bytes()
+        text = written.decode("utf-8")
     except ValueError as error:
         raise _damaged(directory, f"{name} is not text") from error
-    if _sha256(text) != sha256:
+    if hashlib.sha256(written).hexdigest() != sha256:
         raise _damaged(directory, f"{name} does not match its checksum")
     return text
 

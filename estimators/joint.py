@@ -20,6 +20,7 @@ from estimators.bundle import Arm, ClvBundle, PropensityBundle, UpliftBundle
 from estimators.compiling import entry_point
 from estimators.encoding import Encoded
 from estimators.forest_text import NotUnderstood
+from estimators.joint_clv import Money
 from estimators.joint_everything import Model, everything
 from estimators.joint_kernels import Tables, linear_rows
 from estimators.joint_money import OWN_COLUMNS, money_of, numbers_of
@@ -85,15 +86,12 @@ class JointScores:
         """The bundles for the arms that may be asked about, and for the actions whose responses bring money that was observed."""
         bundles: dict[str, Any] = {"propensity": propensity, "uplift": uplift, "clv": clv}
         left_out: dict[str, str] = {}
-        try:
-            return cls(*_compiled(bundles, arms, valued), left_out)
-        except NotUnderstood:
-            for name, bundle in bundles.items():
-                try:
-                    _compiled({**dict.fromkeys(bundles), name: bundle}, arms, valued)
-                except NotUnderstood as error:
-                    left_out[name] = str(error)
-            return cls(*_compiled(bundles | dict.fromkeys(left_out), arms, valued), left_out)
+        for compile_alone in (_but_for_trees, _compiled):  # reading trees takes most of the time, and they are seldom the reason
+            try:
+                return cls(*_compiled(bundles | dict.fromkeys(left_out), arms, valued), left_out)
+            except NotUnderstood:
+                left_out |= _not_understood(compile_alone, bundles, arms, valued)
+        return cls(*_compiled(bundles | dict.fromkeys(left_out), arms, valued), left_out)
 
     def __call__(self, columns: Columns, as_of: Any, n: int, *, threads: int = 1) -> Answers:
         """What the bundles say of n contacts; a contact gets the same numbers alone and among others.
@@ -139,14 +137,32 @@ class JointScores:
         return entry_point(everything, np.empty((1, 1)), 0, self.model, np.empty((1, 1)))
 
 
+def _not_understood(
+    compile_alone: Callable[..., object], bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]
+) -> dict[str, str]:
+    """The bundles that cannot be compiled by themselves, and why."""
+    found: dict[str, str] = {}
+    for name, bundle in bundles.items():
+        try:
+            compile_alone({**dict.fromkeys(bundles), name: bundle}, arms, valued)
+        except NotUnderstood as error:
+            found[name] = str(error)
+    return found
+
+
 def _compiled(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Model, Block | None]:
+    reader, parts, tables, money = _but_for_trees(bundles, arms, valued)
+    uplift = bundles["uplift"]
+    block = None if uplift is None else parts.encoded(uplift.encoder)
+    forest = parts.forest(reader.width + OWN_COLUMNS)
+    return reader, Model(len(reader.numbers), reader.width, forest.slots, forest.trees, parts.design(), tables, money), block
+
+
+def _but_for_trees(bundles: dict[str, Any], arms: Sequence[Arm], valued: Sequence[str]) -> tuple[RowReader, Parts, Tables, Money]:
     propensity, uplift, clv = (bundles[name] for name in ("propensity", "uplift", "clv"))
     reader = RowReader.of([one.encoder for one in (propensity, uplift, clv) if one is not None], numbers_of(clv))
     parts = Parts(reader)
     tables = Tables(
         *responses(propensity, parts), arms_of(arms, propensity, uplift), *effects(uplift, parts), values(propensity, valued, parts)
     )
-    money = money_of(clv, parts)
-    block = None if uplift is None else parts.encoded(uplift.encoder)
-    forest = parts.forest(reader.width + OWN_COLUMNS)
-    return reader, Model(len(reader.numbers), reader.width, forest.slots, forest.trees, parts.design(), tables, money), block
+    return reader, parts, tables, money_of(clv, parts)

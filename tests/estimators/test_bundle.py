@@ -186,6 +186,15 @@ def test_a_damaged_bundle_is_refused_plainly(
         load_bundle(tmp_path)
 
 
+def test_a_bundle_of_an_earlier_version_is_checked_by_its_canonical_form(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    bundles["uplift"].save(tmp_path)
+    (tmp_path / "bundle_sha256.txt").unlink()
+    assert load_bundle(tmp_path).kind == "uplift"
+    rewrite(tmp_path / "bundle.json", lambda document: document["body"].update(contract_hash="other"))
+    with pytest.raises(ValueError, match="does not match its own checksum"):
+        load_bundle(tmp_path)
+
+
 def test_an_unknown_kind_is_refused(bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PropensityBundle, "kind", "ladder")
     bundles["propensity"].save(tmp_path)
