@@ -76,6 +76,7 @@ def by_hand(folder: Path) -> None:
         columns += [f"count(*) FILTER ({of} AND {recent(days)}) AS {name}_count_{days}d" for days in (30, 365)]
         columns.append(f"{days_since(f'max(occurred_at) FILTER ({of})')} AS days_since_last_{name}")
     columns += [f"count(*) FILTER (channel = '{name}' AND {recent(90)}) AS events_{name}_90d" for name in CHANNELS]
+    columns += ["arg_max(event_type, occurred_at) AS last_event_type", "arg_max(channel, occurred_at) AS last_event_channel"]
     events, contacts, into = (literal(str(folder / name)) for name in ("data/events.parquet", "data/contacts.parquet", BY_HAND))
     with connect(folder) as connection:
         connection.register("entities", entities())
