@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
@@ -58,7 +60,7 @@ def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -
     Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a Good Ridge Parameter", 1979.
     """
     weight = sample_weight / sample_weight.sum()
-    centre, level = weight @ matrix, float(weight @ y)
+    centre, level = _centre(matrix, weight), float(weight @ y)
     target = y - level
     moments, reached = _moments(matrix, centre, weight, target)
     values, vectors = np.linalg.eigh(moments)
@@ -76,13 +78,25 @@ def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -
     return LinearScore(level - float(centre @ coef), coef)
 
 
+def _together(length: int) -> Iterator[slice]:
+    """Of many rows some at a time, so that no second matrix of them all is made."""
+    for start in range(0, length, RIDGE_TOGETHER):
+        yield slice(start, start + RIDGE_TOGETHER)
+
+
+def _centre(matrix: FloatArray, weight: FloatArray) -> FloatArray:
+    centre = np.zeros(matrix.shape[1])
+    for rows in _together(len(matrix)):
+        centre += weight[rows].astype(matrix.dtype, copy=False) @ matrix[rows]
+    return centre
+
+
 def _moments(matrix: FloatArray, centre: FloatArray, weight: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """X' W X of the centred columns, and X' W target; of many rows some at a time, so that no second matrix of them all is made."""
-    moments, reached = np.zeros((len(centre), len(centre))), np.zeros(len(centre))
-    for start in range(0, len(matrix), RIDGE_TOGETHER):
-        rows = slice(start, start + RIDGE_TOGETHER)
-        x = matrix[rows] - centre
-        weighted = x * weight[rows, None]
+    """X' W X of the centred columns, and X' W target; what is held in single precision is multiplied in it."""
+    moments, reached, middle = np.zeros((len(centre), len(centre))), np.zeros(len(centre)), centre.astype(matrix.dtype)
+    for rows in _together(len(matrix)):
+        x = matrix[rows] - middle
+        weighted = x * weight[rows, None].astype(matrix.dtype)
         moments += weighted.T @ x
-        reached += weighted.T @ target[rows]
+        reached += weighted.T @ target[rows].astype(matrix.dtype)
     return moments, reached

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,29 @@ from training.labels import Labels, LoggedRows, read_labelled, window_end
 from training.own_log import OwnLog
 
 MANIFEST = "manifest.json"
+
+
+class SomeRows(Mapping[str, npt.NDArray[np.generic]]):
+    """Some rows of columns, each taken when it is asked for: of a hundred features a condition reads three.
+
+    Examples
+    --------
+    >>> some = SomeRows({"age": np.array([30.0, 41.0, 52.0])}, np.array([2, 0]))
+    >>> some["age"], list(some)
+    (array([52., 30.]), ['age'])
+    """
+
+    def __init__(self, columns: Columns, rows: BoolArray | IntArray | slice) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        return self._columns[name][self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +72,8 @@ class Dataset:
 
     def take(self, rows: BoolArray | IntArray | slice) -> Dataset:
         """Some of the rows."""
-        features = {name: column[rows] for name, column in self.features.items()}
         reachable = {action_id: open_to[rows] for action_id, open_to in self.reachable.items()}
-        return Dataset(self.rows.take(rows), self.labels.take(rows), self.opted_out[rows], features, reachable)
+        return Dataset(self.rows.take(rows), self.labels.take(rows), self.opted_out[rows], SomeRows(self.features, rows), reachable)
 
 
 def model_dtypes(contract: FeatureContract) -> dict[str, Dtype]:

@@ -145,11 +145,14 @@ def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int, judged: Dri
     return replace(report, together=trial.without(report.drifting))
 
 
-def without(prepared: Prepared, features: Collection[str]) -> Prepared:
-    """The same rows with some features made constant, so that no model fitted on them reads these."""
+def without(encoder: FeatureEncoder, encoded: Encoded, features: Collection[str]) -> Encoded:
+    """The same rows with some features made constant, so that no model fitted on them reads these; a copy where there are such features."""
     if not features:
-        return prepared
-    return replace(prepared, encoded=_blanked(prepared.encoder, prepared.encoded, features))
+        return encoded
+    trees, linear = encoded.trees.copy(), encoded.linear.copy()
+    trees[:, [name in features for name in encoder.feature_names]] = 0.0
+    linear[:, [name in features for name in encoder.linear_features]] = 0.0
+    return Encoded(trees, linear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +169,7 @@ class _Trial:
     def losses(self, dropped: Collection[str], *, trees: bool) -> list[FloatArray]:
         """Levelled log loss of each row of each part."""
         encoder = self.prepared.encoder
-        encoded = _blanked(encoder, self.prepared.encoded.take(self.rows), dropped)
+        encoded = without(encoder, self.prepared.encoded.take(self.rows), dropped)
         actions = self.prepared.data.rows.action_id[self.rows].astype(str)
         of_action = (actions[:, None] == np.unique(actions)).astype(np.float64)
         binned = BinnedRows(
@@ -225,15 +228,6 @@ def _responses(prepared: Prepared, catalog: Catalog) -> FloatArray:
             mine = prepared.of_action(action.id)
             y[mine] = prepared.data.labels.happened[action.goal][mine]
     return y
-
-
-def _blanked(encoder: FeatureEncoder, encoded: Encoded, features: Collection[str]) -> Encoded:
-    if not features:
-        return encoded
-    trees, linear = encoded.trees.copy(), encoded.linear.copy()
-    trees[:, [name in features for name in encoder.feature_names]] = 0.0
-    linear[:, [name in features for name in encoder.linear_features]] = 0.0
-    return Encoded(trees, linear)
 
 
 def _words(gain: Gain) -> str:

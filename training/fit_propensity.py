@@ -13,6 +13,7 @@ from decisioning.catalog import Catalog
 from decisioning.errors import ConfigError
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from estimators.bundle import Arm, OptOutHead, PropensityBundle
+from estimators.encoding import Encoded
 from estimators.heads import ValueHead
 from estimators.own_response import OwnResponseModel
 from estimators.own_score import OwnScore
@@ -113,11 +114,12 @@ def learn_propensity(
     terms = terms or PropensityTerms()
     settings = searched_settings(prepared, catalog, minutes=terms.tuning_minutes, seed=seed) if after is None else after.settings
     drift = drift_report(prepared, catalog, seed=seed, judged=None if after is None else after.drift)
-    kept = prepared if drift is None else without(prepared, drift.dropped)
     drifting = () if drift is None else drift.drifting
     columns = prepared.encoder.linear_features
     places = tuple(place for place, name in enumerate(columns) if name in drifting)
-    bundle, settled = fit_heads(kept, catalog, HeadFit(settings, cv, seed, places, {} if after is None else after.settled, terms.own))
+    dropped = () if drift is None else drift.dropped
+    how = HeadFit(settings, cv, seed, places, {} if after is None else after.settled, terms.own, dropped)
+    bundle, settled = fit_heads(prepared, catalog, how)
     return LearnedPropensity(bundle, drift, settings, settled)
 
 
@@ -138,6 +140,8 @@ class HeadFit:
         What is not chosen again.
     own : OwnEstimator, optional
         Predicts responses in the place of our models; opt-outs stay theirs.
+    dropped : tuple of str
+        Features that no model reads.
     """
 
     settings: TreeSettings = RESPONSE
@@ -146,6 +150,11 @@ class HeadFit:
     drifting: tuple[int, ...] = ()
     settled: Mapping[str, Settled] = field(default_factory=dict)
     own: OwnEstimator | None = None
+    dropped: tuple[str, ...] = ()
+
+    def seen(self, prepared: Prepared, rows: IntArray) -> Encoded:
+        """Some rows as the models read them; made where it is needed, so that never all rows are copied without a few features."""
+        return without(prepared.encoder, prepared.encoded.take(rows), self.dropped)
 
 
 def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[PropensityBundle, dict[str, Settled]]:
@@ -168,7 +177,7 @@ def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[Prope
         for key in wanted
     }
     models = fit_each(jobs, workers=WORKERS)
-    offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model) for key, model in models.items()}
+    offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model, how) for key, model in models.items()}
     by_arm: dict[Arm, tuple[float, float]] = {
         (action.id, channel): offset for action in catalog.actions for channel, offset in offsets.get(action.id, {}).items()
     }
@@ -179,14 +188,14 @@ def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[Prope
         heads={action.id: models[action.id].head_ for action in catalog.actions if action.id in models},
         channel_offsets=shrink_offsets(by_arm),
         opt_out=None if opt_out is None else OptOutHead(opt_out.head_, shrink_offsets(offsets[_OPT_OUT])),
-        values=_fit_values(prepared, catalog, how.seed),
+        values=_fit_values(prepared, catalog, how),
     )
     settled = {key: model.settled_ for key, model in models.items() if isinstance(model, ResponseModel)}
     return bundle, {key: one for key, one in settled.items() if one is not None}
 
 
 def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap: float, settled: Settled | None) -> ResponseModel:
-    logged = prepared.data.rows.take(rows)
+    logged, seen = prepared.data.rows.take(rows), how.seen(prepared, rows)
     days = days_of(logged)
     model = ResponseModel(
         categorical=prepared.encoder.categorical_indices,
@@ -199,10 +208,10 @@ def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap
         settled=settled,
     )
     return model.fit(
-        prepared.encoded.trees[rows],
+        seen.trees,
         y,
         logged.sample_weight,
-        X_linear=prepared.encoded.linear[rows],
+        X_linear=seen.linear,
         time=days,
         groups=logged.contact_id if len(set(logged.contact_id)) < len(rows) else None,
     )
@@ -213,7 +222,7 @@ def _fit_own(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, ow
     groups = logged.contact_id if len(set(logged.contact_id)) < len(rows) else None
     model = OwnResponseModel(own.estimator, cv=how.cv, gap=gap, random_state=how.seed)
     try:
-        model.fit(prepared.encoded.linear[rows], y, logged.sample_weight, time=days_of(logged), groups=groups)
+        model.fit(how.seen(prepared, rows).linear, y, logged.sample_weight, time=days_of(logged), groups=groups)
     except Exception as error:
         raise ConfigError(
             "the estimator cannot be fitted", field="models.propensity", got=f"{own.words}: {type(error).__name__}: {error}"
@@ -230,13 +239,13 @@ def _gap(catalog: Catalog, key: str) -> float:
 
 
 def _channel_offsets(
-    prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel
+    prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel, how: HeadFit
 ) -> dict[str, tuple[float, float]]:
     """Of many rows few are held out, and of a rare channel perhaps none: what the served members say of those they know is near enough."""
     channel, p, weight = prepared.data.rows.channel[rows], model.oof_probability_.copy(), model.oof_weight_
     if isinstance(model, ResponseModel) and model.plain_head_ is not None:
         more = _some_of_each(channel, np.isnan(p) & (weight > 0))
-        p[more] = model.plain_head_.probability(prepared.encoded.take(rows[more]))
+        p[more] = model.plain_head_.probability(how.seen(prepared, rows[more]))
     said = np.isfinite(p)
     return log_odds_offsets(y[said], p[said], channel[said].tolist(), weight[said])
 
@@ -248,7 +257,7 @@ def _some_of_each(channel: npt.NDArray[np.object_], where: BoolArray) -> IntArra
     return np.concatenate([np.empty(0, dtype=np.int64), *(rng.permutation(places)[:CHANNEL_ROWS] for places in found)])
 
 
-def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, ValueHead]:
+def _fit_values(prepared: Prepared, catalog: Catalog, how: HeadFit) -> dict[str, ValueHead]:
     """Money of a response for each action whose value is observed; few responses are drawn towards the mean of the goal."""
     heads: dict[str, ValueHead] = {}
     for action in catalog.actions:
@@ -261,8 +270,8 @@ def _fit_values(prepared: Prepared, catalog: Catalog, seed: int) -> dict[str, Va
         rows = np.flatnonzero(brought & prepared.of_action(action.id))
         weight = prepared.data.rows.sample_weight
         over_actions = (
-            ValueModel(fewest_for_model=len(money) + 1, random_state=seed).fit(np.empty((len(money), 0)), money, weight).head_.mean
+            ValueModel(fewest_for_model=len(money) + 1, random_state=how.seed).fit(np.empty((len(money), 0)), money, weight).head_.mean
         )
-        model = ValueModel(prior_mean=over_actions, random_state=seed)
-        heads[action.id] = model.fit(prepared.encoded.linear[rows], money[rows], weight[rows]).head_
+        model = ValueModel(prior_mean=over_actions, random_state=how.seed)
+        heads[action.id] = model.fit(how.seen(prepared, rows).linear, money[rows], weight[rows]).head_
     return heads

@@ -53,6 +53,8 @@ def test_ridge_read_some_rows_at_a_time_is_that_of_all_at_once(monkeypatch: pyte
     monkeypatch.setattr(linear, "RIDGE_TOGETHER", 700)
     some = fit_ridge(X, y, sample_weight=weight)
     assert [some.intercept, *some.coef] == pytest.approx([whole.intercept, *whole.coef], rel=1e-9)
+    single = fit_ridge(X.astype(np.float32), y, sample_weight=weight)
+    assert [single.intercept, *single.coef] == pytest.approx([whole.intercept, *whole.coef], abs=1e-5)
 
 
 @pytest.mark.parametrize("rows", [None, np.arange(1, 4_000, 2)])

@@ -15,7 +15,7 @@ from tests.training.workspaces import CATALOG
 from training.dataset import Dataset
 from training.drift import DriftReport, drift_report, without
 from training.feature_shift import stability_indices, two_sample_auc
-from training.fit_propensity import learn_propensity
+from training.fit_propensity import HeadFit, learn_propensity
 from training.labels import Labels, LoggedRows
 from training.prepared import Prepared
 from training.selection import Selection
@@ -124,14 +124,15 @@ def test_without_times_or_with_few_rows_there_is_no_report(drifted: Prepared) ->
 
 
 def test_dropping_a_feature_leaves_the_other_columns_alone(drifted: Prepared) -> None:
-    left = without(drifted, ("season",))
+    left = without(drifted.encoder, drifted.encoded, ("season",))
     names = drifted.encoder.linear_features
     of_season = np.array([name == "season" for name in names])
 
     assert len(names) == drifted.encoded.linear.shape[1] == len(drifted.encoder.linear_names)
-    assert (left.encoded.linear[:, of_season] == 0.0).all()
-    np.testing.assert_array_equal(left.encoded.linear[:, ~of_season], drifted.encoded.linear[:, ~of_season])
-    assert without(drifted, ()) is drifted
+    assert (left.linear[:, of_season] == 0.0).all()
+    np.testing.assert_array_equal(HeadFit(dropped=("season",)).seen(drifted, np.arange(5)).linear, left.linear[:5])
+    np.testing.assert_array_equal(left.linear[:, ~of_season], drifted.encoded.linear[:, ~of_season])
+    assert without(drifted.encoder, drifted.encoded, ()) is drifted.encoded
 
 
 def test_the_stability_index_knows_categories_and_missing_values_and_forgives_chance() -> None:
