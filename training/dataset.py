@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decisioning.catalog import Catalog
@@ -111,7 +110,6 @@ def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.
     rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own, ingested_until=_ingested_until(data_dir))
     opted_out = _opted_out(labels, catalog)
     features = features_of(rows, door, own)
-    pa.default_memory_pool().release_unused()  # what many rows were read by is as large as they are
     if own is None or rows.own is None:
         return Dataset(rows, labels, opted_out, features)
     reachable = {action_id: (rows.own < 0) | open_to[rows.own] for action_id, open_to in own.reachable.items()}

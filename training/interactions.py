@@ -64,7 +64,10 @@ class Interactions:
         rows = data.rows
         hidden = None if rows.timeless else end_told_afterwards(context.workspace_dir / "data", catalog, contract)
         learned = {name: dtype for name, dtype in model_dtypes(contract).items() if name != hidden}
-        everything = prepare(data if known.all() else data.take(known), contract.dtypes, learned, contract.hash, seed=context.seed)
+        if not known.all():
+            some = data.take(known)
+            data = replace(some, features=dict(some.features))  # every column is read, and more than once
+        everything = prepare(data, contract.dtypes, learned, contract.hash, seed=context.seed)
         rows = everything.data.rows
         longest = max(label_windows(catalog).values(), default=0.0)
         heard_until = as_of if rows.heard_until is None else rows.heard_until

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from decisioning.catalog import Action
 from decisioning.vocabulary import NO_ACTION, BoolArray, Dtype, IntArray
@@ -76,6 +78,10 @@ def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[st
         All features, and those that models read.
     """
     rows = data.rows
+    if len(rows) > MANY_ROWS:
+        # What they were read by is as large as they are: Feast leaves it in circles of references, and Arrow keeps what it is given back.
+        gc.collect()
+        pa.default_memory_pool().release_unused()
     encoder = FeatureEncoder.fit(data.features, model_dtypes, rows.features_at)
     encode = encoder.encode if len(rows) <= MANY_ROWS else encoder.encode_narrow
     encoded = encode(data.features, rows.features_at)

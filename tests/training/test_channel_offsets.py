@@ -12,7 +12,7 @@ from scipy.special import expit
 from estimators.encoding import Encoded
 from estimators.propensity import ResponseModel
 from training import fit_propensity
-from training.fit_propensity import _channel_offsets
+from training.fit_propensity import HeadFit, _channel_offsets
 
 
 @pytest.mark.parametrize("many_rows", [50_000, 10_000])
@@ -26,9 +26,9 @@ def test_a_rare_channel_keeps_its_offset_however_few_rows_are_held_out(many_rows
     y = (rng.random(n) < expit(-2.8 + 0.6 * x[:, 0] + 1.2 * rare)).astype(float)
     model = ResponseModel(cv=3, many_rows=many_rows).fit(x, y, X_linear=x)
     rows = SimpleNamespace(channel=channel)
-    prepared = cast(Any, SimpleNamespace(data=SimpleNamespace(rows=rows), encoded=Encoded(x, x)))
+    prepared = cast(Any, SimpleNamespace(data=SimpleNamespace(rows=rows), encoded=Encoded(x, x), encoder=None))
 
-    offsets = _channel_offsets(prepared, np.arange(n), y, model)
+    offsets = _channel_offsets(prepared, np.arange(n), y, model, HeadFit())
 
     assert set(offsets) == {"mail", "sms"}
     value, error = offsets["sms"]
