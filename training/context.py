@@ -116,6 +116,8 @@ class TrainedModel:
         True where an earlier run's version was given back, since nothing that it is made of has changed.
     seconds : float
         From its first fit to its last; other models are fitted beside it.
+    findings : tuple of str
+        What was found that limits nothing.
     """
 
     name: str
@@ -127,6 +129,7 @@ class TrainedModel:
     cached: bool = False
     seconds: float = 0.0
     headline: Headline | None = None
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class CardFacts:
     fairness : mapping of sensitive feature to markdown table
     method : str
         In the place of the usual method.
+    findings : sequence of str
+        What was found that limits nothing.
     """
 
     title: str
@@ -82,6 +84,7 @@ class CardFacts:
     segments: str = ""
     fairness: Mapping[str, str] = field(default_factory=dict)
     method: str = ""
+    findings: Sequence[str] = ()
 
 
 def model_card(facts: CardFacts) -> str:
@@ -103,6 +106,7 @@ def model_card(facts: CardFacts) -> str:
         "## Evaluation",
         REFIT,
         _table(facts.metrics),
+        *(["## Findings", "\n".join(f"- {finding}" for finding in facts.findings)] if facts.findings else []),
         *(["## Segments", facts.segments] if facts.segments else []),
         *(["## What moves it", _features(facts.features)] if facts.features else []),
         "## Fairness",

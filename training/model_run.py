@@ -52,6 +52,8 @@ class ModelRun:
         Hash of what the model is made of.
     tables : mapping
         More files beside the model, bytes by file name.
+    findings : sequence of str
+        What was found that limits nothing, told again like the warnings.
     """
 
     model: str
@@ -67,6 +69,7 @@ class ModelRun:
     warnings: Sequence[str] = ()
     key: str = ""
     tables: Mapping[str, bytes] = field(default_factory=dict)
+    findings: Sequence[str] = ()
 
 
 class Published(NamedTuple):

@@ -47,6 +47,8 @@ class Judged:
         More files beside the model, bytes by file name.
     method : str
         How it was learned, where it was not in the usual way.
+    findings : sequence of str
+        What was found that limits nothing, in words.
     """
 
     model: ModelName
@@ -62,6 +64,7 @@ class Judged:
     fairness: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, bytes] = field(default_factory=dict)
     method: str = ""
+    findings: Sequence[str] = ()
 
 
 def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str], *, key: str = "") -> TrainedModel:
@@ -79,6 +82,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         segments=judged.segments,
         fairness=judged.fairness,
         method=judged.method,
+        findings=judged.findings,
     )
     run = ModelRun(
         model=judged.model,
@@ -94,6 +98,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         warnings=tuple(judged.warnings),
         key=key,
         tables=judged.tables,
+        findings=tuple(judged.findings),
     )
     published = context.tracker.publish(run)
     return TrainedModel(
@@ -104,6 +109,7 @@ def publish(context: TrainingContext, judged: Judged, hashes: Mapping[str, str],
         published.alias,
         tuple(judged.warnings),
         headline=headline(judged.model, metrics),
+        findings=tuple(judged.findings),
     )
 
 

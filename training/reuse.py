@@ -36,5 +36,6 @@ def reusable(context: TrainingContext, model: ModelName, key: str) -> TrainedMod
             warnings=tuple(report["warnings"]),
             cached=True,
             headline=headline(model, metrics),
+            findings=tuple(report["findings"]),
         )
     return None

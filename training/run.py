@@ -37,6 +37,7 @@ from training.reuse import reusable
 from training.segments import UpliftShape, segments_table
 from training.steps import Steps
 from training.tracking import CHAMPION
+from training.uplift_gate import NOTHING_JUDGED
 
 WORKERS = 2
 """Threads that fit, for all models together."""
@@ -275,17 +276,17 @@ class _Training:
         for name, gain in gains.items():
             metrics |= {f"gain.{name}{suffix}": value for suffix, value in (("", gain.value), ("_low", gain.low), ("_high", gain.high))}
             metrics |= {f"ess.{name}": gain.effective_sample_size, f"share_contacted.{name}": gain.share_contacted}
-        if served.verdict is not None:
-            metrics |= served.verdict.metrics
+        verdict = served.verdict or NOTHING_JUDGED
+        metrics |= verdict.metrics
         notes = [*part.notes, *(f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items())]
-        notes += [] if served.verdict is None else served.verdict.sentences
+        notes += verdict.limits
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
         facts |= {} if terms.own is None else {"estimator": terms.own.words}
         shape = UpliftShape.of(pairs, part.test, seed=seed)
         plots = uplift_plots(served.bundle, shape, gains)
         judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
-        judged = judged if terms.own is None else replace(judged, method=OWN_UPLIFT_METHOD)
+        judged = replace(judged, findings=verdict.findings, method="" if terms.own is None else OWN_UPLIFT_METHOD)
         groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
         judged = replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)
         return [replace(judged, tables=self._held_out(propensity, tested, part, said))]

@@ -76,7 +76,8 @@ class Tracker:
             mlflow.log_params({f"data_sha256.{table}": digest for table, digest in run.data_hashes.items()})
             mlflow.log_metrics({_key(name): float(value) for name, value in run.metrics.items()})
             mlflow.log_text(run.model_card, "model_card.md")
-            mlflow.log_dict({"metrics": dict(run.metrics), "warnings": list(run.warnings)}, REPORT_FILE)
+            report = {"metrics": dict(run.metrics), "warnings": list(run.warnings), "findings": list(run.findings)}
+            mlflow.log_dict(report, REPORT_FILE)
             with tempfile.TemporaryDirectory(prefix="nudge-") as folder:
                 for name, png in run.plots.items():
                     Path(folder, name).write_bytes(png)
@@ -165,7 +166,7 @@ class Tracker:
         return [one.version for one in self.versions(model) if ours.items() <= one.tags.items()]
 
     def report(self, model: str, version: int) -> dict[str, Any]:
-        """What the run behind a version found: {metrics, warnings}, names as they were.
+        """What the run behind a version found: {metrics, warnings, findings}, names as they were.
 
         Raises
         ------
@@ -187,7 +188,7 @@ class Tracker:
                     raise gone from None
         if not isinstance(found, dict) or not {"metrics", "warnings"} <= set(found):
             raise gone
-        return found
+        return {"findings": [], **found}  # earlier versions had none
 
     def table(self, model: str, version: int, name: str) -> bytes | None:
         """A file that was published beside a version (`ModelRun.tables`); None where there is none, or the run was deleted."""

@@ -46,6 +46,10 @@ class Verdict:
         return (*self.findings, *self.limits) if self.passed else (*self.limits, *self.findings)
 
 
+NOTHING_JUDGED = Verdict(np.ones(0), {}, (), (), True)
+"""Where there was nothing to decide on."""
+
+
 def pass_the_gate(
     fitted: ActionUplifts, logged: LoggedActions, money: Money, prepared: Prepared, sample: IntArray, *, errors: float
 ) -> Verdict:

@@ -14,14 +14,18 @@ _WITH_INTERVAL = ("gain", "qini")
 """Whose intervals are shown for each action or policy; those of the others are in --json and in MLflow."""
 
 GATE = "gate."
+HARDLY = 0.002
+"""A share of contacts so small that who gets what counts as unchanged, as for the gate."""
 
 
 def trained(terminal: Terminal, document: Document) -> None:
-    """One line a model, the warnings, the gate's verdicts, then every figure of each model, and what to do next."""
+    """One line a model, what was found, the warnings, the gate's verdicts, then every figure of each model, and what to do next."""
     models = document["models"]
     if models:
         header = ["model", "version", "fitted", "figure", "value", "95 %", "against", "its value", "seconds"]
         terminal.table("Trained", header, [_line(model) for model in models])
+    for finding in (finding for model in models for finding in model["findings"]):
+        terminal.print(finding)
     for warning in document["warnings"]:
         terminal.warn(warning)
     for model in models:
@@ -59,11 +63,15 @@ def _verdicts(terminal: Terminal, gate: Mapping[str, float]) -> None:
 
 
 def _verdict(gate: Mapping[str, float], action: str) -> str:
+    trust, changed = gate[f"{action}.trust"], gate.get("decided_changed", gate.get("changed", 1.0))
+    if not trust < 1.0:
+        return (
+            "personal: each contact's own uplift counts"
+            if changed > HARDLY
+            else "hardly anybody's action changes: differences order the audience"
+        )
     if not gate.get("passed", 1.0):
-        return "not enough evidence: the best constant action is decided, differences only order the audience"
-    trust = gate[f"{action}.trust"]
-    if trust >= 1.0:
-        return "personal: each contact's own uplift counts"
+        return "not enough evidence: its average effect decides, differences only order the audience"
     return "the average counts for everybody" if trust <= 0.0 else f"differences count by {trust:.0%}"
 
 

@@ -1,4 +1,4 @@
-"""`nudge report models`: every registered model of this workspace, its versions, figures and warnings."""
+"""`nudge report models`: every registered model of this workspace, its versions, figures, findings and warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VERSIONS = 5
 
 
 def models_report(workspace: Workspace) -> dict[str, Any]:
-    """Models by kind: versions with their aliases, and of the champion its figures and warnings."""
+    """Models by kind: versions with their aliases, and of the champion its figures, findings and warnings."""
     tracker, models = workspace.tracker, []
     for name in MODEL_KINDS:
         versions = tracker.versions(name)
@@ -33,9 +33,9 @@ def models_report(workspace: Workspace) -> dict[str, Any]:
 
 def _of_champion(workspace: Workspace, name: str, champion: int | None) -> dict[str, Any]:
     if champion is None:
-        return {"metrics": {}, "warnings": ["not trained yet: run nudge train"]}
+        return {"metrics": {}, "findings": [], "warnings": ["not trained yet: run nudge train"]}
     try:
         found = workspace.tracker.report(name, champion)
     except NotFound as error:
-        return {"metrics": {}, "warnings": [str(error)]}
-    return {"metrics": dict(found["metrics"]), "warnings": list(found["warnings"])}
+        return {"metrics": {}, "findings": [], "warnings": [str(error)]}
+    return {"metrics": dict(found["metrics"]), "findings": list(found["findings"]), "warnings": list(found["warnings"])}

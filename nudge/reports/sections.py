@@ -273,14 +273,16 @@ def _goals(document: Document) -> list[Section]:
 
 
 def _models(document: Document) -> list[Section]:
-    rows, metrics, warnings = [], [], []
+    rows, metrics, findings, warnings = [], [], [], []
     for one in document["models"]:
         rows.append([one["name"], one["registered_as"], one["champion"] or "-", one["number_of_versions"]])
         metrics += [[one["name"], name, Figure(f"{value:,.4g}")] for name, value in list(one["metrics"].items())[:_METRICS]]
+        findings += [[one["name"], text] for text in one["findings"]]
         warnings += [[one["name"], text] for text in one["warnings"]]
     return [
         Section("Models", ("model", "registered as", "champion", "versions"), rows),
         Section("The champions' figures", ("model", "figure", "value"), metrics),
+        Section("What was found", ("model", "finding"), findings),
         Section("What limits them", ("model", "warning"), warnings),
     ]
 

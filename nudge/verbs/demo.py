@@ -63,6 +63,8 @@ def run_demo(folder: Path, *, seed: int, contacts: int, days: int, terminal: Ter
         trained = train_workspace(workspace, as_of=None, only=None, say=say)
     for warning in trained["warnings"]:
         terminal.warn(warning)
+    for finding in (finding for model in trained["models"] for finding in model["findings"]):
+        terminal.say(finding)
     with terminal.working("4/6 evaluating them beside simple policies") as say:
         evaluation = evaluate_workspace(workspace, say=say)
     with terminal.working("5/6 planning under budgets and capacities") as say:

@@ -23,7 +23,7 @@ def train_workspace(workspace: Workspace, *, as_of: datetime | None, only: str |
     Returns
     -------
     dict
-        {models: [{name, version, run_id, metrics, alias, cached, seconds, headline, warnings}], warnings}; `headline` is None, or
+        {models: [{name, version, run_id, metrics, alias, cached, seconds, headline, warnings, findings}], warnings}; `headline` is None, or
         {metric, value, low, high, against, against_value}
 
     Raises
@@ -76,4 +76,5 @@ def _document(model: TrainedModel) -> dict[str, Any]:
         "seconds": round(model.seconds, 1),
         "headline": None if model.headline is None else asdict(model.headline),
         "warnings": list(model.warnings),
+        "findings": list(model.findings),
     }

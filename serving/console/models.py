@@ -113,6 +113,7 @@ def _model(one: Mapping[str, Any], figures: Mapping[str, Any] | None) -> dict[st
         "versions": one["versions"],
         "before": [each["version"] for each in one["versions"] if champion is not None and each["version"] < champion],
         "metrics": [] if figures is None else _metrics(figures["metrics"]),
+        "findings": [] if figures is None else figures["findings"],
         "warnings": [] if figures is None else figures["warnings"],
         "pictures": _pictures(one["pictures"]),
     }

@@ -137,6 +137,11 @@ def test_the_run_holds_a_card_with_the_split_and_the_figures(context: TrainingCo
     assert "fitted again on all rows" in card
     assert "- split: in time at" in card
     assert "| qini |" in card
+    found, limits = card.split("## Findings")[1].split("## Limits")
+    assert [f"- {one}" in found for one in report.models[1].findings] == [True]
+    assert report.models[1].findings[0] not in limits
+    assert report.models[1].findings[0].startswith("personalising")
+    assert not set(report.models[1].findings) & set(report.warnings)
     assert parameters["selection_prob_estimated_share"] == "0.0"
     assert len(parameters["data_sha256.interactions"]) == 64
 
@@ -149,6 +154,7 @@ def test_what_is_unchanged_is_not_fitted_again_and_says_the_same(context: Traini
     assert [(model.name, model.cached) for model in again.models] == [(model.name, True) for model in report.models]
     assert [dict(model.metrics) for model in again.models] == [dict(model.metrics) for model in report.models]
     assert [model.headline for model in again.models] == [model.headline for model in report.models]
+    assert [model.findings for model in again.models] == [model.findings for model in report.models]
     assert set(again.warnings) == set(report.warnings)
 
 
