@@ -25,7 +25,9 @@ def test_what_is_sure_is_said_to_pay_and_limits_nothing() -> None:
 
 def test_a_gain_whose_interval_reaches_below_zero_is_said_to_be_likely_not_sure() -> None:
     findings, limits = said(LIKELY, LIKELY, tuple(range(12)), passed=True)
-    assert findings[0].startswith("personalising more likely pays than not, though that is not sure: +0.24 PLN a contact (95 %: -0.07948 to")
+    assert findings[0].startswith(
+        "personalising more likely pays than not, though that is not sure: +0.24 PLN a contact (95 %: -0.07948 to"
+    )
     assert limits == ()
 
 
