@@ -31,6 +31,9 @@ NOTHING = -1
 STEPS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.0)
 """How far differences are pressed together, tried in turn."""
 
+FEWEST_TRIED = 30
+"""With fewer logged rows of what a policy would do where it differs, a gain is the model's word and its error says nothing."""
+
 HARDLY = 0.002
 """A share of contacts so small that who gets what counts as unchanged."""
 
@@ -55,6 +58,8 @@ class Judged:
         Rows of one contact are not independent: errors are counted by contact.
     weight : array, shape (n,)
         How many rows of the whole log each row stands for.
+    logged : array of int, shape (n,)
+        What each row got: the number of an action, or `NOTHING`.
     """
 
     tau: FloatArray
@@ -65,6 +70,7 @@ class Judged:
     score: FloatArray
     contact: IntArray
     weight: FloatArray
+    logged: IntArray
 
     def share(self, which: BoolArray) -> float:
         """The share of the whole log that these rows stand for; `which` has shape (n,)."""
@@ -92,11 +98,14 @@ class Gain:
     value, standard_error : float
     changed : float
         Share of the rows on which the two differ.
+    tried : int
+        On how many of those the log did what the one, and on how many what the other would do: the lesser number.
     """
 
     value: float
     standard_error: float
     changed: float
+    tried: int
 
     def exceeds(self, errors: float) -> bool:
         """Above so many standard errors."""
@@ -140,7 +149,8 @@ def judge_differences(rows: Judged, *, errors: float) -> Gate:
 
     If the personal policy as a whole does, they stay as they are, but for actions whose differences alone lose as surely. Else those
     actions keep theirs whose differences alone pass, if together they pass too; the others' are pressed together until hardly anybody's
-    action changes. Alone means above `bar` of the number of actions whose differences change anything.
+    action changes. Alone means above `bar` of the number of actions whose differences change anything, on `FEWEST_TRIED` logged rows at
+    least of what they change.
 
     Parameters
     ----------
@@ -157,7 +167,7 @@ def judge_differences(rows: Judged, *, errors: float) -> Gate:
         return Gate(overall, alone, everybody, True, constant, overall)
     passed = overall.exceeds(errors)
     height = bar(errors, sum(gain.changed > HARDLY for gain in alone))
-    kept = np.array([not gain.falls_below(height) if passed else gain.exceeds(height) for gain in alone])
+    kept = np.array([not gain.falls_below(height) if passed else gain.exceeds(height) and gain.tried >= FEWEST_TRIED for gain in alone])
     trust, decided = _believing(rows, kept, constant)
     if not decided.exceeds(errors) and (kept != passed).any():
         trust, decided = _believing(rows, np.full(n_actions, passed), constant)
@@ -197,4 +207,6 @@ def _gain(rows: Judged, policy: IntArray, other: IntArray) -> Gain:
     value = float(np.average(difference, weights=rows.weight))
     by_contact = np.bincount(rows.contact, weights=rows.weight * (difference - value))
     error = float(np.sqrt((by_contact**2).sum()) / rows.weight.sum())
-    return Gain(value, error, rows.share(policy != other))
+    differs = policy != other
+    tried = min(int((differs & (one == rows.logged)).sum()) for one in (policy, other))
+    return Gain(value, error, rows.share(differs), tried)

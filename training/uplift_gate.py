@@ -86,6 +86,7 @@ def pass_the_gate(
         score=_scores(fitted, logged, judged, rows, 1.0 / prepared.selection.prob[rows]) * value - cost,
         contact=np.unique(prepared.data.rows.contact_id[rows].astype(str), return_inverse=True)[1],
         weight=prepared.data.rows.sample_weight[rows],
+        logged=np.where(logged.action[rows] == NOTHING, NOTHING, np.searchsorted(judged, logged.action[rows])),
     )
     gate = judge_differences(table, errors=errors)
     trust[judged] = gate.trust

@@ -8,7 +8,7 @@ import pytest
 from estimators.gate import Gain, Gate
 from training.uplift_gate import said_of
 
-NONE, LOSS, SURE, LIKELY = Gain(0.0, 0.0, 0.0), Gain(-0.1, 0.2, 0.4), Gain(0.5, 0.1, 0.4), Gain(0.24, 0.163, 0.4)
+NONE, LOSS, SURE, LIKELY = Gain(0.0, 0.0, 0.0, 0), Gain(-0.1, 0.2, 0.4, 90), Gain(0.5, 0.1, 0.4, 90), Gain(0.24, 0.163, 0.4, 90)
 ACTIONS = tuple(f"a{k}" for k in range(12))
 
 
@@ -50,7 +50,7 @@ def test_actions_that_lose_while_the_whole_gains_are_named_as_what_there_is_no_e
     assert limits == ("not enough evidence that contacts differ in what they gain from a4, a5, a6, a7, a8, a9 and 2 more",)
 
 
-@pytest.mark.parametrize("gain", [NONE, Gain(0.5, 0.1, 0.001)])
+@pytest.mark.parametrize("gain", [NONE, Gain(0.5, 0.1, 0.001, 90)])
 def test_differences_that_change_nobody_are_not_said_to_pay(gain: Gain) -> None:
     findings, _ = said(gain, gain, tuple(range(12)), passed=True)
     assert findings[0].startswith("personalising changes hardly anybody's action: the best is nothing for anybody")
