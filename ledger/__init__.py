@@ -5,6 +5,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 ======================= =====================================================================================
 `store.py`              `Ledger`: the verbs; each is one transaction, durable on return
 `records.py`            a decision as it is handed in: what was chosen, what it came from, what it claims
+`candidates.py`         a decision's candidates as its record keeps them
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `bulk.py`               a plan's decisions, made ready anywhere and written many at once
 `outcomes.py`           what happened, once per `event_id`

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, NotFound, NudgeError, RequestError, Unavailable, nearest
+from ledger.candidates import candidate_rows
 from ledger.store import Ledger
 from ledger.suppressions import SuppressionRecord
 from serving.feedback.dead_letters import DeadLetters
@@ -313,7 +314,7 @@ def known(name: str | None, names: Collection[str], field: str) -> None:
 
 def _shown(trace: Mapping[str, Any]) -> dict[str, Any]:
     """The trace with its candidates one a row."""
-    return {**trace, **({"candidates": answers.candidate_rows(trace["candidates"])} if "candidates" in trace else {})}
+    return {**trace, **({"candidates": candidate_rows(trace["candidates"])} if "candidates" in trace else {})}
 
 
 def _outcome(record: Any) -> dict[str, Any]:

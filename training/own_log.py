@@ -22,6 +22,7 @@ from decisioning.compiled_catalog import CompiledCatalog, compile_catalog
 from decisioning.errors import NudgeError
 from decisioning.vocabulary import NO_ACTION, BoolArray, Columns, Dtype, null_column
 from features.contract import FeatureContract
+from ledger.candidates import full_columns
 from ledger.catalogs import catalog_key
 from ledger.codec import chunks
 from ledger.outcomes import OutcomeRecord
@@ -309,8 +310,8 @@ def _reached(records: Sequence[DecisionRecord], reading: _Reading) -> BoolArray:
     found = np.ones((len(records), len(reading.actions)), dtype=np.bool_)
     place = {action_id: k for k, action_id in enumerate(reading.actions)}
     for row, record in enumerate(records):
-        then, kept = reading.then(record.trace["versions"]), record.trace.get("candidates")
-        if then is None or not isinstance(kept, Mapping):
+        then, kept = reading.then(record.trace["versions"]), full_columns(record.trace.get("candidates"))
+        if then is None or kept is None:
             continue
         found[row] = False
         for treatment_id, removed_by in zip(kept["treatment_id"], kept["removed_by"], strict=True):

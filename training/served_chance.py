@@ -22,6 +22,7 @@ from decisioning.arbitration import ranking
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import HOLDOUT, PROPENSITY_ONLY, RANDOM, TREATED
 from decisioning.vocabulary import BoolArray, FloatArray
+from ledger.candidates import full_columns
 from ledger.records import DecisionRecord
 
 RELEVANT = ("arbitrate", "control")
@@ -43,10 +44,13 @@ class Candidates:
     @classmethod
     def of(cls, kept: object, catalog: CompiledCatalog) -> Candidates | None:
         """What a trace keeps as columns; None where it keeps none, or those of another catalogue."""
-        if not isinstance(kept, Mapping) or list(kept["treatment_id"]) != list(catalog.treatment_ids):
+        columns = full_columns(kept)
+        if columns is None or list(columns["treatment_id"]) != list(catalog.treatment_ids):
             return None
-        relevant = np.array([is_relevant(word) for word in kept["removed_by"]], dtype=np.bool_)
-        return cls(relevant, *(np.array(kept[name], dtype=np.float64) for name in ("propensity", "uplift", "expected_profit", "priority")))
+        relevant = np.array([is_relevant(word) for word in columns["removed_by"]], dtype=np.bool_)
+        return cls(
+            relevant, *(np.array(columns[name], dtype=np.float64) for name in ("propensity", "uplift", "expected_profit", "priority"))
+        )
 
 
 def is_relevant(removed_by: str | None) -> bool:

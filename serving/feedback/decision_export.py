@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from decisioning.catalog import Action, Catalog, Treatment, parse_catalog
 from decisioning.errors import RequestError, Unavailable
 from decisioning.explanation.funnel import STAGES
+from ledger.candidates import candidate_rows
 from ledger.catalogs import catalog_key
 from ledger.records import DecisionRecord, Selection
 from ledger.store import Ledger
-from serving.realtime.answers import candidate_rows
 
 _AT_ONCE = 2_000
 _ARBITRATION, _OUTPUT = "Arbitration", "Output"

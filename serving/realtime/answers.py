@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +21,7 @@ from decisioning.one_catalog import places_of
 from decisioning.one_worth import OneAppraisal
 from decisioning.quiet_hours import next_allowed, to_datetime
 from decisioning.stages import House
+from ledger.candidates import OF_SCORED
 
 FALLBACK = "fallback"
 
@@ -150,19 +151,10 @@ def _fallback(catalog: CompiledCatalog, rank: int, channel: str | None, placemen
     }
 
 
-TRACED = ("propensity", "uplift", "value", "expected_profit", "priority")
-"""The numbers of a candidate that are kept, in the order of its row."""
-
-_OF_SCORED = tuple(name for name in TRACED if name != "value")
-"""Those that only candidates have which were scored."""
-
-
 def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str, Any]:
-    """Every candidate with its scores and the rule that took it out: what a decision can be audited from; `candidate_rows` reads it.
+    """Every candidate with its scores and the rule that took it out, as `ledger.candidates` says: what a decision can be audited from.
 
-    Most candidates are taken out by a few rules before they are scored. So a rule stands once, with the places of those that it took
-    (`removed_by`), and the scores stand for the places in `scored` alone. A number that is not finite is left as it is:
-    `ledger.codec.to_json` writes it as null.
+    A number that is not finite is left as it is: `ledger.codec.to_json` writes it as null.
     """
     seen = decision.seen
     if isinstance(seen, OneAppraisal):
@@ -181,7 +173,7 @@ def candidate_columns(decision: Decision, catalog: CompiledCatalog) -> dict[str,
         "removed_by": removed,
         "value": value,
         "scored": scored,
-        **dict(zip(_OF_SCORED, numbers, strict=True)),
+        **dict(zip(OF_SCORED, numbers, strict=True)),
     }
 
 
@@ -196,37 +188,3 @@ def _places_by_rule(taken: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Seq
 
 def _picked(places: Sequence[int], numbers: list[float]) -> list[float]:
     return [numbers[place] for place in places]
-
-
-def candidate_rows(columns: Mapping[str, Any] | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The candidates that `candidate_columns` wrote, one a row; decisions of earlier versions were kept as full columns, or as rows.
-
-    Examples
-    --------
-    >>> scores = {"propensity": [0.5], "uplift": [0.1], "expected_profit": [1.0], "priority": [1.5]}
-    >>> kept = {"treatment_id": ["a", "b"], "removed_by": {"consent: phone": [0]}, "value": [9.0, 9.0], "scored": [1], **scores}
-    >>> candidate_rows(kept)[0] == {"treatment_id": "a", "removed_by": "consent: phone", "value": 9.0, **dict.fromkeys(scores)}
-    True
-    >>> candidate_rows({"treatment_id": ["a", "b"], "priority": [1.5, None]})
-    [{'treatment_id': 'a', 'priority': 1.5}, {'treatment_id': 'b', 'priority': None}]
-    """
-    if not isinstance(columns, Mapping):
-        return list(columns)
-    if "scored" in columns:
-        columns = _full_columns(columns)
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _full_columns(kept: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The columns of all candidates, null where nothing was said of one."""
-    n = len(kept["treatment_id"])
-    full: dict[str, list[Any]] = {"treatment_id": kept["treatment_id"], "removed_by": [None] * n}
-    for word, places in kept["removed_by"].items():
-        for place in places:
-            full["removed_by"][place] = word
-    for name in TRACED:
-        full[name] = kept[name] if name == "value" else [None] * n
-    for name in _OF_SCORED:
-        for place, number in zip(kept["scored"], kept[name], strict=True):
-            full[name][place] = number
-    return full

@@ -12,6 +12,7 @@ from decisioning.decide import Decision, decide
 from decisioning.errors import Conflict, NotFound
 from decisioning.plan import Plan
 from decisioning.stages import House
+from ledger.candidates import candidate_rows
 from ledger.catalogs import catalog_key
 from ledger.codec import to_json
 from ledger.records import DecisionRecord
@@ -51,8 +52,8 @@ def replay(record: DecisionRecord, ledger: Ledger, load_models: LoadModels) -> d
     situation, history = inputs_from_json({**trace["inputs"], "features": trace["features"]}, dtypes)
     house = House(catalog, scorer, trace["prices"], trace["room"], trace["allowance"])
     made = decide(house, situation, history, limit=request.limit or max(1, len(request.placements or ())))
-    then = _comparable(trace["response"], answers.candidate_rows(trace["candidates"]))
-    now = json.loads(to_json(_comparable(_answer(made, catalog), answers.candidate_rows(answers.candidate_columns(made, catalog)))))
+    then = _comparable(trace["response"], candidate_rows(trace["candidates"]))
+    now = json.loads(to_json(_comparable(_answer(made, catalog), candidate_rows(answers.candidate_columns(made, catalog)))))
     differences = list(differing(then, now))
     return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
 

@@ -28,10 +28,10 @@ from decisioning.errors import NudgeError
 from decisioning.history import History
 from decisioning.stages import House, ScoreFunction, appraise_candidates
 from decisioning.vocabulary import BoolArray, Columns, Dtype
+from ledger.candidates import candidate_rows
 from ledger.catalogs import catalog_key
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
-from serving.realtime.answers import candidate_rows
 from serving.realtime.decision_inputs import inputs_from_json
 from serving.realtime.scorer import Models, Scorer
 from serving.realtime.situations import to_datetime64_or_none
