@@ -28,6 +28,10 @@ from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 SEGMENTS = ("persuadable", "sure_thing", "lost_cause", "do_not_disturb")
 DO_NOT_DISTURB = SEGMENTS.index("do_not_disturb")
 
+NO_MODEL = Removal("score", "no model", "no model has learned this action and it has no cold_start")
+NO_VALUE = Removal("score", "value", "its value is not known: NULL for this contact, or observed and no response has brought money")
+NO_NUMBER = Removal("score", "priority", "its worth is not a finite number")
+
 
 @dataclass(frozen=True)
 class Economics:
@@ -110,13 +114,13 @@ def use_of(constraint: Constraint, catalog: CompiledCatalog, situation: Situatio
 
 
 def drop_unscored(candidates: Candidates, catalog: CompiledCatalog, scores: Scores, economics: Economics) -> None:
-    """Take out candidates whose worth nobody knows: no model and no cold_start, or a value that is NULL. Mandatory ones need none."""
+    """Take out candidates whose worth nobody knows: no model and no cold_start, or a value not known. Mandatory ones need none."""
     ranked = ~catalog.mandatory
     nothing = np.isnan(scores.propensity) & np.isnan(scores.uplift)
-    candidates.remove_where(nothing & ranked, Removal("score", "no model", "no model has learned this action and it has no cold_start"))
-    candidates.remove_where(np.isnan(scores.value) & ranked, Removal("score", "value", "its value is NULL for this contact"))
+    candidates.remove_where(nothing & ranked, NO_MODEL)
+    candidates.remove_where(np.isnan(scores.value) & ranked, NO_VALUE)
     no_number = ~np.isfinite(economics.priority)
-    candidates.remove_where(no_number & ranked, Removal("score", "priority", "its worth is not a finite number"))
+    candidates.remove_where(no_number & ranked, NO_NUMBER)
 
 
 def segment_of(scores: Scores, economics: Economics) -> IntArray:

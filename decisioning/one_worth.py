@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from msgspec import Struct
 
-from decisioning.arbitration import Economics
+from decisioning.arbitration import NO_MODEL, NO_NUMBER, NO_VALUE, Economics
 from decisioning.candidates import Candidates, OneScores, Removal, Situation
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
@@ -24,9 +24,6 @@ Taken: TypeAlias = list[tuple[int, Removal | OneRule]]
 """Which candidates, as bits, went for which reason, in order; no candidate twice."""
 
 _HELD_OUT = GROUPS.index(HOLDOUT)
-_NO_MODEL = Removal("score", "no model", "no model has learned this action and it has no cold_start")
-_NO_VALUE = Removal("score", "value", "its value is NULL for this contact")
-_NO_NUMBER = Removal("score", "priority", "its worth is not a finite number")
 _NOT_WORTH_IT = Removal("arbitrate", "no_action", "doing nothing is worth more")
 
 
@@ -198,7 +195,7 @@ def _drop_unscored(found: OneAppraisal, scored: Sequence[int]) -> None:
         if math.isfinite(found.priority[column]) or mandatory[column]:
             continue
         nothing = math.isnan(propensities[column]) and math.isnan(uplifts[column])
-        _take(found, (column,), _NO_MODEL if nothing else _NO_VALUE if math.isnan(values[column]) else _NO_NUMBER)
+        _take(found, (column,), NO_MODEL if nothing else NO_VALUE if math.isnan(values[column]) else NO_NUMBER)
 
 
 def _take(found: OneAppraisal, columns: Iterable[int], removal: Removal | None) -> None:

@@ -10,6 +10,7 @@ What a model reads
 What is learned
     `propensity.py`             ResponseModel: P(response | contacted)
     `response_members.py`       its members on rows that they have not seen
+    `response_levels.py`        how far the actions of a goal differ in how many respond: thin ones lean on the others
     `own_response.py`           the same by a user's own classifier
     `folds.py`                  which rows a model is chosen on: forward in time, whole contacts, or rows
     `lasting.py`                what forward folds say: the blend that lasts, the shift of the level

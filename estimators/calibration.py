@@ -121,6 +121,10 @@ class PlattCalibrator:
         calibrated: FloatArray = expit(self.intercept + self.slope * logit(clip_probability(p)))
         return calibrated
 
+    def moved(self, by: float) -> PlattCalibrator:
+        """The same with all log odds moved by `by`."""
+        return PlattCalibrator(self.intercept + by, self.slope)
+
     def to_dict(self) -> dict[str, Any]:
         """The calibrator as JSON values."""
         return {"type": "platt", "intercept": self.intercept, "slope": self.slope}
@@ -147,6 +151,10 @@ class IsotonicCalibrator:
     def apply(self, p: FloatArray) -> FloatArray:
         """The calibrated probabilities, shape (n,)."""
         return np.interp(p, self.knots, self.values)
+
+    def moved(self, by: float) -> IsotonicCalibrator:
+        """The same with the log odds of every value moved by `by`."""
+        return IsotonicCalibrator(self.knots, expit(logit(clip_probability(self.values)) + by))
 
     def to_dict(self) -> dict[str, Any]:
         """The calibrator as JSON values."""

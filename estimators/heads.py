@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
 from estimators.arrays import FloatArray
-from estimators.calibration import Calibrator, calibrator_from_dict, clip_probability
+from estimators.calibration import Calibrator, PlattCalibrator, calibrator_from_dict, clip_probability
 from estimators.encoding import Encoded
 from estimators.own_score import OwnScore
 from estimators.scores import LinearScore, TreeScore
@@ -55,6 +55,13 @@ class ResponseHead:
                 p = p + weight * expit(score.of(rows))
         shifted = shift_log_odds(np.clip(p, 0.0, 1.0), self.shift)
         return shifted if self.calibrator is None else self.calibrator.apply(shifted)
+
+    def moved(self, by: float) -> ResponseHead:
+        """The same with the log odds of what it says moved by `by`, whatever its parts."""
+        if self.weights[0] == 1.0 and self.calibrator is None and self.shift == 0.0:
+            return replace(self, base_rate=float(shift_log_odds(np.array([self.base_rate]), by)[0]))
+        calibrator = PlattCalibrator(0.0, 1.0) if self.calibrator is None else self.calibrator
+        return self if by == 0.0 else replace(self, calibrator=calibrator.moved(by))
 
     def to_dict(self) -> dict[str, Any]:
         """The head as JSON values."""

@@ -25,6 +25,7 @@ eligible_rows.py    which logged rows an action's eligibility condition holds fo
 
 own_models.py       a classifier or regressor of the user's own, named in nudge.yaml: imported, checked, made
 fit_propensity.py   responses, opt-outs and observed values per action -> PropensityBundle
+pooled_responses.py the level of each action pooled over its goal, one model for those too thin for their own
 drift.py            which features drift in time, and which of them are not served
 feature_shift.py    how far a distribution moved: stability index, classifier
 tree_settings.py    the search for better settings of the trees, where it is granted minutes

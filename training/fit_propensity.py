@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from decisioning.catalog import Catalog
 from decisioning.errors import ConfigError
-from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+from decisioning.vocabulary import FloatArray, IntArray
 from estimators.bundle import Arm, OptOutHead, PropensityBundle
 from estimators.encoding import Encoded
 from estimators.heads import ValueHead
@@ -27,6 +26,7 @@ from training.drift import DriftReport, drift_report, without
 from training.labelled_rows import labelled_rows, touched_rows
 from training.labels import days_of
 from training.own_models import OwnEstimator, refuse_untrusted
+from training.pooled_responses import Fitted, goals_with_rows, pooled_heads, some_of_each
 from training.prepared import MANY_ROWS, Prepared
 from training.tree_settings import searched_settings
 
@@ -41,6 +41,9 @@ MANY_ALONE, MANY_OF_MANY = 50_000, 10_000
 CHANNEL_ROWS = 20_000
 """From so many rows of a channel its offset is learned, beside those that were held out."""
 
+NAMED = 5
+"""More actions than so many are not named one by one in a warning."""
+
 _OPT_OUT = ""  # no action has an empty id
 
 
@@ -54,12 +57,18 @@ class LearnedPropensity:
         None in a one-shot experiment.
     settled : mapping of head to Settled
         The penalty of each head.
+    sharing : mapping of goal to tuple of str
+        The actions that do no better by a model of their own responses than by one of all, which they share.
+    valueless : tuple of str
+        The actions whose value is observed and whose responses brought no money.
     """
 
     bundle: PropensityBundle
     drift: DriftReport | None
     settings: TreeSettings
     settled: Mapping[str, Settled] = field(default_factory=dict)
+    sharing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    valueless: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -68,7 +77,19 @@ class LearnedPropensity:
         level = (
             [f"the level of responses moves in time; served log odds are shifted to the newest: {', '.join(shifted)}"] if shifted else []
         )
-        return [*(self.drift.warnings if self.drift is not None else []), *level]
+        sharing = [
+            f"too few responses for models of their own: {_named(actions)} by one of all actions of {goal}, each at its level there"
+            for goal, actions in self.sharing.items()
+        ]
+        unknown = (
+            [
+                f"the value of {_named(self.valueless)} is `observed`, and no outcome of theirs brought money: what a response is worth is "
+                "not known, so they are not proposed; give outcomes their `value`, or the actions a number"
+            ]
+            if self.valueless
+            else []
+        )
+        return [*(self.drift.warnings if self.drift is not None else []), *level, *sharing, *unknown]
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -119,8 +140,9 @@ def learn_propensity(
     places = tuple(place for place, name in enumerate(columns) if name in drifting)
     dropped = () if drift is None else drift.dropped
     how = HeadFit(settings, cv, seed, places, {} if after is None else after.settled, terms.own, dropped)
-    bundle, settled = fit_heads(prepared, catalog, how)
-    return LearnedPropensity(bundle, drift, settings, settled)
+    heads = fit_heads(prepared, catalog, how)
+    valueless = tuple(action.id for action in catalog.actions if action.value == OBSERVED and action.id not in heads.bundle.values)
+    return LearnedPropensity(heads.bundle, drift, settings, heads.settled, heads.sharing, valueless)
 
 
 @dataclass(frozen=True)
@@ -157,41 +179,76 @@ class HeadFit:
         return without(prepared.encoder, prepared.encoded.take(rows), self.dropped)
 
 
-def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> tuple[PropensityBundle, dict[str, Settled]]:
+@dataclass(frozen=True, eq=False)
+class FittedHeads:
+    """The bundle, by head (opt-outs under the empty id) what it settled, and by goal the actions that share a model."""
+
+    bundle: PropensityBundle
+    settled: dict[str, Settled]
+    sharing: dict[str, tuple[str, ...]]
+
+
+def fit_heads(prepared: Prepared, catalog: Catalog, how: HeadFit) -> FittedHeads:
     """One response head for each action with a goal and logged rows, one opt-out head, one value head for each observed value.
 
-    Channels move the log odds of a response and of an opt-out by an offset, drawn towards none where the rows are few.
-
-    Returns the bundle, and by action (opt-outs under the empty id) what each head settled.
+    Levels of responses are pooled over the actions of a goal, and those with too few responses share a model (`pooled_heads`). Channels
+    move the log odds of a response and of an opt-out by an offset, drawn towards none where the rows are few.
     """
     labels = {action.id: prepared.data.labels.happened[action.goal] for action in catalog.actions if action.goal is not None}
     rows = {action.id: labelled_rows(prepared, action) for action in catalog.actions}
+    goals = [of_goal for of_goal in goals_with_rows(catalog, labels, rows) if of_goal.is_pooled]
+    for of_goal in goals:
+        if of_goal.wants_model:
+            labels[_of_all(of_goal.goal)], rows[_of_all(of_goal.goal)] = of_goal.happened, of_goal.rows
     labels[_OPT_OUT], rows[_OPT_OUT] = prepared.data.opted_out, touched_rows(prepared)
-    wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
-    # The largest first: the others fit beside it.
-    wanted.sort(key=lambda key: -len(rows[key]))
-    jobs: dict[str, Callable[[], ResponseModel | OwnResponseModel]] = {
-        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], how, gap=_gap(catalog, key), settled=how.settled.get(key))
-        if how.own is None or key == _OPT_OUT
-        else partial(_fit_own, prepared, rows[key], labels[key][rows[key]], how, how.own, gap=_gap(catalog, key))
-        for key in wanted
-    }
-    models = fit_each(jobs, workers=WORKERS)
+    models = _fit_all(prepared, catalog, labels, rows, how)
     offsets = {key: _channel_offsets(prepared, rows[key], labels[key][rows[key]], model, how) for key, model in models.items()}
+    heads = {action.id: models[action.id].head_ for action in catalog.actions if action.id in models}
+    sharing: dict[str, tuple[str, ...]] = {}
+    of_shared: dict[Arm, float] = {}
+    for of_goal in goals:
+        shared = models.get(_of_all(of_goal.goal))
+        pooled = pooled_heads(prepared, of_goal, models, shared, partial(how.seen, prepared))
+        heads |= pooled.heads
+        of_shared |= pooled.offsets
+        if pooled.sharing:
+            sharing[of_goal.goal] = pooled.sharing
+    own = set(heads).difference(*sharing.values())
     by_arm: dict[Arm, tuple[float, float]] = {
-        (action.id, channel): offset for action in catalog.actions for channel, offset in offsets.get(action.id, {}).items()
+        (action.id, channel): offset for action in catalog.actions if action.id in own for channel, offset in offsets[action.id].items()
     }
     opt_out = models.get(_OPT_OUT)
     bundle = PropensityBundle(
         contract_hash=prepared.contract_hash,
         encoder=prepared.encoder,
-        heads={action.id: models[action.id].head_ for action in catalog.actions if action.id in models},
-        channel_offsets=shrink_offsets(by_arm),
+        heads=heads,
+        channel_offsets={**shrink_offsets(by_arm), **of_shared},
         opt_out=None if opt_out is None else OptOutHead(opt_out.head_, shrink_offsets(offsets[_OPT_OUT])),
         values=_fit_values(prepared, catalog, how),
     )
-    settled = {key: model.settled_ for key, model in models.items() if isinstance(model, ResponseModel)}
-    return bundle, {key: one for key, one in settled.items() if one is not None}
+    settled = {key: model.settled_ for key, model in models.items() if isinstance(model, ResponseModel) and model.settled_ is not None}
+    return FittedHeads(bundle, settled, sharing)
+
+
+def _of_all(goal: str) -> str:
+    """The key of the model of all actions of a goal; no action's id begins so."""
+    return f"{_OPT_OUT}\n{goal}"
+
+
+def _fit_all(
+    prepared: Prepared, catalog: Catalog, labels: Mapping[str, FloatArray], rows: Mapping[str, IntArray], how: HeadFit
+) -> dict[str, Fitted]:
+    """A model for each key with rows; of opt-outs only where there was one."""
+    wanted = [key for key, of_key in rows.items() if len(of_key) and (key != _OPT_OUT or labels[key][of_key].any())]
+    # The largest first: the others fit beside it.
+    wanted.sort(key=lambda key: -len(rows[key]))
+    jobs: dict[str, Callable[[], Fitted]] = {
+        key: partial(_fit, prepared, rows[key], labels[key][rows[key]], how, gap=_gap(catalog, key), settled=how.settled.get(key))
+        if how.own is None or key == _OPT_OUT
+        else partial(_fit_own, prepared, rows[key], labels[key][rows[key]], how, how.own, gap=_gap(catalog, key))
+        for key in wanted
+    }
+    return fit_each(jobs, workers=WORKERS)
 
 
 def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap: float, settled: Settled | None) -> ResponseModel:
@@ -233,28 +290,23 @@ def _fit_own(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, ow
 
 def _gap(catalog: Catalog, key: str) -> float:
     """Days until a label is known: the window of the action's goal, or of the slowest opt-out."""
-    goals = {action.id: action.goal for action in catalog.actions}
+    goals = {key: action.goal for action in catalog.actions if action.goal is not None for key in (action.id, _of_all(action.goal))}
     names = [name for name, one in catalog.outcomes.items() if (one.kind == "opt_out" if key == _OPT_OUT else name == goals.get(key))]
     return max((catalog.outcomes[name].window_days for name in names), default=0.0)
 
 
-def _channel_offsets(
-    prepared: Prepared, rows: IntArray, y: FloatArray, model: ResponseModel | OwnResponseModel, how: HeadFit
-) -> dict[str, tuple[float, float]]:
+def _channel_offsets(prepared: Prepared, rows: IntArray, y: FloatArray, model: Fitted, how: HeadFit) -> dict[str, tuple[float, float]]:
     """Of many rows few are held out, and of a rare channel perhaps none: what the served members say of those they know is near enough."""
     channel, p, weight = prepared.data.rows.channel[rows], model.oof_probability_.copy(), model.oof_weight_
     if isinstance(model, ResponseModel) and model.plain_head_ is not None:
-        more = _some_of_each(channel, np.isnan(p) & (weight > 0))
+        more = some_of_each(channel, np.isnan(p) & (weight > 0), CHANNEL_ROWS)
         p[more] = model.plain_head_.probability(how.seen(prepared, rows[more]))
     said = np.isfinite(p)
     return log_odds_offsets(y[said], p[said], channel[said].tolist(), weight[said])
 
 
-def _some_of_each(channel: npt.NDArray[np.object_], where: BoolArray) -> IntArray:
-    """Places of at most `CHANNEL_ROWS` rows of each channel, at random of those where the mask holds."""
-    rng = np.random.default_rng([0xC4A, len(channel)])
-    found = [np.flatnonzero(where & (channel == name)) for name in sorted({one for one in channel.tolist() if one is not None})]
-    return np.concatenate([np.empty(0, dtype=np.int64), *(rng.permutation(places)[:CHANNEL_ROWS] for places in found)])
+def _named(actions: Sequence[str]) -> str:
+    return ", ".join(actions[:NAMED]) + (f" and {len(actions) - NAMED} more" if len(actions) > NAMED else "")
 
 
 def _fit_values(prepared: Prepared, catalog: Catalog, how: HeadFit) -> dict[str, ValueHead]:

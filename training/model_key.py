@@ -42,7 +42,7 @@ UNREAD = (
     "lead",
     "segments",
 )
-UNREAD_OF_ACTION = ("valid", "applicability", "suitability", "lever", "context_weights", "cold_start")
+UNREAD_OF_ACTION = ("valid", "applicability", "suitability", "lever", "context_weights")
 """Parts of the catalogue that no model reads. What is not named here counts: a new part costs a fit too many, never a stale model."""
 
 READ_BY_CLV = ("horizon_days", "clv")

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decisioning.arbitration import SEGMENTS, segment_of
+from decisioning.arbitration import NO_MODEL, NO_NUMBER, NO_VALUE, SEGMENTS, segment_of
+from decisioning.candidates import Removal
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.control import HOLDOUT
 from decisioning.lines import Line
-from decisioning.one_catalog import places_of
+from decisioning.one_catalog import OneRule, places_of
 from decisioning.one_worth import OneAppraisal
 from decisioning.stages import Appraisal
-from decisioning.vocabulary import IntArray, Stage
+from decisioning.vocabulary import IntArray
 
 NORMAL_95 = 1.96
 
@@ -24,6 +25,8 @@ _TRAFFIC = {
     "propensity": "no uplift is known (no control arm was logged): ranked by response, so this profit is not incremental",
     "cold_start": "nothing is learned of this action yet: its cold-start prior stands in",
 }
+
+_UNKNOWN = {NO_MODEL.rule: "no model", NO_VALUE.rule: "value not known", NO_NUMBER.rule: "no finite worth"}
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,16 @@ def explain_nothing(seen: OneAppraisal) -> NoAction:
     """`explain_no_action` of one contact that nothing is left for."""
     if seen.held_out:
         return _HELD_OUT
-    by_stage: dict[Stage, int] = {}
+    by_word: dict[str, int] = {}
     for bits, removal in seen.taken:
-        by_stage[removal.stage] = by_stage.get(removal.stage, 0) | bits
-    losers = places_of(by_stage.get("arbitrate", 0))
+        by_word[_taken_by(removal)] = by_word.get(_taken_by(removal), 0) | bits
+    losers = places_of(by_word.get("arbitrate", 0))
     if losers:
         best = max(seen.priority[column] for column in losers)
         free = max(seen.priority[column] + seen.shadow_cost[column] for column in losers)
         return _loses(best, free, seen.catalog)
-    inorder = sorted(by_stage, key=lambda stage: by_stage[stage] & -by_stage[stage])  # by the first treatment that each took out
-    return _all_filtered({stage: by_stage[stage].bit_count() for stage in inorder})
+    inorder = sorted(by_word, key=lambda word: by_word[word] & -by_word[word])  # by the first treatment that each took out
+    return _all_filtered({word: by_word[word].bit_count() for word in inorder})
 
 
 def _loses(best: float, free: float, catalog: CompiledCatalog) -> NoAction:
@@ -152,14 +155,19 @@ def explain_no_actions(appraisal: Appraisal, catalog: CompiledCatalog, rows: Int
         else:
             pattern = removed_by[place].tobytes()
             if pattern not in counted:
-                counted[pattern] = _all_filtered(Counter(removals[index].stage for index in removed_by[place].tolist() if index >= 0))
+                counted[pattern] = _all_filtered(Counter(_taken_by(removals[index]) for index in removed_by[place].tolist() if index >= 0))
             answers.append(counted[pattern])
     return answers
 
 
-def _all_filtered(taken: Mapping[Stage, int]) -> NoAction:
+def _taken_by(removal: Removal | OneRule) -> str:
+    """The stage, and where it could not tell what a treatment is worth, why not."""
+    return removal.stage if removal.stage != "score" else f"score ({_UNKNOWN[removal.rule]})"
+
+
+def _all_filtered(taken: Mapping[str, int]) -> NoAction:
     """How many treatments each stage took out, in the order in which the catalogue's treatments meet them."""
-    counts = ", ".join(f"{count} by {stage}" for stage, count in taken.items() if stage != "placement")
+    counts = ", ".join(f"{count} by {word}" for word, count in taken.items() if word != "placement")
     if not counts:
         return NoAction("no_candidate", "no treatment is rendered for this channel and placement")
     return NoAction("all_filtered", f"every treatment was taken out: {counts}")

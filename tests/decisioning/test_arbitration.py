@@ -83,7 +83,7 @@ def test_a_segment_says_what_contacting_does(changes: dict[str, float], segment:
 
 UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"propensity": np.nan, "uplift": np.nan}, "no model has learned this action and it has no cold_start"),
-    ({"value": np.nan}, "its value is NULL for this contact"),
+    ({"value": np.nan}, "its value is not known: NULL for this contact, or observed and no response has brought money"),
     ({"value": np.inf}, "its worth is not a finite number"),
     ({"uplift": -np.inf}, "its worth is not a finite number"),
     ({"uplift": 0.0, "value": np.inf}, "its worth is not a finite number"),

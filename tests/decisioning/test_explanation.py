@@ -111,6 +111,12 @@ def test_treatments_of_other_placements_are_not_reported_as_filtered() -> None:
             "all_filtered",
             "every treatment was taken out: 1 by eligibility, 1 by consent",
         ),
+        (
+            make_catalog([email_only("loan"), email_only("card", eligibility="age > 90")]),
+            {"scores": {"value": np.array([[np.nan, np.nan]])}},
+            "all_filtered",
+            "every treatment was taken out: 1 by score (value not known), 1 by eligibility",
+        ),
         (make_catalog([email_only("loan")]), {"channel": "web"}, "no_candidate", "no treatment is rendered for this channel and placement"),
     ],
 )
