@@ -132,7 +132,7 @@ def pooled_heads(
             continue
         sharing.append(action.id)
         heads[action.id] = replace(shared.head_.moved(level), evidence=own.head_.evidence, responses=own.head_.responses)
-    offsets = {(action_id, channel): offset for action_id in sharing for channel, offset in levels.by_channel.items()}
+    offsets: dict[Arm, float] = {(action_id, channel): offset for action_id in sharing for channel, offset in levels.by_channel.items()}
     return Pooled(heads, tuple(sharing), offsets)
 
 
