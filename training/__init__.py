@@ -9,6 +9,7 @@ file                holds
 run.py              all of it, in order: `train`
 context.py          what a training run needs (`TrainingContext`) and what it returns (`TrainingReport`)
 steps.py            how far it is
+moments.py          until when a training run reads
 model_key.py        what a model is made of, as one hash
 reuse.py            the version of an earlier run, where a run would only repeat that one
 

@@ -99,15 +99,23 @@ def label_windows(catalog: Catalog) -> dict[str, float]:
     return {name: outcome.window_days for name, outcome in catalog.outcomes.items() if name in goals or outcome.kind == "opt_out"}
 
 
-def read_dataset(data_dir: Path, catalog: Catalog, door: FeatureDoor, as_of: np.datetime64, own: OwnLog | None = None) -> Dataset:
-    """The labelled interactions before as_of, with the features that were logged with them, else Feast's historical ones.
+def read_dataset(
+    data_dir: Path,
+    catalog: Catalog,
+    door: FeatureDoor,
+    as_of: np.datetime64,
+    own: OwnLog | None = None,
+    *,
+    ingested_until: np.datetime64 | None = None,
+) -> Dataset:
+    """The labelled interactions before as_of (`read_labelled`), with the features that were logged with them, else Feast's historical ones.
 
     Raises
     ------
     NotFound
         There are no interactions, or the features are not built.
     """
-    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own, ingested_until=_ingested_until(data_dir))
+    rows, labels = read_labelled(data_dir, label_windows(catalog), as_of, own, ingested_until=ingested_until)
     opted_out = _opted_out(labels, catalog)
     features = features_of(rows, door, own)
     if own is None or rows.own is None:
@@ -150,7 +158,7 @@ def default_as_of(data_dir: Path) -> np.datetime64:
     return TIMELESS if newest is None else _just_after(newest)
 
 
-def _ingested_until(data_dir: Path) -> np.datetime64 | None:
+def ingested_until(data_dir: Path) -> np.datetime64 | None:
     """Just after the newest row that was ingested, whatever came in since; None where nothing says so."""
     path = data_dir / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -45,8 +45,10 @@ class Interactions:
     hidden: str | None = None
 
     @classmethod
-    def read(cls, context: TrainingContext, as_of: np.datetime64, own: OwnLog | None = None) -> Interactions:
-        """Read, encode and split.
+    def read(
+        cls, context: TrainingContext, as_of: np.datetime64, own: OwnLog | None = None, *, ingested_until: np.datetime64 | None = None
+    ) -> Interactions:
+        """Read, encode and split; `ingested_until` as in `read_labelled`.
 
         Raises
         ------
@@ -54,7 +56,7 @@ class Interactions:
             There are no interactions of a known action before as_of, or the features are not built.
         """
         catalog, contract = context.catalog, context.door.contract
-        data = read_dataset(context.workspace_dir / "data", catalog, context.door, as_of, own)
+        data = read_dataset(context.workspace_dir / "data", catalog, context.door, as_of, own, ingested_until=ingested_until)
         known = np.isin(data.rows.action_id.astype(str), [NO_ACTION, *(action.id for action in catalog.actions)])
         unknown = Counter(data.rows.action_id[~known].tolist())
         if not known.any():

@@ -15,7 +15,7 @@ from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.parallel import run_stages
 from training.champion_said import CHAMPION_FILE, champion_said
 from training.context import DECIDING, ModelName, Progress, TrainedModel, TrainingContext, TrainingReport
-from training.dataset import data_hashes, default_as_of
+from training.dataset import data_hashes
 from training.evaluation import clv_metrics, evaluate_propensity, evaluate_uplift, judged_pairs
 from training.fairness import clv_by_group, propensity_by_group, uplift_by_group
 from training.fit_clv import fit_clv
@@ -29,6 +29,7 @@ from training.lead_rows import lead_definition, read_lead_rows
 from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_card import OWN_CLV_METHOD, OWN_METHOD, OWN_UPLIFT_METHOD
 from training.model_key import model_key
+from training.moments import Moments
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
 from training.policies import policy_gains
@@ -79,7 +80,7 @@ def train(
     data_dir = context.workspace_dir / "data"
     wanted: tuple[ModelName, ...] = DECIDING if only is None else (only, *_left_behind(context, only))
     own = _own_log(context, as_of) if {"propensity", "uplift"} & set(wanted) else None
-    moments = _Moments.of(default_as_of(data_dir), own) if as_of is None else _Moments(*[as_of.astype("datetime64[us]")] * 2)
+    moments = Moments.of(data_dir, own, as_of)
     tables = data_hashes(data_dir)
     hashes = {model: tables if own is None or model == "clv" else {**tables, "ledger": own.digest} for model in wanted}
     keys = {model: model_key(context, model, moments.of_model(model), hashes[model]) for model in wanted}
@@ -133,25 +134,6 @@ def _own_log(context: TrainingContext, as_of: np.datetime64 | None) -> OwnLog | 
     return read_own_log(context.ledger, context.door.contract, actions, as_of=as_of, most=context.settings.decisions)
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """The exclusive cut in time of the interactions, and of what CLV learns from: what was ingested ends where it ends."""
-
-    interactions: np.datetime64
-    spending: np.datetime64
-
-    @classmethod
-    def of(cls, ingested: np.datetime64, own: OwnLog | None) -> _Moments:
-        """Just after the newest row of either."""
-        if own is None or own.newest_at is None:
-            return cls(ingested, ingested)
-        return cls(max(ingested, np.datetime64(own.newest_at, "us") + np.timedelta64(1, "us")), ingested)
-
-    def of_model(self, model: ModelName) -> np.datetime64:
-        """The cut of what a model learns from."""
-        return self.spending if model == "clv" else self.interactions
-
-
 @dataclass(frozen=True, eq=False)
 class _Fitted:
     """The judged models by name, the seconds of each, and what a person should know, also of models that are not there."""
@@ -166,7 +148,7 @@ class _Training:
     """The fits of one training run; `warnings` fills up on the way."""
 
     context: TrainingContext
-    moments: _Moments
+    moments: Moments
     tell: Steps
     warnings: list[str]
     own: OwnLog | None = None
@@ -196,7 +178,7 @@ class _Training:
     def _stages_of_interactions(self, models: Sequence[ModelName]) -> dict[ModelName, Callable[[_Training], list[Judged]]]:
         self.tell("labels and features")
         try:
-            part = Interactions.read(self.context, self.moments.interactions, self.own)
+            part = Interactions.read(self.context, self.moments.interactions, self.own, ingested_until=self.moments.ingested_until)
         except NotFound as error:
             if error.hint == "run nudge features build":
                 raise
