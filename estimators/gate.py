@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtri
 
 from estimators.arrays import BoolArray, FloatArray, IntArray
 
@@ -184,7 +184,7 @@ def bar(errors: float, tried: int) -> float:
     """
     if tried < 2 or errors <= 0.0:
         return errors
-    return float(-ndtri(-np.expm1(np.log(ndtr(errors)) / tried)))
+    return float(-ndtri(-np.expm1(log_ndtr(errors) / tried)))
 
 
 def _believing(rows: Judged, kept: BoolArray, constant: IntArray) -> tuple[FloatArray, Gain]:

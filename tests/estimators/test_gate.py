@@ -131,6 +131,10 @@ def test_the_bar_is_passed_by_chance_as_seldom_by_the_best_of_many_as_by_one(tri
     assert np.isclose(norm.cdf(bar(errors, tried)) ** tried, norm.cdf(errors))
 
 
+def test_the_bar_is_finite_however_many_standard_errors_are_asked() -> None:
+    assert 9.0 < bar(9.0, 100) < 10.0
+
+
 def test_what_is_not_open_is_not_taken() -> None:
     tau = np.full((4, 2), 0.5)
     rows = judged(tau, tau, noise=0.0)

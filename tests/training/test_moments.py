@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,19 +14,19 @@ from tests.training.test_labels import INTERACTION_TYPES, touch, write
 from training.labels import read_labelled
 from training.moments import Moments
 
-INGESTED = datetime(2026, 3, 1)
+INGESTED = np.datetime64("2026-03-01", "us")
 JUST_AFTER = np.datetime64("2026-03-01T00:00:00.000001")
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    (tmp_path / "manifest.json").write_text(json.dumps({"newest_at": f"{INGESTED.isoformat()}Z"}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"newest_at": f"{INGESTED}Z"}))
     return tmp_path
 
 
-def decided(days: float) -> SimpleNamespace:
+def decided(days: int) -> SimpleNamespace:
     """A log of Nudge's own whose newest row is so many days after the ingested ones."""
-    return SimpleNamespace(newest_at=INGESTED + timedelta(days=days))
+    return SimpleNamespace(newest_at=(INGESTED + np.timedelta64(days, "D")).astype(object))
 
 
 def test_by_default_all_rows_count_and_the_ingested_ones_are_known_until_they_end(data: Path) -> None:
