@@ -77,7 +77,7 @@ def _value(plan: pd.DataFrame, raw: pd.DataFrame, trained: np.ndarray) -> Split:
 
 
 def measure() -> Sequence[Figure]:
-    """The mean paired difference in visits a contact over the splits, in its standard errors, and the time of one run."""
+    """The mean paired difference in visits a contact over the splits, its standard error, and the time of one run."""
     data_dir = Path(os.environ.get("NUDGE_DATA") or ROOT.parent / "shared" / "data")
     splits, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,8 @@ def measure() -> Sequence[Figure]:
     difference = float(np.mean([split.difference for split in splits]))
     error = float(np.mean([split.standard_error for split in splits]))
     return [
-        Figure("hillstrom_plan.visits beyond the best single e-mail", difference, "visits a contact"),
-        Figure("hillstrom_plan.the same in standard errors of one split", difference / error, "standard errors", goal=">= -1"),
+        Figure("hillstrom_plan.visits beyond the best single e-mail", difference, "visits a contact", goal=">= -0.001"),
+        # Small where the plan is nearly that e-mail, and then of a few contacts: no goal can be set by it.
+        Figure("hillstrom_plan.standard error of that in one split", error, "visits a contact"),
         Figure("hillstrom_plan.init, ingest, train and plan", float(np.median(seconds)), "seconds", goal="<= 300"),
     ]
