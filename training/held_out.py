@@ -47,7 +47,7 @@ class HeldOut:
         What was logged.
     selection_prob : float array, shape (n,)
     stands_for : float array, shape (n,)
-        How many rows of the whole log each row stands for.
+        How many rows of the whole log each row stands for; NaN where the file is of an earlier version, which did not say.
     actions, goals : tuple of str
         The K actions, and the goal of each.
     happened : float array, shape (n, K)
@@ -137,8 +137,8 @@ class HeldOut:
             read: dict[str, Any] = {name: table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("row", "contact", "action")}
             read |= {kind: matrix(kind) for kind in ("happened", *_PREDICTED)}
             read |= {"open": matrix("open") > 0, "selection_prob": table["selection_prob"].to_numpy().astype(np.float64)}
-            counts = table["stands_for"].to_numpy() if "stands_for" in table.column_names else np.ones(table.num_rows)  # older files
-            read["stands_for"] = counts.astype(np.float64)
+            says = "stands_for" in table.column_names
+            read["stands_for"] = table["stands_for"].to_numpy().astype(np.float64) if says else np.full(table.num_rows, np.nan)
             return cls(**read, actions=actions, goals=goals, said_by=about.get("said_by", {}))
         except (KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
             raise DataError("these are no held-out rows", got=str(error)) from None

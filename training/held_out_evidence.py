@@ -76,7 +76,7 @@ def _places(part: HeldOut, rows: list[str]) -> IntArray:
 
 
 def _facts(parts: list[HeldOut]) -> HeldOut:
-    """What happened, on the actions of all parts: of an action that one part does not know, what another says."""
+    """What happened, on the actions of all parts: of an action, or of a row's weight, that one part does not know, what another says."""
     first = parts[0]
     knows = [next(one for one in parts if one.goals[k]) for k in range(len(first.actions))]
 
@@ -84,7 +84,10 @@ def _facts(parts: list[HeldOut]) -> HeldOut:
         return np.column_stack([getattr(one, name)[:, k] for k, one in enumerate(knows)])
 
     goals = tuple(one.goals[k] for k, one in enumerate(knows))
-    return replace(first, goals=goals, happened=matrix("happened"), cost=matrix("cost"), open=matrix("open") > 0)
+    stands_for = np.ones(len(first))
+    for one in parts:
+        stands_for = np.where(np.isnan(one.stands_for), stands_for, one.stands_for)
+    return replace(first, goals=goals, stands_for=stands_for, happened=matrix("happened"), cost=matrix("cost"), open=matrix("open") > 0)
 
 
 def _scores(system: System, aligned: Mapping[int, HeldOut]) -> _Scores:

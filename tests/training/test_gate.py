@@ -72,12 +72,25 @@ def test_a_decision_that_stands_for_many_counts_as_many_in_every_comparison() ->
     assert judged(weighted).gain.value != pytest.approx(evidence_of(a_log(7, n=3_000), a_log(7, 1.0, n=3_000)).gain(CHALLENGER).value)
 
 
-def test_held_out_rows_of_an_older_version_all_count_alike() -> None:
-    table = pq.read_table(io.BytesIO(a_log(7, n=10).to_bytes()))
+def of_an_older_version(kept: HeldOut) -> HeldOut:
+    """As it is read from a file that does not say what its rows stand for."""
     older = io.BytesIO()
-    pq.write_table(table.drop_columns(["stands_for"]), older)
+    pq.write_table(pq.read_table(io.BytesIO(kept.to_bytes())).drop_columns(["stands_for"]), older)
+    return HeldOut.from_bytes(older.getvalue())
 
-    assert HeldOut.from_bytes(older.getvalue()).stands_for.tolist() == [1.0] * 10
+
+def test_what_a_champion_of_an_older_version_does_not_say_of_a_thinned_log_its_challenger_says() -> None:
+    weight = np.random.default_rng(5).integers(1, 4, 3_000).astype(float)
+    champion, challenger = (replace(a_log(7, noise, n=3_000), stands_for=weight) for noise in (1.0, 0.0))
+    known, unknown = evidence_of(champion, challenger), evidence_of(of_an_older_version(champion), challenger)
+
+    assert vars(unknown.gain(CHALLENGER)) == pytest.approx(vars(known.gain(CHALLENGER)), rel=1e-6)
+
+
+def test_where_no_version_says_what_rows_stand_for_all_count_alike() -> None:
+    older = of_an_older_version(a_log(7, n=10))
+
+    assert evidence_of(older, older).stands_for == pytest.approx(np.ones(10))
 
 
 def test_the_comparison_finds_what_each_policy_truly_earns() -> None:
