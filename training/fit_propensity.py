@@ -78,7 +78,7 @@ class LearnedPropensity:
             [f"the level of responses moves in time; served log odds are shifted to the newest: {', '.join(shifted)}"] if shifted else []
         )
         sharing = [
-            f"too few responses for models of their own: {_named(actions)} by one of all actions of {goal}, each at its level there"
+            f"too few responses for models of their own: {_named(actions)} are served by one of all actions of {goal}, each at its level"
             for goal, actions in self.sharing.items()
         ]
         unknown = (
