@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ LoadModels = Callable[[Mapping[str, int]], Models]
 """The models of these versions, as they were."""
 
 _SHOWN = 50
+_COUNT = re.compile(r"(\d+) by (\w+)(?: \([^)]*\))?")
+"""In the words of why there is no action: so many treatments by a stage."""
 
 
 def replay(record: DecisionRecord, ledger: Ledger, load_models: LoadModels) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def replay(record: DecisionRecord, ledger: Ledger, load_models: LoadModels) -> d
     made = decide(house, situation, history, limit=request.limit or max(1, len(request.placements or ())))
     then = _comparable(trace["response"], candidate_rows(trace["candidates"]))
     now = json.loads(to_json(_comparable(_answer(made, catalog), candidate_rows(answers.candidate_columns(made, catalog)))))
+    if then["no_action"] and now["no_action"]:
+        now["no_action"]["detail"] = _as_said_then(then["no_action"]["detail"], now["no_action"]["detail"])
     differences = list(differing(then, now))
     return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
 
@@ -74,6 +79,7 @@ def replay_plan(record: DecisionRecord, ledger: Ledger, load_models: LoadModels,
     rows = [row for row in range(len(made.treatment)) if ids[int(made.contact[row])] == record.decision_id]
     now = json.loads(to_json(_planned_answer(made, catalog, rows)))
     then = as_planned(record)
+    now["no_action"] = _as_said_then(then["no_action"], now["no_action"])
     differences = list(differing(json.loads(to_json(then)), now))
     return {"decision_id": record.decision_id, "identical": not differences, "differences": differences[:_SHOWN]}
 
@@ -111,6 +117,22 @@ def _answer(made: Decision, catalog: CompiledCatalog) -> dict[str, Any]:
 
 def _comparable(answer: Mapping[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: answer[name] for name in ("control_group", "actions", "no_action")} | {"candidates": candidates}
+
+
+def _as_said_then(then: str | None, now: str | None) -> str | None:
+    """`now`, in the words of an earlier version where it says the same: how many treatments a stage took out, without why.
+
+    Examples
+    --------
+    >>> now = "taken out: 1 by score (no model), 2 by consent, 1 by score (value not known)"
+    >>> _as_said_then("taken out: 2 by score, 2 by consent", now), _as_said_then("taken out: 1 by score, 2 by consent", now) == now
+    ('taken out: 2 by score, 2 by consent', True)
+    """
+    counts: dict[str, int] = {}
+    for count, stage in _COUNT.findall(now or ""):
+        counts[stage] = counts.get(stage, 0) + int(count)
+    begins, *_ = _COUNT.split(now or "", maxsplit=1)
+    return then if begins + ", ".join(f"{count} by {stage}" for stage, count in counts.items()) == then else now
 
 
 def differing(then: Any, now: Any, path: str = "") -> Iterator[dict[str, Any]]:

@@ -74,6 +74,18 @@ def test_a_decision_that_was_tampered_with_shows_where(tmp_path: Path) -> None:
         assert {"field": "actions[0].value", "then": 120.0, "now": 100.0} in again["differences"]
 
 
+def test_a_decision_that_was_kept_in_the_words_of_an_earlier_version_is_the_same(tmp_path: Path) -> None:
+    unlearned = [{name: value for name, value in action.items() if name != "cold_start"} for action in CATALOG["actions"]]
+    with small_house(tmp_path, {**CATALOG, "actions": unlearned}) as house:
+        made = house.service.decide(DecisionRequest(contact_id="adult"))
+        assert made["no_action"]["detail"].endswith("3 by score (no model), 1 by consent")
+        for words, identical in ((" by score", True), (" by eligibility", False)):
+            with house.ledger._database.writing() as conn:
+                conn.exec_driver_sql("UPDATE decisions SET trace = replace(trace, ' by score (no model)', ?)", (words,))
+                conn.exec_driver_sql("UPDATE decisions SET trace = replace(trace, ' by score', ?)", (words,))
+            assert house.service.replay(made["decision_id"])["identical"] is identical
+
+
 def test_a_decision_survives_a_new_catalogue(tmp_path: Path) -> None:
     with small_house(tmp_path) as house:
         made = house.service.decide(DecisionRequest(contact_id="adult", channel="web", placements=["home_hero"]))
