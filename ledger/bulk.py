@@ -123,7 +123,7 @@ def _note_claim(made: Batch, record: DecisionRecord, claim: Claim | None) -> Non
 def _record(conn: Connection, batch: Batch, so_far: Written) -> set[str]:
     if conn.dialect.name == "sqlite":
         driver_run(conn, f"PRAGMA cache_size=-{_CACHE_KB}", ()).close()
-    refused = _refused(conn, batch, so_far)
+    refused, twins = _looked_at(conn, batch, so_far)
     rows = [row for row in batch.decisions if row[0] not in refused] if refused else batch.decisions
     new = _insert_new(conn, rows)
     everything = len(new) == len(batch.decisions)
@@ -133,19 +133,20 @@ def _record(conn: Connection, batch: Batch, so_far: Written) -> set[str]:
         driver_run(conn, f"INSERT INTO selections ({_quoted(_SELECTIONS)}) VALUES ({marks})", selections, many=True).close()
     chain.extend_sealed(conn, "decisions", batch.links if everything else [link for link in batch.links if link.key in new])
     if batch.account_of:
-        _count_accounts(batch, selections, so_far)
+        _count_accounts(batch, [*selections, *(row for row in batch.selections if row[0] in twins)], so_far)
     return refused
 
 
-def _refused(conn: Connection, batch: Batch, so_far: Written) -> set[str]:
+def _looked_at(conn: Connection, batch: Batch, so_far: Written) -> tuple[set[str], set[str]]:
+    """The decisions that others came before; and those that were written meanwhile by whoever makes the same plan at the same time."""
     serialise(conn, flattened((f"contact {one}" for one in batch.contacts), (f"account {one}" for one in batch.accounts)))
     contacts = _changed(batch.contacts, counts_of_contacts(conn, batch.contacts), {})
     accounts = _changed(batch.accounts, counts_of_accounts(conn, batch.accounts), so_far.accounts)
     if not contacts and not accounts:
-        return set()
-    of = batch.account_of
-    suspects = [row[0] for row in batch.decisions if (row[1] in contacts and row[1] in batch.contacts) or of.get(row[0]) in accounts]
-    return set(suspects) - _known(conn, suspects)
+        return set(), set()
+    suspects = {row[0]: row[1] for row in batch.decisions if row[1] in contacts or batch.account_of.get(row[0]) in accounts}
+    known = _known(conn, list(suspects))
+    return suspects.keys() - known, {one for one in known if suspects[one] in contacts}
 
 
 def _changed(seen: Mapping[str, int], now: Mapping[str, int], ours: Mapping[str, int]) -> set[str]:

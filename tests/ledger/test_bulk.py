@@ -77,6 +77,20 @@ def test_an_account_may_get_from_the_plan_in_several_batches_but_not_beside_anot
     assert ledger.bulk.record(made_ready([of(1)]), Written()) == set()  # it is there already: it took its place when it was written
 
 
+def test_two_who_make_the_same_plan_at_the_same_time_do_not_stand_in_each_others_way(ledger: Ledger) -> None:
+    of_firm = Claim("p-1", (), 0, 0, together=True)
+    batches = [made_ready([structs.replace(planned(n), selections=(email(account_id="firm"),), claim=of_firm)]) for n in (1, 2, 4)]
+    one, other = Written(), Written()
+    for batch in batches:
+        assert ledger.bulk.record(batch, one) == set()
+        one, other = other, one  # who comes second to a batch is first at the next
+        assert ledger.bulk.record(batch, one) == set()
+    assert len(ledger.decisions_by_id(["d-001", "d-002", "d-004"])) == 3
+    late = made_ready([structs.replace(planned(7), selections=(email(account_id="firm"),), claim=of_firm)])
+    ledger.record_decisions([decision("d-other", email(account_id="firm"), contact_id="colleague")])
+    assert ledger.bulk.record(late, one) == ledger.bulk.record(late, other) == {"d-007"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
