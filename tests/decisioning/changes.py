@@ -63,7 +63,7 @@ def without(rule: Rule, house: House, situation: Situation) -> tuple[House, Situ
     """The business without one rule: consent granted, room made, a policy or a condition struck out, always valid, nobody held out."""
     catalog = house.catalog
     if rule.stage == "consent":
-        return house, replace(situation, granted={**situation.granted, rule.rule: np.array([True])})
+        return house, structs.replace(situation, granted={**situation.granted, rule.rule: np.array([True])})
     if rule.stage == "allocation":
         return replace(house, room={name: left for name, left in house.room.items() if name != rule.rule}), situation
     if rule.stage == "control":
