@@ -61,7 +61,7 @@ def plan(
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Estimate from so many contacts, always the same ones. Only computes.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes at work; default: one a core, at most 4.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes at work, at most 4; default: one a core.")] = None,
     progress: Annotated[bool, typer.Option("--progress", help="Progress as JSON lines on stderr.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

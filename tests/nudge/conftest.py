@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nudge.shops import Shop
+from tests.nudge.shops import Fill, Shared, Shop
 
 
 @pytest.fixture
@@ -26,10 +26,23 @@ def folder_of_the_file(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: 
 
 
 @pytest.fixture
-def shared_shop(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """A shop that was ingested, and in which the tests of a file only look."""
-    made = Shop(folder_of_the_file, capsys, monkeypatch)
-    if not (made.folder / "data").exists():
-        made.write()
-        assert made.run("ingest").code == 0
+def shared(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shared:
+    """The shop in which the tests of a file only look; filled by the first of them."""
+
+    def made(fill: Fill) -> Shop:
+        shop = Shop(folder_of_the_file, capsys, monkeypatch)
+        return shop if (shop.folder / "data").exists() else fill(shop)
+
     return made
+
+
+@pytest.fixture
+def shared_shop(shared: Shared) -> Shop:
+    """A shop that was ingested, and in which the tests of a file only look."""
+
+    def ingested(shop: Shop) -> Shop:
+        shop.write()
+        assert shop.run("ingest").code == 0
+        return shop
+
+    return shared(ingested)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -91,3 +92,9 @@ class Shop:
     def tables(self) -> dict[str, bytes]:
         """The contract tables as they lie on disk."""
         return {path.name: path.read_bytes() for path in sorted((self.folder / "data").glob("*.parquet"))}
+
+
+Fill: TypeAlias = Callable[[Shop], Shop]
+"""Writes and ingests what the tests of a file look at."""
+
+Shared: TypeAlias = Callable[[Fill], Shop]

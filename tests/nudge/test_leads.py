@@ -12,7 +12,7 @@ import pytest
 
 from nudge.desks.leads import WorkspaceLeads
 from nudge.ground.workspace import Workspace
-from tests.nudge.shops import CATALOG, Shop
+from tests.nudge.shops import CATALOG, Shared, Shop
 
 LEAD: dict[str, Any] = {
     "who": "NOT has_loan",
@@ -40,10 +40,9 @@ def sales(shop: Shop) -> Shop:
 
 
 @pytest.fixture
-def shared_sales(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shared_sales(shared: Shared) -> Shop:
     """A shop from which no lead is handed over."""
-    made = Shop(folder_of_the_file, capsys, monkeypatch)
-    return made if (made.folder / "data").exists() else with_leads(made)
+    return shared(with_leads)
 
 
 def test_everybody_is_scored_and_nobody_is_handed_over_by_that(shared_sales: Shop) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from nudge.reports.facts import open_facts
 from nudge.reports.page import report_page
 from nudge.reports.sections import sections
 from nudge.reports.segments import names_of
-from tests.nudge.shops import CATALOG, CONSENTS, Shop
+from tests.nudge.shops import CATALOG, CONSENTS, Shared, Shop
 
 CONTACTS = """
   SELECT 'c-' || i AS contact_id, 18 + i % 60 AS age, i % 3 = 0 AS "Has Loan", TIMESTAMP '2026-01-01' AS valid_from FROM range(200) r(i)
@@ -47,10 +46,9 @@ def bank(shop: Shop) -> Shop:
 
 
 @pytest.fixture
-def shared_bank(folder_of_the_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shared_bank(shared: Shared) -> Shop:
     """A bank in which tests only look."""
-    made = Shop(folder_of_the_file, capsys, monkeypatch)
-    return made if (made.folder / "data").exists() else filled(made)
+    return shared(filled)
 
 
 def older(i: int, *, later: bool) -> bool:
