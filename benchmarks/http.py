@@ -7,6 +7,7 @@ open ones. CPU is that of the server's processes, from /proc. The picture is `do
 from __future__ import annotations
 
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ def measure() -> Sequence[Figure]:
         folder = Path(name)
         prepare(folder)
         http_peers.prepare(folder)
+        os.sync()  # what preparing has written is not the server's to wait for
         with serving("echo", folder) as server:
             echo = load(server, clients=16)
         with http_peers.tutorial(folder) as server:
@@ -78,6 +80,7 @@ def _capacity(echo: Run, one: Run, alone: Run, two: Run) -> list[Figure]:
         Figure("http.decisions, 1 worker, 16 clients", one.rps, "requests/s", peer, echo.rps, ">= 0.2 x"),
         Figure("http.CPU a decision", one.cpu_us, "us CPU", peer, echo.cpu_us, "<= 8 x"),
         Figure("http.p99, 16 clients", one.p99_ms, "ms", "p50", one.p50_ms, "<= 5 x"),
+        Figure("http.failed, 1 worker, 16 clients", one.refused + one.broken, "requests", goal="<= 0"),
         Figure("http.one client alone", alone.p50_ms, "ms p50"),
         Figure("http.decisions, 2 workers, 64 clients", two.rps, "requests/s", "1 worker, 16 clients", one.rps, ">= 1.6 x"),
         Figure("http.p99, 2 workers, 64 clients", two.p99_ms, "ms", goal="<= 50"),

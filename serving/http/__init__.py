@@ -3,6 +3,7 @@
 ======================== ============================================================================
 `hot_routes.py`          decisions and outcomes that fit, answered before the framework's routing
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
+`pace.py`                how long a batch takes, for whoever asks whether his turn would come in time
 `gate.py`                whoever calls without a key that opens it is refused, before everything else
 `access.py`              who may call what: the one table from route to scope
 `api_keys.py`            how a key is made and read, and the ring of those that hold

@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from decisioning.errors import NudgeError, Overloaded
+from serving.http.pace import Pace
 from serving.ports.verbs import Service
 from serving.schemas.hot_requests import AnyDecision, AnyOutcome
 
@@ -34,8 +35,6 @@ _ROUNDS = 2
 
 _LONGEST_ROUNDS_SECONDS = 0.005
 
-_SMOOTHING = 0.2  # of the newest batch in the running mean of what a request takes
-
 
 @dataclass(frozen=True)
 class Patience:
@@ -46,8 +45,8 @@ class Patience:
     most_waiting : int
         Requests and outcomes that may wait in all; a call of a thousand is let in where nothing waits.
     seconds : float
-        How long one decision may have to wait that names no deadline of its own: somebody looks at a page meanwhile. What is let in is
-        decided, however long that takes.
+        How long one decision may have to wait for its turn that names no deadline of its own: somebody looks at a page meanwhile. What is
+        let in is decided, however long that takes.
     seconds_of_many : float
         The same of a call for several decisions, and of outcomes: a program waits.
     """
@@ -84,7 +83,8 @@ class Desk:
     _next: _Call | None = field(init=False, default=None)
     _thread: threading.Thread | None = field(init=False, default=None)
     _waiting: int = field(init=False, default=0)
-    _seconds_each: float = field(init=False, default=0.0)
+    _pace: Pace = field(init=False, default_factory=Pace)
+    _in_hand: tuple[int, float] = field(init=False, default=(0, 0.0))
 
     async def decide(self, requests: Sequence[AnyDecision]) -> list[dict[str, Any] | NudgeError]:
         """One answer a request, in order.
@@ -136,8 +136,22 @@ class Desk:
     @property
     def crowded(self) -> bool:
         """Whether one decision more that names no deadline would be refused."""
-        ahead = self._waiting
-        return ahead >= self.patience.most_waiting or ahead * self._seconds_each > self.patience.seconds
+        return self._waiting >= self.patience.most_waiting or self._until_its_turn() > self.patience.seconds
+
+    def _until_its_turn(self) -> float:
+        """Seconds until the batch of whoever comes now would begin: what is left of the one in hand, and the full ones before.
+
+        A batch that has taken longer than was to be expected is expected to take as long again: the longer a disk stands still, the
+        longer it will.
+        """
+        size, begun = self._in_hand
+        full = max(0, self._waiting - size) // MOST_AT_ONCE
+        before = self._pace.seconds(full * MOST_AT_ONCE, full)
+        if not size:
+            return before
+        gone = perf_counter() - begun
+        left = self._pace.seconds(size) - gone
+        return before + (left if left > 0.0 else gone)
 
     def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], came: float) -> asyncio.Future[Any]:
         if self._thread is None:
@@ -156,10 +170,11 @@ class Desk:
             return
         if ahead + count > self.patience.most_waiting:
             raise Overloaded("too many requests are waiting", got=ahead, hint="try again in a moment")
-        if ahead * self._seconds_each > seconds:
+        wait = self._until_its_turn()
+        if wait > seconds:
             raise Overloaded(
                 "the answer would come too late",
-                got=f"{ahead * self._seconds_each:.3f} s",
+                got=f"{wait:.3f} s",
                 allowed=f"{seconds:g} s",
                 hint="try again in a moment",
             )
@@ -170,12 +185,12 @@ class Desk:
         last = False
         while not last:
             calls, last = self._next_batch()
-            begun = perf_counter()
+            done, begun = sum(len(call.items) for call in calls), perf_counter()
+            self._in_hand = done, begun
             answers = [pair for work in dict.fromkeys(call.work for call in calls) for pair in _worked(work, calls)]
-            done = sum(len(call.items) for call in calls)
+            self._in_hand = 0, 0.0
             if done:
-                each = (perf_counter() - begun) / done
-                self._seconds_each += _SMOOTHING * (each - self._seconds_each)
+                self._pace.note(done, perf_counter() - begun)
             if calls:
                 calls[0].loop.call_soon_threadsafe(self._deliver, answers, done)
 

@@ -16,6 +16,7 @@ from decisioning.errors import NudgeError, Overloaded, Unavailable
 from serving.app import create_app
 from serving.http import desk as desk_module
 from serving.http.desk import MOST_AT_ONCE, Desk, Patience
+from serving.http.pace import Pace
 from serving.schemas.hot_requests import AnyDecision, AnyOutcome, HotDecision, HotOutcome
 from tests.serving.fake_service import FakeService
 from tests.serving.small_house import small_house
@@ -52,7 +53,8 @@ def test_a_crowded_desk_refuses_a_decision_unread_but_asks_who_says_how_long_he_
     app = create_app(service, patience=Patience(seconds=0.0001))
     desk = app.state.desk
     with TestClient(app, base_url="http://127.0.0.1") as client:
-        desk._waiting, desk._seconds_each = 100, 0.01  # a second's work
+        desk._waiting = 100
+        desk._pace.note(10, 0.1)
         plain = client.post("/v1/decisions", json={"contact_id": "c-1"})
         patient = client.post("/v1/decisions", json={"contact_id": "c-1", "deadline_ms": 5000})
         desk._waiting = 0
@@ -125,7 +127,7 @@ def test_what_one_call_breaks_does_not_break_the_others() -> None:
 def test_what_is_too_much_or_would_come_too_late_is_refused_at_once_and_what_comes_alone_is_let_in() -> None:
     service = Watched()
     desk = Desk(service, Patience(most_waiting=3, seconds=1.0))
-    desk._seconds_each = 0.3
+    desk._pace.note(1, 0.3)
 
     async def crowd() -> None:
         large = asyncio.ensure_future(desk.decide(ask("c-0") * 2))
@@ -142,6 +144,52 @@ def test_what_is_too_much_or_would_come_too_late_is_refused_at_once_and_what_com
     asyncio.run(crowd())
     desk.close()
     assert service.batches == [["c-0", "c-0"], ["c-2"]]
+
+
+def after_a_batch_of(size: int, seconds: float) -> Desk:
+    """A desk with that batch in hand since so long, and as many waiting."""
+    desk = Desk(Watched(), Patience(seconds=0.5))
+    desk._in_hand, desk._waiting = (size, perf_counter() - seconds), size
+    return desk
+
+
+def test_a_crowd_is_not_hopeless_because_each_batch_waits_for_a_slow_disk() -> None:
+    desk = after_a_batch_of(3, seconds=0.1)
+    for size, seconds in [(16, 0.02), (16, 0.02), (3, 0.3), (4, 0.31), (3, 0.3)]:  # the disk became slow, batches small: .1 s a request
+        desk._pace.note(size, seconds)
+    desk._waiting += 13
+    assert not desk.crowded  # they are one batch
+    desk._waiting += 3 * MOST_AT_ONCE
+    assert desk.crowded  # and that is four
+
+
+def test_while_a_batch_stands_still_nobody_is_let_in_to_wait_longer_than_patience() -> None:
+    assert not after_a_batch_of(1, seconds=0.3).crowded
+    assert after_a_batch_of(1, seconds=0.6).crowded
+
+
+def test_the_fixed_part_of_batches_is_told_from_what_a_request_takes() -> None:
+    pace = Pace()
+    assert pace.seconds(32) == 0.0
+    for size in (1, 5, 30, 2):
+        pace.note(size, 0.05 + 0.001 * size)
+    assert pace.seconds(32, batches=1) == pytest.approx(0.082)
+    assert pace.seconds(64, batches=2) == pytest.approx(0.164)
+    alike = Pace()
+    for _ in range(3):
+        alike.note(16, 0.08)
+    assert alike.seconds(16) == pytest.approx(0.08) and alike.seconds(32) == pytest.approx(0.16)
+
+
+def test_a_batch_that_was_slow_by_chance_makes_no_part_negative() -> None:
+    pace = Pace()
+    for size, seconds in [(30, 0.01), (1, 1.0), (20, 0.01), (2, 0.5)]:  # larger ones seem to take less
+        pace.note(size, seconds)
+    assert 0.0 < pace.seconds(1) == pace.seconds(1_000)
+    fast = Pace()
+    for size, seconds in [(1, 0.0), (30, 0.3)]:  # as if the first of a batch gave time back
+        fast.note(size, seconds)
+    assert fast.seconds(0) >= 0.0
 
 
 def test_a_large_call_takes_turns_with_what_others_ask_and_each_of_its_requests_is_decided() -> None:
