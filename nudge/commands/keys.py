@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from decisioning.errors import NotFound
-from ledger.keys import ApiKey
 from nudge.commands.options import JsonOption, QuietOption, WorkspaceOption, open_workspace
 from nudge.ground.terminal import Terminal
-from serving.realtime.answers import iso
+
+if TYPE_CHECKING:
+    from ledger.keys import ApiKey
 
 
 def create(
@@ -65,6 +66,8 @@ def revoke(
 
 
 def _shown(key: ApiKey) -> dict[str, Any]:
+    from serving.realtime.answers import iso
+
     state = "revoked" if key.revoked_at is not None else "holds" if key.holds(datetime.now(UTC)) else "expired"
     ends = {name: None if time is None else iso(time) for name, time in (("expires_at", key.expires_at), ("revoked_at", key.revoked_at))}
     return {"id": key.key_id, "name": key.name, "scopes": list(key.scopes), "state": state, "created_at": iso(key.created_at), **ends}

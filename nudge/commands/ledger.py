@@ -6,16 +6,18 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from decisioning.catalog import Catalog
 from decisioning.errors import Conflict, RequestError
 from nudge.answers import ledger as show_ledger
 from nudge.commands.options import JsonOption, QuietOption, WorkspaceOption, open_workspace, pairs
 from nudge.ground.moments import moment
 from nudge.ground.terminal import Terminal
+
+if TYPE_CHECKING:
+    from decisioning.catalog import Catalog
 
 _ContactId = Annotated[str, typer.Argument(help="Whom.")]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.conftest import ROOT
 from tests.nudge.shops import CATALOG, CONTACTS, Shop
+
+
+def test_help_waits_for_none_of_the_libraries_that_the_commands_need() -> None:
+    code = "import sys, nudge.cli; print([name for name in ('numpy', 'scipy', 'duckdb', 'sqlalchemy', 'pydantic') if name in sys.modules])"
+    fresh = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert fresh.stdout.strip() == "[]"
 
 
 def test_a_workspace_plans_and_decides_before_anything_was_learned(shop: Shop) -> None:
