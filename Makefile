@@ -39,7 +39,7 @@ demo: $(STAMP) ## the demo business, end to end, then API and console on 127.0.0
 	@$(BIN)/nudge demo -w $(WORKSPACE) --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve,--serve)
 
 test: $(STAMP) ## the whole test suite, the examples in docstrings included (JOBS=2 processes, a file of tests at a time)
-	@$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 laws: $(STAMP) ## the laws of the decision core, thousands of random cases each (CASES=3000)
 	@LAW_CASES=$(or $(CASES),3000) $(BIN)/python -m pytest -q --hypothesis-show-statistics tests/decisioning/test_laws.py tests/decisioning/test_laws_of_everything.py

@@ -18,6 +18,17 @@ ROOT = Path(__file__).resolve().parent.parent
 LAW_CASES = int(os.environ.get("LAW_CASES") or (300 if os.environ.get("CI") else 100))
 """How many random cases each law of the core is held against; `make laws` takes thousands."""
 
+LONGEST = (
+    "tests/acceptance/test_demo.py",
+    "tests/test_notebooks.py",
+    "tests/training/test_run.py",
+    "tests/training/test_own_models.py",
+    "tests/acceptance/test_bank_marketing.py",
+    "tests/console/test_in_a_browser.py",
+    "tests/acceptance/test_hillstrom.py",
+)
+"""Files that take a minute or more, the longest first."""
+
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
@@ -32,6 +43,12 @@ def pytest_configure() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["FEAST_USAGE"] = "False"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the Makefile: waiting threads sleep
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: the last to end, on whichever process, are then short ones."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
