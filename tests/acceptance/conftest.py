@@ -1,11 +1,11 @@
-"""Small demo banks, each made once for all tests that look at it."""
+"""The command line in the test's process, and small demo banks, each made once for all tests that look at it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -13,6 +13,9 @@ import nudge.ground.workspace
 from nudge.ground.terminal import Terminal
 from nudge.ground.workspace import Workspace
 from nudge.verbs.demo import run_demo
+from tests.nudge.shops import command
+
+Run: TypeAlias = Callable[..., dict[str, Any]]
 
 CONTACTS, DAYS = 6_000, 120
 
@@ -41,3 +44,15 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], B
             return made[seed]
 
         yield of
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`nudge ARGUMENTS --json --quiet`; its document."""
+
+    def document(*arguments: object) -> dict[str, Any]:
+        answer = command(capsys, monkeypatch, *map(str, arguments), "--json", "--quiet")
+        assert answer.code == 0, answer.err
+        return answer.document
+
+    return document

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from benchmarks.commands import run
+from tests.acceptance.conftest import Run
 
 TIMELESS = "NULL AS occurred_at"
 
@@ -49,7 +49,7 @@ def write_workspace(folder: Path, raw: Path) -> None:
     (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
 
 
-def test_without_a_control_arm_every_output_says_that_uplift_is_not_known(tmp_path: Path, data_dir: Path) -> None:
+def test_without_a_control_arm_every_output_says_that_uplift_is_not_known(tmp_path: Path, data_dir: Path, run: Run) -> None:
     folder = tmp_path / "calls"
     write_workspace(folder, data_dir / "bank_marketing.csv")
     assert any("no_action" in warning for warning in run("ingest", "-w", folder)["warnings"])
@@ -70,7 +70,7 @@ def test_without_a_control_arm_every_output_says_that_uplift_is_not_known(tmp_pa
     assert any("not incremental" in reason for reason in decision["actions"][0]["reasons"])
 
 
-def test_the_example_looks_forward_in_time_and_names_the_economy_that_drifts(tmp_path: Path, data_dir: Path) -> None:
+def test_the_example_looks_forward_in_time_and_names_the_economy_that_drifts(tmp_path: Path, data_dir: Path, run: Run) -> None:
     folder = tmp_path / "bank"
     run("init", folder, "--example", "bank_marketing", "--set", f"data={data_dir / 'bank_marketing.csv'}")
     config = yaml.safe_load((folder / "nudge.yaml").read_text())

@@ -57,6 +57,19 @@ class Answer:
         return found
 
 
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Answer:
+    """`nudge ARGUMENTS` in this process: one of its own would have to load every library anew."""
+    monkeypatch.setattr(sys, "argv", ["nudge", *arguments])
+    capsys.readouterr()
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    written = capsys.readouterr()
+    return Answer(code, written.out, written.err)
+
+
 class Shop:
     """A workspace in a folder, and the command line on it."""
 
@@ -79,15 +92,7 @@ class Shop:
 
     def run(self, *arguments: str, json_output: bool = True) -> Answer:
         options = ["--json", "--quiet"] if json_output else ["--quiet"]
-        self._monkeypatch.setattr(sys, "argv", ["nudge", *arguments, "-w", str(self.folder), *options])
-        self._capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        written = self._capsys.readouterr()
-        return Answer(code, written.out, written.err)
+        return command(self._capsys, self._monkeypatch, *arguments, "-w", str(self.folder), *options)
 
     def tables(self) -> dict[str, bytes]:
         """The contract tables as they lie on disk."""
