@@ -24,6 +24,7 @@ NUMBER_DTYPES = ("bool", "int", "float")
 TIME_DTYPES = ("date", "timestamp")
 DTYPES = (*NUMBER_DTYPES, "string", *TIME_DTYPES)
 
+_TEXT_OR_NULL = {str, type(None)}
 _MICROSECONDS_A_DAY = 86_400_000_000.0
 
 
@@ -104,7 +105,10 @@ def as_texts(column: npt.NDArray[Any] | None, length: int) -> list[str | None]:
     """
     if column is None:
         return [None] * length
-    return [value if type(value) is str else _text(value) for value in np.atleast_1d(column).tolist()]
+    values: list[Any] = np.atleast_1d(column).tolist()
+    if set(map(type, values)) <= _TEXT_OR_NULL:
+        return values
+    return [value if type(value) is str else _text(value) for value in values]
 
 
 def as_days_before(column: npt.NDArray[Any] | None, as_of: Any, length: int) -> FloatArray:

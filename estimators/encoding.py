@@ -23,7 +23,7 @@ from estimators.arrays import (
 from estimators.encoding_categories import CategoryEncoding
 from estimators.encoding_numbers import NumberEncoding
 
-ROWS_TOGETHER = 32_768
+ROWS_TOGETHER = 8_192
 """Rows that are encoded at a time where all are to be held in single precision."""
 
 BLOCK_ROWS = 4_096
@@ -198,9 +198,7 @@ class FeatureEncoder:
 
     def encode(self, columns: Columns, as_of: Any) -> Encoded:
         """Both matrices at once, shapes (n, d) and (n, m)."""
-        length = row_count(columns, as_of)
-        matrix = _number_matrix(columns, self.dtypes, as_of, length)
-        codes = [category.codes(as_texts(columns.get(category.name), length)) for category in self.categories]
+        matrix, codes = self._read(columns, as_of)
         return Encoded(self._trees(matrix, codes), self._linear(matrix, codes))
 
     def encode_narrow(self, columns: Columns, as_of: Any) -> Encoded:
@@ -217,11 +215,11 @@ class FeatureEncoder:
 
     def trees(self, columns: Columns, as_of: Any) -> FloatArray:
         """The matrix for LightGBM, shape (n, d)."""
-        return self.encode(columns, as_of).trees
+        return self._trees(*self._read(columns, as_of))
 
     def linear(self, columns: Columns, as_of: Any) -> FloatArray:
         """The matrix for linear models, shape (n, m)."""
-        return self.encode(columns, as_of).linear
+        return self._linear(*self._read(columns, as_of))
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as JSON values; every number comes back exactly."""
@@ -236,6 +234,12 @@ class FeatureEncoder:
         """The encoder that `to_dict` wrote."""
         categories = tuple(CategoryEncoding.from_dict(category) for category in data["categories"])
         return cls(dict(data["dtypes"]), NumberEncoding.from_dict(data["numbers"]), categories)
+
+    def _read(self, columns: Columns, as_of: Any) -> tuple[FloatArray, list[IntArray]]:
+        """The numbers, and the codes of each category."""
+        length = row_count(columns, as_of)
+        codes = [category.codes(as_texts(columns.get(category.name), length)) for category in self.categories]
+        return _number_matrix(columns, self.dtypes, as_of, length), codes
 
     def _trees(self, matrix: FloatArray, codes: list[IntArray]) -> FloatArray:
         is_category = np.array([dtype == "string" for dtype in self.dtypes.values()], dtype=bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class CategoryEncoding:
     def codes(self, texts: Sequence[str | None]) -> IntArray:
         """The code of each text, shape (n,)."""
         other, known = len(self.levels), self._codes
-        return np.fromiter((known.get(text, other) for text in texts), dtype=np.int64, count=len(texts))
+        return np.fromiter(map(known.get, texts, repeat(other)), dtype=np.int64, count=len(texts))
 
     @property
     def known(self) -> Mapping[str | None, int]:

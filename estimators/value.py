@@ -176,7 +176,8 @@ def best_quantile(money: FloatArray, *, random_state: int) -> float:
         order = rng.permutation(len(money))
         halves = money[order[: len(order) // 2]], money[order[len(order) // 2 :]]
         for one, other in (halves, halves[::-1]):
-            errors += [(float(winsorised(one, quantile).mean()) - float(other.mean())) ** 2 for quantile in QUANTILES]
+            plain = float(other.mean())
+            errors += [(float(np.clip(one, low, high).mean()) - plain) ** 2 for low, high in _bounds(one, QUANTILES)]
     return QUANTILES[int(np.argmin(errors))]
 
 
@@ -188,5 +189,11 @@ def winsorised(money: FloatArray, quantile: float) -> FloatArray:
     >>> winsorised(np.array([1.0, 2.0, 3.0, 1000.0]), 0.75)
     array([1., 2., 3., 3.])
     """
-    low = float(np.quantile(money, 1.0 - quantile, method="lower")) if money.min() < 0 else float(money.min())
-    return np.clip(money, low, float(np.quantile(money, quantile, method="lower")))
+    return np.clip(money, *_bounds(money, [quantile])[0])
+
+
+def _bounds(money: FloatArray, quantiles: Sequence[float]) -> list[tuple[float, float]]:
+    """What money is set to beyond each of the quantiles, below and above; the values are put in order once for all of them."""
+    least = float(money.min())
+    lows = np.quantile(money, 1.0 - np.asarray(quantiles), method="lower").tolist() if least < 0 else [least] * len(quantiles)
+    return list(zip(lows, np.quantile(money, quantiles, method="lower").tolist(), strict=True))

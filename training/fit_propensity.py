@@ -312,6 +312,7 @@ def _named(actions: Sequence[str]) -> str:
 def _fit_values(prepared: Prepared, catalog: Catalog, how: HeadFit) -> dict[str, ValueHead]:
     """Money of a response for each action whose value is observed; few responses are drawn towards the mean of the goal."""
     heads: dict[str, ValueHead] = {}
+    of_goal: dict[str, float] = {}
     for action in catalog.actions:
         if action.value != OBSERVED or action.goal is None:
             continue
@@ -321,9 +322,9 @@ def _fit_values(prepared: Prepared, catalog: Catalog, how: HeadFit) -> dict[str,
             continue
         rows = np.flatnonzero(brought & prepared.of_action(action.id))
         weight = prepared.data.rows.sample_weight
-        over_actions = (
-            ValueModel(fewest_for_model=len(money) + 1, random_state=how.seed).fit(np.empty((len(money), 0)), money, weight).head_.mean
-        )
-        model = ValueModel(prior_mean=over_actions, random_state=how.seed)
+        if action.goal not in of_goal:
+            every = ValueModel(fewest_for_model=len(money) + 1, random_state=how.seed)
+            of_goal[action.goal] = every.fit(np.empty((len(money), 0)), money, weight).head_.mean
+        model = ValueModel(prior_mean=of_goal[action.goal], random_state=how.seed)
         heads[action.id] = model.fit(how.seen(prepared, rows).linear, money[rows], weight[rows]).head_
     return heads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decisioning.catalog import Catalog
-from decisioning.vocabulary import Columns
+from decisioning.vocabulary import Columns, IntArray
 from estimators.bundle import ClvBundle, LeadBundle, PropensityBundle, UpliftBundle
 from training.context import ModelName, TrainedModel, TrainingContext
 from training.headline import headline
@@ -124,14 +123,13 @@ def shuffled_rows(columns: Columns, *, seed: int) -> Columns:
     rng = np.random.default_rng([seed, 0xE8A])
     length = len(next(iter(columns.values()), ()))
     rows = min(length, EXAMPLE_ROWS)
-    return {name: _common(column)[rng.integers(0, length, rows)] for name, column in columns.items()}
+    return {name: _common(column, rng.integers(0, length, rows)) for name, column in columns.items()}
 
 
-def _common(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The column without the texts that name few: who is erased must not live on in an example."""
-    if column.dtype != object:
-        return column
-    counts = Counter(column.tolist())
-    kept = np.empty(len(column), dtype=object)
-    kept[:] = [one if counts[one] >= SHARED_BY else None for one in column.tolist()]
-    return kept
+def _common(column: npt.NDArray[np.generic], rows: IntArray) -> npt.NDArray[np.generic]:
+    """Some rows of a column without the texts that name few: who is erased must not live on in an example."""
+    some = column[rows]
+    for place, one in enumerate(some.tolist() if column.dtype == object else ()):
+        if np.count_nonzero(column == one) < SHARED_BY:
+            some[place] = None
+    return some
