@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lightgbm
@@ -121,17 +121,27 @@ class _Learner:
     matrix: FloatArray
     categorical: tuple[int, ...]
     seed: int
+    binned: dict[int, lightgbm.Dataset] = field(default_factory=dict)
 
     def score(self, settings: TreeSettings, objective: str, y: FloatArray, offset: FloatArray | None) -> TreeScore:
         smallest = int(np.clip(len(y) // 50, 20, settings.min_child_samples))
         settings = replace(faster(settings) if len(y) > MANY_BUYERS else settings, min_child_samples=smallest)
-        data = lightgbm.Dataset(
-            self.matrix, y, init_score=offset, categorical_feature=list(self.categorical), params=tree_parameters(1, self.seed)
-        )
         parameters: dict[str, Any] = {**tree_parameters(1, self.seed), **settings.parameters(), "objective": objective}
         if objective == "tweedie":
             parameters["tweedie_variance_power"] = TWEEDIE
+        data = self._with_leaves_of(smallest)
+        data.set_label(y)
+        data.set_field("init_score", offset)
         return tree_score(lightgbm.train(parameters, data, num_boost_round=parameters.pop("n_estimators")))
+
+    def _with_leaves_of(self, smallest: int) -> lightgbm.Dataset:
+        """The rows in bins, once for all corrections whose leaves are as small: those columns are left out that no leaf could tell apart."""
+        if smallest not in self.binned:
+            parameters = {**tree_parameters(1, self.seed), "min_child_samples": smallest}
+            zeros = np.zeros(len(self.matrix), dtype=np.float32)  # each correction brings what came
+            data = lightgbm.Dataset(self.matrix, zeros, categorical_feature=list(self.categorical), params=parameters, free_raw_data=False)
+            self.binned[smallest] = data.construct()
+        return self.binned[smallest]
 
 
 def deviances(y: FloatArray, mean: FloatArray, power: float) -> FloatArray:

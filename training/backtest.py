@@ -7,7 +7,7 @@ is what is served.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,18 @@ class Population:
     @classmethod
     def read(cls, door: FeatureDoor, contact_ids: np.ndarray, at: np.datetime64) -> Population:
         """These contacts."""
-        return cls(at, contact_ids, door.historical(contact_ids, np.full(len(contact_ids), at)))
+        return next(cls.read_each(door, [(contact_ids, at)]))
+
+    @classmethod
+    def read_each(cls, door: FeatureDoor, asked: Sequence[tuple[np.ndarray, np.datetime64]]) -> Iterator[Population]:
+        """Contacts at each of several moments, retrieved at once: planning a retrieval costs as much as tens of thousands of rows."""
+        ids, moments = zip(*asked, strict=True)
+        lengths = [len(one) for one in ids]
+        columns = door.historical(np.concatenate(ids), np.repeat(np.array(moments, dtype="datetime64[us]"), lengths))
+        parts = {name: np.split(column, np.cumsum(lengths)[:-1]) for name, column in columns.items()}
+        for k, (contact_ids, at) in enumerate(asked):
+            # Copies, so that what is kept of one moment does not keep the others.
+            yield cls(at, contact_ids, {name: of_each[k].copy() for name, of_each in parts.items()})
 
     @property
     def history(self) -> BuyingHistory:
@@ -196,14 +207,13 @@ class PastReader:
     """Reads moments: which columns, which window."""
 
     data_dir: Path
-    door: FeatureDoor
     encoder: FeatureEncoder
     columns: ColumnsRead
     window_days: float
 
-    def read(self, contact_ids: np.ndarray, at: np.datetime64) -> Past:
+    def read(self, people: Population) -> Past:
         """Contacts at a moment and what they bought in the window after it."""
-        people = Population.read(self.door, contact_ids, at)
+        at = people.at
         end = at + np.timedelta64(round(self.window_days * 86_400_000_000), "us")
         came = spending_between(self.data_dir, people.contact_ids, at, end)
         history, columns = people.history, columns_read(self.encoder, self.columns, people)

@@ -92,12 +92,13 @@ def fit_clv(
     moments = moments_before(as_of, window_days, span.history_days)
     drawn = [some_known(door, at, np.random.default_rng([seed, 0xC14, int(at.astype(np.int64)) % 2**31])) for at in moments]
     everybody = door.known(as_of)
-    door.build_missing([(everybody, as_of), *zip(drawn, moments, strict=True)])
-    now = Population.read(door, everybody, as_of)
+    asked = [(everybody, as_of), *zip(drawn, moments, strict=True)]
+    door.build_missing(asked)
+    now, *earlier = Population.read_each(door, asked)
     encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
     columns = _columns(encoder, own)
-    reader = PastReader(data_dir, door, encoder, columns, window_days)
-    pasts = [reader.read(contact_ids, at) for contact_ids, at in zip(drawn, moments, strict=True)]
+    reader = PastReader(data_dir, encoder, columns, window_days)
+    pasts = [reader.read(people) for people in earlier]
     found = _fitted(_Fit(catalog, door.contract.hash, now, encoder, columns, pasts, window_days, seed, own), own)
     if own is not None and isinstance(found, FittedClv):
         heard = own_part(found.bundle.head)
