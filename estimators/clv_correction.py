@@ -135,7 +135,7 @@ class _Learner:
         return tree_score(lightgbm.train(parameters, data, num_boost_round=parameters.pop("n_estimators")))
 
     def _with_leaves_of(self, smallest: int) -> lightgbm.Dataset:
-        """The rows in bins, once for all corrections whose leaves are as small: those columns are left out that no leaf could tell apart."""
+        """The rows in bins, once for all corrections with as small leaves: columns that cannot be split into such are left out."""
         if smallest not in self.binned:
             parameters = {**tree_parameters(1, self.seed), "min_child_samples": smallest}
             zeros = np.zeros(len(self.matrix), dtype=np.float32)  # each correction brings what came

@@ -43,14 +43,14 @@ def fit_each(jobs: Mapping[Key, Callable[[], Value]], *, workers: int) -> dict[K
 def run_stages(stages: Mapping[Key, Callable[[], Value]], *, workers: int) -> dict[Key, Value]:
     """The result of every stage, in their order, while the fits of all stages share one pool: none waits for another's longest fit.
 
-    Each stage runs on a thread of its own and mostly waits for its `fit_each`. A job of `fit_each` may call `fit_each` itself: it gets
-    a pool of its own, so it cannot wait for the workers that wait for it.
+    Each stage runs on a thread of its own and mostly waits for its `fit_each`. A stage may have stages of its own, which share the pool. A
+    job of `fit_each` may call `fit_each` itself: it gets a pool of its own, so it cannot wait for the workers that wait for it.
 
     Parameters
     ----------
     stages : mapping of key to function without arguments
     workers : int
-        Threads that fit.
+        Threads that fit; of stages within a stage, those of the outer ones.
 
     Examples
     --------
@@ -64,6 +64,9 @@ def run_stages(stages: Mapping[Key, Callable[[], Value]], *, workers: int) -> di
 
 @contextmanager
 def _sharing(workers: int) -> Iterator[None]:
+    if _shared.get() is not None:
+        yield
+        return
     with ThreadPoolExecutor(max_workers=workers) as pool:
         before = _shared.set(pool)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +127,7 @@ def shuffled_rows(columns: Columns, *, seed: int) -> Columns:
     return {name: _common(column, rng.integers(0, length, rows)) for name, column in columns.items()}
 
 
-def _common(column: npt.NDArray[np.generic], rows: IntArray) -> npt.NDArray[np.generic]:
+def _common(column: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
     """Some rows of a column without the texts that name few: who is erased must not live on in an example."""
     some = column[rows]
     for place, one in enumerate(some.tolist() if column.dtype == object else ()):

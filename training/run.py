@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -143,6 +144,9 @@ class _Fitted:
     warnings: Sequence[str]
 
 
+_Stage: TypeAlias = Callable[["_Training"], _Fitted]
+
+
 @dataclass(frozen=True, eq=False)
 class _Training:
     """The fits of one training run; `warnings` fills up on the way."""
@@ -154,36 +158,33 @@ class _Training:
     own: OwnLog | None = None
 
     def run(self, models: Sequence[ModelName]) -> _Fitted:
-        """Fit and judge these models side by side."""
-        stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
-        if "propensity" in models or "uplift" in models:
-            stages |= self._stages_of_interactions(models)
+        """Fit and judge these models side by side; what needs no interactions does not wait until they are read."""
+        stages: dict[str, _Stage] = {}
+        if {"propensity", "uplift"} & set(models):
+            self.tell("labels and features")
+            stages["interactions"] = lambda training: training._of_interactions(models)
         if "clv" in models:
-            stages["clv"] = _Training._clv
+            stages["clv"] = _model("clv", _Training._clv)
         if "lead" in models:
-            stages["lead"] = _Training._lead
-        done = run_stages({model: partial(self._apart, stage) for model, stage in stages.items()}, workers=WORKERS)
-        judged = {model: one for model, (found, _, _) in done.items() for one in found}
-        warnings = [*self.warnings, *(warning for _, said, _ in done.values() for warning in said)]
-        return _Fitted(judged, {model: seconds for model, (_, _, seconds) in done.items()}, warnings)
+            stages["lead"] = _model("lead", _Training._lead)
+        return self._side_by_side(stages)
 
-    def _apart(self, stage: Callable[[_Training], list[Judged]]) -> tuple[list[Judged], list[str], float]:
-        """A stage with warnings of its own, so that their order does not depend on which thread is first."""
-        own, began = replace(self, warnings=[]), time.monotonic()
-        judged = stage(own)
-        return judged, own.warnings, time.monotonic() - began
+    def _side_by_side(self, stages: Mapping[str, _Stage]) -> _Fitted:
+        """These stages and what this one found itself; each has warnings of its own, so that their order does not depend on threads."""
+        done = run_stages({name: partial(stage, replace(self, warnings=[])) for name, stage in stages.items()}, workers=WORKERS)
+        judged = {model: one for found in done.values() for model, one in found.judged.items()}
+        seconds = {model: took for found in done.values() for model, took in found.seconds.items()}
+        return _Fitted(judged, seconds, [*self.warnings, *(warning for found in done.values() for warning in found.warnings)])
 
     # --- propensity and uplift ----------------------------------------------------------------------------------------------------
 
-    def _stages_of_interactions(self, models: Sequence[ModelName]) -> dict[ModelName, Callable[[_Training], list[Judged]]]:
-        self.tell("labels and features")
+    def _of_interactions(self, models: Sequence[ModelName]) -> _Fitted:
         try:
             part = Interactions.read(self.context, self.moments.interactions, self.own, ingested_until=self.moments.ingested_until)
         except NotFound as error:
             if error.hint == "run nudge features build":
                 raise
-            self.warnings.append(f"propensity and uplift are not trained: {error}")
-            return {}
+            return _Fitted({}, {}, [f"propensity and uplift are not trained: {error}"])
         self.warnings.extend(part.notes)
         self.tell("propensity: fitting and judging")
         tested = learn_propensity(
@@ -194,12 +195,12 @@ class _Training:
             terms=self._terms,
         )
         said = champion_said(self.context, part.test)
-        stages: dict[ModelName, Callable[[_Training], list[Judged]]] = {}
+        stages: dict[str, _Stage] = {}
         if "propensity" in models:
-            stages["propensity"] = lambda training: training._propensity(part, tested, said)
+            stages["propensity"] = _model("propensity", lambda training: training._propensity(part, tested, said))
         if "uplift" in models:
-            stages["uplift"] = lambda training: training._uplift(part, tested.bundle, said)
-        return stages
+            stages["uplift"] = _model("uplift", lambda training: training._uplift(part, tested.bundle, said))
+        return self._side_by_side(stages)
 
     @property
     def _terms(self) -> PropensityTerms:
@@ -320,6 +321,17 @@ class _Training:
         fitted = fit_lead(rows, context.door, seed=context.seed)
         facts = {"as_of": str(as_of), **lead_definition(context.catalog), **fitted.facts}
         return [Judged("lead", fitted.bundle, as_of, rows.features, facts, fitted.metrics, moments=rows.moment)]
+
+
+def _model(name: ModelName, fit: Callable[[_Training], list[Judged]]) -> _Stage:
+    """The stage of one model, timed."""
+
+    def stage(training: _Training) -> _Fitted:
+        began = time.monotonic()
+        found = fit(training)
+        return _Fitted({name: found[0]} if found else {}, {name: time.monotonic() - began}, training.warnings)
+
+    return stage
 
 
 def check_own_clv(context: TrainingContext) -> None:
