@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -26,6 +27,7 @@ from estimators.clv_gamma_gamma import GammaGammaParams
 from estimators.clv_heads import BtydClvHead, BuyingHistory, Outlook
 from estimators.clv_intervals import COVERAGES, RatioIntervals
 from estimators.encoding import Encoded, FeatureEncoder
+from estimators.scores import TreeScore
 from tests.estimators.worlds import NOW
 
 
@@ -45,6 +47,19 @@ def members(seen: Moment, learned_from: Moment) -> tuple[FloatArray, FloatArray]
     corrections = fit_corrections([learned_from], [])
     counts, moneys = corrections.counts(seen.rows, seen.outlook), corrections.moneys(seen.rows, seen.outlook)
     return counts * level_factors(counts), moneys * level_factors(moneys)
+
+
+def test_corrections_that_share_their_bins_are_those_that_are_learned_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    binned: list[int] = []
+    construct = lightgbm.Dataset.construct
+    monkeypatch.setattr(lightgbm.Dataset, "construct", lambda data: binned.append(id(data)) or construct(data))
+    past = moment(4_000, 0, effect=0.6)
+    together = fit_corrections([past], []).scores
+    assert len(set(binned)) == 1  # so few rows ask for leaves of one size
+    for name, score in together.items():
+        alone = fit_corrections([past], [], names=[name]).scores[name]
+        assert isinstance(score, TreeScore) and isinstance(alone, TreeScore)
+        assert score.text == alone.text
 
 
 def test_what_btyd_gets_wrong_is_corrected_and_the_later_window_confirms_it() -> None:

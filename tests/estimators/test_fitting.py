@@ -166,3 +166,13 @@ def test_fits_of_all_stages_run_on_the_workers_of_the_shared_pool() -> None:
 
     threads = run_stages(dict.fromkeys(range(3), stage), workers=2)
     assert len({ident for found in threads.values() for ident in found.values()}) <= 2
+
+
+def test_stages_within_a_stage_fit_on_the_same_workers() -> None:
+    def stage() -> dict[int, int]:
+        return fit_each(dict.fromkeys(range(4), threading.get_ident), workers=8)
+
+    found = run_stages(
+        {"outer": lambda: run_stages({"one": stage, "two": stage}, workers=8), "beside": lambda: {"alone": stage()}}, workers=1
+    )
+    assert len({ident for stages in found.values() for threads in stages.values() for ident in threads.values()}) == 1

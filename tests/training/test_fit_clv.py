@@ -66,6 +66,16 @@ def test_the_past_is_learned_from_contacts_drawn_before_their_features_are_built
     assert 250 < len(set(built.to_pylist())) <= 400
 
 
+def test_all_moments_of_the_past_are_retrieved_at_once(business: tuple[Path, FeatureDoor], monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, door = business
+    asked: list[int] = []
+    historical = door.historical
+    monkeypatch.setattr(door, "historical", lambda ids, at: asked.append(len(np.unique(at))) or historical(ids, at))
+    found = fit_clv(workspace / "data", a_catalog(), door, END, seed=7)
+    assert isinstance(found, FittedClv)
+    assert asked == [1 + len(str(found.facts["moments"]).split(", "))]
+
+
 def test_money_is_counted_in_whole_millionths_whatever_the_order(tmp_path: Path) -> None:
     events = {"contact_id": ["c"] * 10, "occurred_at": pa.array([END - DAY] * 10, pa.timestamp("us")), "value": [0.1] * 10}
     pq.write_table(pa.table(events), tmp_path / "events.parquet")

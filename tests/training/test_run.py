@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from decisioning.errors import ConfigError, Conflict
+from decisioning.errors import ConfigError, Conflict, NotFound
 from estimators.bundle import ClvBundle, PropensityBundle, UpliftBundle, load_bundle
 from features.store import FeatureDoor, OnlineConfig
 from tests.training.conftest import EmptyBundle, a_run
@@ -64,6 +65,24 @@ def test_three_models_are_published_as_champions(report: TrainingReport, stages:
     ]
     assert stages[0] == "0/7 labels and features"
     assert stages[-1] == "6/7 publishing to MLflow"
+
+
+def test_clv_does_not_wait_until_the_interactions_are_read(context: TrainingContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+
+    def read(*_: object, **__: object) -> Interactions:
+        both.wait(timeout=30)
+        raise NotFound("there are none")
+
+    def fit(*_: object, **__: object) -> str:
+        both.wait(timeout=30)
+        return "too few purchases"
+
+    monkeypatch.setattr(Interactions, "read", read)
+    monkeypatch.setattr("training.run.fit_clv", fit)
+    with pytest.raises(Conflict) as refused:
+        train(context, refit=True)
+    assert refused.value.got == "propensity and uplift are not trained: there are none; clv is not trained: too few purchases"
 
 
 def test_metrics_on_the_test_rows_are_those_of_a_model_that_learned(report: TrainingReport) -> None:
