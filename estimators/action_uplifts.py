@@ -96,7 +96,7 @@ class ActionUplift:
         psi, and the balancing weights.
     tau, exposed_mean : arrays, shape (n,)
         The uplift, and the expectation with the contact, by models that have not seen the row; tau is NaN on rows that are neither of the
-        pair nor judged, and with many rows on all but those that are judged.
+        pair nor judged, and with many rows on all but those that are judged. It has shape (0,) where other rows had chosen already.
     modelled_effect : float
         The average effect as the effect model has it.
     by_channel : mapping of int to float
@@ -175,8 +175,7 @@ def fit_action_uplifts(
     )
     work = _Work(rows, logged, pairs, folds, settings, effects, expected, binned, judged)
     goals: dict[int, Callable[[], AnyFloats]] = {goal: partial(work.unexposed, goal) for goal in range(logged.labels.shape[1])}
-    of_goals = list(fit_each(goals, workers=settings.workers).values())
-    unexposed = of_goals[0][:, None] if len(of_goals) == 1 else np.stack(of_goals, axis=1)
+    unexposed = np.stack(list(fit_each(goals, workers=settings.workers).values()), axis=1)
     wanted = sorted(pairs, key=lambda k: -int(logged.contacted(k).sum()))  # the largest first: the others fit beside it
     jobs: dict[int, Callable[[], ActionUplift]] = {k: partial(work.action, k, unexposed[:, logged.goal_of[k]]) for k in wanted}
     found = fit_each(jobs, workers=settings.workers)
@@ -195,9 +194,9 @@ def _pairs(logged: LoggedActions, assignment_weight: FloatArray, most_rows: int)
     return found
 
 
-def _narrow(values: FloatArray, most_rows: int) -> AnyFloats:
+def _narrow(values: AnyFloats, most_rows: int) -> AnyFloats:
     """With single precision where rows are many: LightGBM reads no more of them, and all of them are kept until the end."""
-    return values.astype(np.float32) if len(values) > most_rows else values
+    return values.astype(np.float32, copy=False) if len(values) > most_rows else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +251,7 @@ class _Work:
         before = self.settings.chosen.get(self.logged.places[action].action)
         if known is None and before is not None:
             stack = Stack(*weighted_average(pair.psi, pair.weight), before.weights, before.evidence)
-            return Weighed(stack, np.full(len(self.folds), np.nan), before.differences)
+            return Weighed(stack, np.empty(0), before.differences)
         if len(pair.at) > self.settings.most_rows and known is None:
             held = self._held(pair.at)
             return held_out(pair, exposed[held] - unexposed[held], held)
@@ -272,7 +271,8 @@ class _Work:
         if len(rows) > min(self.settings.most_rows // 2, ENOUGH_OF_AN_ARM):
             return modelled  # so many rows average the noise away that trees would take from it
         weight = None if np.ptp(self.logged.weight) == 0 else self.logged.weight
-        return with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled, weight), self.folds, needed)
+        expected = with_trees(self.binned, self.settings.trees, Arm(rows, y, modelled, weight), self.folds, needed)
+        return _narrow(expected, self.settings.most_rows)
 
     def _head(self, action: int, weighed: Weighed, modelled_effect: float, pair: Pair) -> UpliftHead:
         contrast, members, stack = channel_contrast(self.effects, self.logged, action), [], weighed.stack

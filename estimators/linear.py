@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-from estimators.arrays import FloatArray
+from estimators.arrays import AnyInts, FloatArray
+from estimators.encoding import Rows
 from estimators.scores import LinearScore
 
 RIDGE_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties tried, as multiples of the total weight."""
 
-RIDGE_TOGETHER = 65_536
-"""Rows of a ridge regression that are read together."""
+RIDGE_TOGETHER = 16_384
+"""Rows of a ridge regression that are read together: of a wide matrix few enough to be nothing beside it."""
+
+Read: TypeAlias = Callable[[slice], FloatArray]
+"""Some of the rows of a matrix, shape (some, m)."""
 
 
 def fit_logistic(
@@ -59,10 +64,27 @@ def fit_ridge(matrix: FloatArray, y: FloatArray, *, sample_weight: FloatArray) -
     ----------
     Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a Good Ridge Parameter", 1979.
     """
+    return _fit_ridge(lambda block: matrix[block], y, sample_weight)
+
+
+def fit_ridge_at(rows: Rows, at: AnyInts, y: FloatArray, *, sample_weight: FloatArray) -> LinearScore:
+    """`fit_ridge` on the linear matrix of some rows, which is never copied as a whole.
+
+    Parameters
+    ----------
+    rows : Encoded or EncodedLater
+    at : array of int, shape (p,)
+        The rows to learn from.
+    y, sample_weight : arrays, shape (p,)
+    """
+    return _fit_ridge(lambda block: rows.linear_of(at[block]), y, sample_weight)
+
+
+def _fit_ridge(read: Read, y: FloatArray, sample_weight: FloatArray) -> LinearScore:
     weight = sample_weight / sample_weight.sum()
-    centre, level = _centre(matrix, weight), float(weight @ y)
+    centre, level = _centre(read, weight), float(weight @ y)
     target = y - level
-    moments, reached = _moments(matrix, centre, weight, target)
+    moments, reached = _moments(read, centre, weight, target)
     values, vectors = np.linalg.eigh(moments)
     values = np.maximum(values, 0.0)
     rotated = vectors.T @ reached
@@ -84,19 +106,21 @@ def _together(length: int) -> Iterator[slice]:
         yield slice(start, start + RIDGE_TOGETHER)
 
 
-def _centre(matrix: FloatArray, weight: FloatArray) -> FloatArray:
-    centre = np.zeros(matrix.shape[1])
-    for rows in _together(len(matrix)):
-        centre += weight[rows].astype(matrix.dtype, copy=False) @ matrix[rows]
-    return centre
+def _centre(read: Read, weight: FloatArray) -> FloatArray:
+    parts = []
+    for rows in _together(len(weight)):
+        x = read(rows)
+        parts.append((weight[rows].astype(x.dtype, copy=False) @ x).astype(np.float64))
+    return np.asarray(np.sum(parts, axis=0))
 
 
-def _moments(matrix: FloatArray, centre: FloatArray, weight: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _moments(read: Read, centre: FloatArray, weight: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
     """X' W X of the centred columns, and X' W target; what is held in single precision is multiplied in it."""
-    moments, reached, middle = np.zeros((len(centre), len(centre))), np.zeros(len(centre)), centre.astype(matrix.dtype)
-    for rows in _together(len(matrix)):
-        x = matrix[rows] - middle
-        weighted = x * weight[rows, None].astype(matrix.dtype)
+    moments, reached = np.zeros((len(centre), len(centre))), np.zeros(len(centre))
+    for rows in _together(len(weight)):
+        given = read(rows)
+        x = given - centre.astype(given.dtype)
+        weighted = x * weight[rows, None].astype(x.dtype)
         moments += weighted.T @ x
-        reached += weighted.T @ target[rows].astype(matrix.dtype)
+        reached += weighted.T @ target[rows].astype(x.dtype)
     return moments, reached

@@ -16,7 +16,7 @@ import numpy as np
 
 from estimators.arrays import AnyFloats, AnyInts, BoolArray, FloatArray, rows_where
 from estimators.encoding import Rows, blocks_of
-from estimators.linear import fit_ridge
+from estimators.linear import fit_ridge_at
 from estimators.own_score import OwnEffect
 from estimators.scores import COMPILED_FROM, Score, TreeScore
 from estimators.stacking import Stack, fit_stack, weighted_average
@@ -64,7 +64,7 @@ class Pair:
         if name == RIDGE:
             some = train if len(train) <= MANY_EFFECTS else train[:: -(-len(train) // MOST_RIDGE_ROWS)]
             psi, weight = self.psi[some].astype(np.float64), self.weight[some].astype(np.float64)
-            return fit_ridge(self.rows.linear_of(self.at[some]), psi, sample_weight=weight)
+            return fit_ridge_at(self.rows, self.at[some], psi, sample_weight=weight)
         if self.own is not None:
             psi, weight = self.psi[train].astype(np.float64), self.weight[train].astype(np.float64)
             return OwnEffect.fitted(self.own, self.rows.linear_of(self.at[train]), psi, weight)
@@ -96,7 +96,7 @@ class Weighed:
     stack : Stack
         Its weights are those of `MEMBERS`.
     tau : array, shape (n,)
-        By models that have not seen the row; NaN where it was not asked for.
+        By models that have not seen the row; NaN where it was not asked for. Of shape (0,) where the weights were known before.
     differences : float
         The standard deviation of tau over the pair.
     fitted : mapping of str to (Score, float)
@@ -130,9 +130,8 @@ def cross_fitted(pair: Pair, modelled: AnyFloats, folds: AnyInts, needed: BoolAr
         train, test = np.flatnonzero(folds[pair.at] != fold), np.flatnonzero((folds == fold) & needed)
         if not len(train) or not len(test):
             continue  # a handful of contacts leaves folds empty: there the learners say nothing
-        rows = pair.rows.take(test)
         for name in (RIDGE, TREES):
-            members[test, MEMBERS.index(name)] = pair.fit(name, train).of(rows)
+            members[test, MEMBERS.index(name)] = _of(pair.fit(name, train), pair.rows, test)
     stack = known or fit_stack(pair.psi, members[pair.at], pair.weight)
     tau = stack.average + (members - pair.weight @ members[pair.at] / pair.weight.sum()) @ stack.weights
     return Weighed(stack, tau, _deviation(tau[pair.at], pair.weight))

@@ -10,7 +10,9 @@ Rows of equal predicted uplift enter together: a ranking that does not tell cont
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +118,7 @@ def qini_curve(rows: Experiment) -> UpliftCurve:
     >>> curve.share.tolist(), curve.gain.tolist()
     ([0.0, 0.25, 0.5, 0.75, 1.0], [0.0, 0.5, 0.5, 0.5, 0.5])
     """
-    return _curve(rows, _Order.by(rows.uplift), rows.heft)
+    return _Ordered.of(rows, rows.uplift).curve()
 
 
 def perfect_qini_curve(rows: Experiment) -> UpliftCurve:
@@ -124,7 +126,7 @@ def perfect_qini_curve(rows: Experiment) -> UpliftCurve:
 
     No model reaches it, as it knows what happened; it is scikit-uplift's ``perfect_qini_curve(negative_effect=True)``.
     """
-    return _curve(rows, _Order.by(_hindsight(rows)), rows.heft)
+    return _Ordered.of(rows, _hindsight(rows)).curve()
 
 
 def qini_coefficient(rows: Experiment) -> float:
@@ -138,18 +140,32 @@ def qini_coefficient(rows: Experiment) -> float:
     >>> qini_coefficient(Experiment([1, 0, 0, 1], [0.4, 0.3, 0.2, 0.1], [1, 0, 1, 0]))
     1.0
     """
-    return _coefficient(rows, _Order.by(rows.uplift), _Order.by(_hindsight(rows)), rows.heft)
+    return _coefficient(_Ordered.of(rows, rows.uplift), _Ordered.of(rows, _hindsight(rows)))
 
 
 def qini_interval(rows: Experiment, rng: np.random.Generator, *, level: float = LEVEL, resamples: int = 200) -> Interval:
     """`qini_coefficient` with the percentile bootstrap interval over rows, or contacts where they are known (the model stays as it is)."""
-    order, perfect, weight = _Order.by(rows.uplift), _Order.by(_hindsight(rows)), rows.heft
+    found, perfect = _Ordered.of(rows, rows.uplift), _Ordered.of(rows, _hindsight(rows))
     place = _repeated(rows.contact)
 
     def of_resample(counts: FloatArray) -> float:
-        return _coefficient(rows, order, perfect, weight * (counts if place is None else counts[place]))
+        return _coefficient(found, perfect, counts if place is None else counts[place])
 
     return bootstrap(of_resample, rows.outcome.size if place is None else int(place.max()) + 1, rng, level=level, resamples=resamples)
+
+
+def resampled_curves(rows: Experiment, draws: Iterable[npt.NDArray[np.int64]]) -> Iterator[UpliftCurve]:
+    """The Qini curve of each resample that has rows of both arms: what `qini_curve` says of the rows repeated so often.
+
+    Parameters
+    ----------
+    draws : iterable of int arrays, shape (n,)
+        How often each row was drawn.
+    """
+    ordered = _Ordered.of(rows, rows.uplift)
+    for counts in draws:
+        if all((counts[rows.exposed == arm] > 0).any() for arm in (0.0, 1.0)):
+            yield ordered.curve(counts)
 
 
 def uplift_at(rows: Experiment, share: float, *, level: float = LEVEL) -> Interval:
@@ -187,17 +203,44 @@ def uplift_at(rows: Experiment, share: float, *, level: float = LEVEL) -> Interv
 
 
 @dataclass(frozen=True)
-class _Order:
-    """Rows by a score, largest first, and the last place of each group of equal scores."""
+class _Ordered:
+    """Rows by a score, largest first, and the last place of each group of equal scores: ready for the curves of many resamples.
 
-    rows: npt.NDArray[np.int64]
+    Attributes
+    ----------
+    order : int array, shape (n,)
+    ends : int array
+    exposed, others : float arrays, shape (n,)
+        What each row, in this order, counts for in the sums of its arm; 0 in the other.
+    outcome : float array, shape (n,)
+    """
+
+    order: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
+    exposed: FloatArray
+    others: FloatArray
+    outcome: FloatArray
 
     @classmethod
-    def by(cls, score: FloatArray) -> _Order:
-        rows = np.argsort(-score, kind="stable")
-        changes = np.flatnonzero(np.diff(score[rows]))
-        return cls(rows, np.append(changes, score.size - 1))
+    def of(cls, rows: Experiment, score: FloatArray) -> _Ordered:
+        order = np.argsort(-score, kind="stable")
+        changes = np.flatnonzero(np.diff(score[order]))
+        heft, exposed = rows.heft[order], rows.exposed[order]
+        return cls(order, np.append(changes, score.size - 1), heft * exposed, heft * (1.0 - exposed), rows.outcome[order])
+
+    def curve(self, counts: npt.NDArray[Any] | None = None) -> UpliftCurve:
+        """The Qini curve, each row counted so often, shape (n,)."""
+        drawn = 1.0 if counts is None else counts[self.order]
+        exposed, others = self.exposed * drawn, self.others * drawn
+        n_t, n_c = self._running(exposed), self._running(others)
+        y_t, y_c = self._running(exposed * self.outcome), self._running(others * self.outcome)
+        ratio = np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
+        total = n_t[-1] if n_t[-1] > 0 else np.nan  # a resample may miss an arm
+        gain, share = (y_t - y_c * ratio) / total, (n_t + n_c) / (n_t[-1] + n_c[-1])
+        return UpliftCurve(np.concatenate(([0.0], share)), np.concatenate(([0.0], gain)))
+
+    def _running(self, values: FloatArray) -> FloatArray:
+        return np.asarray(np.cumsum(values)[self.ends])
 
 
 def _first(rows: Experiment, share: float) -> npt.NDArray[np.int64]:
@@ -220,21 +263,6 @@ def _hindsight(rows: Experiment) -> FloatArray:
     return rows.outcome * (2.0 * rows.exposed - 1.0)
 
 
-def _curve(rows: Experiment, order: _Order, weight: FloatArray) -> UpliftCurve:
-    exposed, others = weight * rows.exposed, weight * (1.0 - rows.exposed)
-    n_t, n_c = _running(exposed, order), _running(others, order)
-    y_t, y_c = _running(exposed * rows.outcome, order), _running(others * rows.outcome, order)
-    ratio = np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
-    total = n_t[-1] if n_t[-1] > 0 else np.nan  # a resample may miss an arm
-    gain, share = (y_t - y_c * ratio) / total, (n_t + n_c) / (n_t[-1] + n_c[-1])
-    return UpliftCurve(np.concatenate(([0.0], share)), np.concatenate(([0.0], gain)))
-
-
-def _running(values: FloatArray, order: _Order) -> FloatArray:
-    return np.cumsum(values[order.rows])[order.ends]
-
-
-def _coefficient(rows: Experiment, order: _Order, perfect: _Order, weight: FloatArray) -> float:
-    best = _curve(rows, perfect, weight).area_above_random
-    found = _curve(rows, order, weight).area_above_random
-    return found / best if best > 0.0 else float("nan")
+def _coefficient(found: _Ordered, perfect: _Ordered, counts: FloatArray | None = None) -> float:
+    best = perfect.curve(counts).area_above_random
+    return found.curve(counts).area_above_random / best if best > 0.0 else float("nan")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from decisioning.catalog import Action, Catalog
 from decisioning.errors import ConfigError
 from decisioning.vocabulary import NO_ACTION, IntArray
-from estimators.action_uplifts import ActionUplifts, UpliftSettings, fit_action_uplifts
+from estimators.action_uplifts import ActionUplifts, Chosen, UpliftSettings, fit_action_uplifts
 from estimators.bundle import Arm, PropensityBundle, UpliftBundle
 from estimators.effect_levels import Place
 from estimators.effect_rows import NOTHING, LoggedActions
@@ -47,8 +47,10 @@ class FittedUplift:
     verdict : Verdict or None
         Of the gate; None where no action could be fitted.
     refused : mapping of action_id to str
-    fitted : ActionUplifts or None
-        What the bundle was made of: where a fit on other rows of the same log may start.
+    start : EffectModel or None
+        Where the effect model of other rows of the same log may start.
+    chosen : mapping of action_id to Chosen
+        What need not be chosen again on such rows. What it was chosen by, some numbers for each row, is not kept.
     judged_rows : int
         On which the gate compared policies.
     """
@@ -56,17 +58,13 @@ class FittedUplift:
     bundle: UpliftBundle
     verdict: Verdict | None
     refused: dict[str, str]
-    fitted: ActionUplifts | None = None
+    start: EffectModel | None = None
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
     judged_rows: int = 0
-
-    @property
-    def start(self) -> EffectModel | None:
-        """Where the effect model of other rows may start."""
-        return None if self.fitted is None else self.fitted.effects
 
     def settled(self, actions: tuple[Action, ...]) -> Verdict | None:
         """The verdict, where it is of the same actions and more rows would not be judged anyway."""
-        same = self.fitted is not None and set(self.bundle.heads) == {action.id for action in actions}
+        same = self.start is not None and set(self.bundle.heads) == {action.id for action in actions}
         return self.verdict if same and self.judged_rows >= ENOUGH * MOST_JUDGED else None
 
 
@@ -127,9 +125,8 @@ def fit_uplift(
     verdict = None if tested is None else tested.settled(actions)
     own = None if terms.own is None else terms.own.estimator
     settings = UpliftSettings(prepared.encoder.categorical_indices, workers=WORKERS, random_state=seed, own=own)
-    if tested is not None and tested.fitted is not None:
-        chosen = {actions[k].id: of_action for k, of_action in tested.fitted.chosen.items()} if verdict is not None else {}
-        settings = replace(settings, start=tested.start, chosen=chosen)
+    if tested is not None:
+        settings = replace(settings, start=tested.start, chosen=tested.chosen if verdict is not None else {})
     weight = prepared.data.rows.sample_weight / prepared.selection.prob
     share = MOST_JUDGED / len(prepared) if verdict is None else 0.0
     judged = contact_share(prepared.data.rows.contact_id, salt=f"{seed}:gate") < share
@@ -148,7 +145,8 @@ def fit_uplift(
         average_effects=_average_effects(logged, names, fitted),
         reason=reason,
     )
-    return FittedUplift(bundle, verdict, refused, fitted, int(judged.sum()))
+    chosen = {names[k]: of_action for k, of_action in fitted.chosen.items()}
+    return FittedUplift(bundle, verdict, refused, fitted.effects, chosen, int(judged.sum()))
 
 
 def logged_actions(prepared: Prepared, actions: tuple[Action, ...]) -> LoggedActions:

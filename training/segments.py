@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from decisioning.vocabulary import FloatArray, IntArray
-from measurement.uplift_curves import Experiment, qini_curve, uplift_at
+from measurement.uplift_curves import Experiment, UpliftCurve, qini_curve, resampled_curves, uplift_at
 from training.evaluation import PairJudged
 from training.prepared import Prepared
 
@@ -90,14 +90,10 @@ def qini_bands(pairs: Mapping[int, PairJudged], test: Prepared, *, seed: int) ->
         contact = np.unique(test.data.rows.contact_id[pair.rows].astype(str), return_inverse=True)[1]
         rng = np.random.default_rng([seed, 0x0B, number])
         contacts = int(contact.max()) + 1
-        drawn = []
-        for _ in range(RESAMPLES):
-            counts = np.bincount(rng.integers(0, contacts, contacts), minlength=contacts)[contact]
-            rows = np.repeat(np.arange(len(contact)), counts)
-            if 0 < experiment.exposed[rows].sum() < len(rows):
-                drawn.append(_on_grid(experiment.take(rows)))
+        draws = (np.bincount(rng.integers(0, contacts, contacts), minlength=contacts)[contact] for _ in range(RESAMPLES))
+        drawn = [_on_grid(curve) for curve in resampled_curves(experiment, draws)]
         low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
-        bands[pair.action_id] = QiniBand(_on_grid(experiment), low, high)
+        bands[pair.action_id] = QiniBand(_on_grid(qini_curve(experiment)), low, high)
     return bands
 
 
@@ -124,6 +120,5 @@ def _measured(experiment: Experiment, rows: IntArray) -> tuple[int, float, float
     return len(rows), float(np.average(part.uplift, weights=_counts(part))), found.value, found.standard_error
 
 
-def _on_grid(experiment: Experiment) -> FloatArray:
-    curve = qini_curve(experiment)
+def _on_grid(curve: UpliftCurve) -> FloatArray:
     return np.asarray(np.interp(GRID, curve.share, curve.gain), dtype=np.float64)

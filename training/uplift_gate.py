@@ -78,7 +78,7 @@ def pass_the_gate(
     at = np.ix_(rows, judged)
     value, cost = np.nan_to_num(money.value[at]), money.cost[at]
     table = Judged(
-        tau=np.column_stack([fitted.by_action[k].tau for k in judged.tolist()])[rows],
+        tau=np.column_stack([fitted.by_action[k].tau[rows] for k in judged.tolist()]),
         average=np.array([fitted.by_action[k].head.average_effect for k in judged.tolist()]),
         value=value,
         cost=cost,

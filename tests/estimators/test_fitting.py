@@ -17,7 +17,7 @@ from estimators.arrays import FloatArray
 from estimators.blending import best_blend
 from estimators.encoding import Encoded
 from estimators.heads import shift_log_odds
-from estimators.linear import fit_logistic, fit_ridge
+from estimators.linear import fit_logistic, fit_ridge, fit_ridge_at
 from estimators.nuisance import balanced_weights
 from estimators.parallel import fit_each, run_stages
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, TreeScore, score_from_dict
@@ -45,6 +45,22 @@ def test_ridge_counts_a_row_of_weight_two_twice() -> None:
     doubled = np.vstack([X, X[X[:, 0] > 0]])
     twice = fit_ridge(doubled, doubled[:, 0] ** 2, sample_weight=np.ones(len(doubled)))
     assert fit_ridge(X, y, sample_weight=weight).coef == pytest.approx(twice.coef, abs=1e-6)
+
+
+def test_ridge_of_some_rows_is_that_of_their_matrix_and_never_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "RIDGE_TOGETHER", 700)
+    at, read = np.arange(0, 4_000, 2), []
+
+    class Reading(Encoded):
+        def linear_of(self, rows: Any) -> FloatArray:
+            read.append(len(rows))
+            return super().linear_of(rows)
+
+    y, weight = X[at, 0] - X[at, 1] ** 2, RNG.random(2_000) + 0.5
+    some = fit_ridge_at(Reading(X, X), at, y, sample_weight=weight)
+    whole = fit_ridge(X[at], y, sample_weight=weight)
+    assert max(read) == 700
+    assert (some.intercept, *some.coef) == (whole.intercept, *whole.coef)
 
 
 def test_ridge_read_some_rows_at_a_time_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

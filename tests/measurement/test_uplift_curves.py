@@ -13,7 +13,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from measurement.uplift_curves import Experiment, perfect_qini_curve, qini_coefficient, qini_curve, qini_interval, uplift_at
+from measurement.uplift_curves import (
+    Experiment,
+    perfect_qini_curve,
+    qini_coefficient,
+    qini_curve,
+    qini_interval,
+    resampled_curves,
+    uplift_at,
+)
 
 
 def _plain_qini(outcome: np.ndarray, uplift: np.ndarray, exposed: np.ndarray) -> tuple[list[float], list[float]]:
@@ -89,6 +97,22 @@ def test_a_ranking_that_tells_nobody_apart_adds_nothing(outcome: np.ndarray, exp
     assert qini_curve(rows).area_above_random == pytest.approx(0.0, abs=1e-12)
     whole = outcome[exposed == 1].mean() - outcome[exposed == 0].mean()
     assert (qini_curve(rows).gain[-1], uplift_at(rows, 1.0).value) == (pytest.approx(whole), pytest.approx(whole))
+
+
+@given(outcome=OUTCOME, uplift=SCORE, exposed=EXPOSED, seed=st.integers(0, 99))
+def test_the_curve_of_a_resample_is_that_of_its_rows_repeated(
+    outcome: np.ndarray, uplift: np.ndarray, exposed: np.ndarray, seed: int
+) -> None:
+    assume(0 < exposed.sum() < exposed.size)
+    rng = np.random.default_rng(seed)
+    rows, share = Experiment(outcome, uplift, exposed, rng.random(outcome.size) + 0.5), np.linspace(0.0, 1.0, 7)
+    counts = rng.multinomial(outcome.size, np.full(outcome.size, 1.0 / outcome.size))
+    found = list(resampled_curves(rows, [counts, (exposed == 0).astype(np.int64)]))
+    drawn = np.repeat(np.arange(outcome.size), counts)
+    assert len(found) == (0 < exposed[drawn].sum() < drawn.size)  # the second one has no row of one arm
+    for curve in found:
+        repeated = qini_curve(rows.take(drawn))
+        assert np.interp(share, curve.share, curve.gain) == pytest.approx(np.interp(share, repeated.share, repeated.gain), abs=1e-9)
 
 
 def test_eight_rows_by_hand() -> None:
