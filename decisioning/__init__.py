@@ -2,7 +2,7 @@
 
 Read in this order:
 
-- `vocabulary.py`, `errors.py`: the shared words and the tree of refusals
+- `vocabulary.py`, `errors.py`: the shared words and the tree of refusals; `coded.py`: texts as numbers, where few differ
 - what the marketer owns: `catalog.py` as typed values, with `catalog_values.py` (its scalars), `catalog_checks.py` (its references) and
   `schema_errors.py` (findings in plain words); `compiled_catalog.py` makes it ready to decide with, its SQL by `rules/`
 - leads for sales: `lead_catalog.py` (what makes one, as typed values) and `lead_scoring.py` (points, grades, owners, with reasons)

@@ -10,20 +10,19 @@ import numpy as np
 
 from decisioning.allocation import Allocation, Offers, allocate
 from decisioning.allocation.problem import NONE
+from decisioning.arbitration import SEGMENTS
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
-from decisioning.control import RANDOM, TREATED, hash_to_unit
+from decisioning.coded import Coded
+from decisioning.control import GROUPS, RANDOM, TREATED
 from decisioning.errors import Clashing, Infeasible
-from decisioning.explanation import segment_name
 from decisioning.history import History
 from decisioning.plan_economics import FACTORS, PRIORITY, chosen_economics
 from decisioning.plan_exploration import Explored, explore_plan
 from decisioning.plan_offers import Everybody, Gathered, Shelf, Taken, asked_for, limits_of
 from decisioning.plan_reasons import Solved, reasons_of
 from decisioning.stages import House, appraise_candidates
-from decisioning.vocabulary import FloatArray, IntArray, TextArray
-
-_ORDER = "the order in which a plan serves equals"
+from decisioning.vocabulary import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class Plan:
         The place of the row's contact in the population, ascending.
     rank : array of int
         1 for a contact's best treatment, 2 for the next; 1 where there is none.
-    contact_ids, clv, control_group : of the row's contact.
+    clv, control_group : of the row's contact.
     segment : that of the chosen or else the best candidate.
-    reason : tuple of str
+    reason : Coded
         Why there is no action; where there is one that is worth less than none, that a minimum asked for it or that it was drawn.
     treatment : array of int
         Column of the chosen treatment, -1 for no_action.
@@ -58,11 +57,10 @@ class Plan:
 
     contact: IntArray
     rank: IntArray
-    contact_ids: TextArray
     clv: FloatArray
-    control_group: TextArray
-    segment: tuple[str | None, ...]
-    reason: tuple[str, ...]
+    control_group: Coded
+    segment: Coded
+    reason: Coded
     treatment: IntArray
     factors: dict[str, FloatArray]
     priority: FloatArray
@@ -107,13 +105,13 @@ def plan(house: House, chunks: Collection[Chunk], *, shelf: Shelf | None = None,
     for of_chunk in each(taken, chunks):
         gathered.add(of_chunk)
     everybody = gathered.joined()
-    turn = np.asarray(hash_to_unit(everybody.contact_ids, _ORDER).argsort(kind="stable"))
+    turn = everybody.contacts["turn"].argsort(kind="stable")
     everybody = everybody.turned(turn)
     offers, limits = everybody.as_offers(gathered.profiles.uses), limits_of(catalog)
     caps, per_contact = [replace(cap, unit_of=cap.unit_of[turn]) for cap in gathered.room.caps()], gathered.room.per_contact
 
     def allocated(what: Offers) -> Allocation:
-        return allocate(what, limits, len(turn), per_contact=per_contact, caps=caps)
+        return allocate(what, limits, len(turn), per_contact=per_contact, caps=caps, empty=everybody.shelf.empty)
 
     try:
         allocation = allocated(offers)
@@ -126,16 +124,16 @@ def plan(house: House, chunks: Collection[Chunk], *, shelf: Shelf | None = None,
         except Infeasible:  # what was drawn leaves too little for a minimum: then this plan explores nobody
             explored = None
     rows = _rows(everybody, offers, allocation, turn)
-    chosen = _of_choice(everybody.offers["treatment"], rows.chosen, NONE)
-    economics = chosen_economics(unpriced, chunks, rows.place, chosen, each)
-    return _as_plan(everybody, Solved(offers, allocation, caps, explored), rows, economics)
+    treatment = everybody.shelf.kept(_of_choice(everybody.offers["treatment"], rows.chosen, NONE).astype(np.int64))
+    economics = chosen_economics(unpriced, chunks, rows.place, treatment, each, everybody.shelf.empty)
+    return _as_plan(everybody, Solved(offers, allocation, caps, explored), rows, treatment, economics)
 
 
 def _explored(house: House, everybody: Everybody, offers: Offers, allocation: Allocation) -> Explored | None:
-    settings = house.catalog.catalog.exploration
-    if settings.budget <= 0 or house.allowance <= 0:
+    settings, seeds = house.catalog.catalog.exploration, everybody.seeds
+    if seeds is None or house.allowance <= 0:
         return None
-    who = np.asarray(everybody.control_group == TREATED, dtype=np.bool_), everybody.seeds
+    who = everybody.in_group(TREATED), seeds
     belief = everybody.belief() if settings.method == "thompson" else None
     return explore_plan(offers, allocation, settings, house.allowance, who, belief)
 
@@ -154,52 +152,61 @@ def _as_of_all(allocation: Allocation, explored: Explored) -> Allocation:
 
 
 class _Rows(NamedTuple):
-    """The rows of a plan: a contact's place in the population and in `everybody`, its offer (`NONE`: none), and what its limits cost."""
+    """The rows of a plan, in the order of the population: a contact's place in it and in `everybody`, its offer (`NONE`: none), what that
+    offer's limits cost, and where it stands among the contact's own."""
 
     place: IntArray
     contact: IntArray
     chosen: IntArray
     shadow_cost: FloatArray
+    rank: IntArray
 
 
 def _rows(everybody: Everybody, offers: Offers, allocation: Allocation, turn: IntArray) -> _Rows:
-    shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[allocation.taken]]
-    left_out = np.setdiff1d(np.arange(len(everybody.contact_ids)), offers.contact[allocation.taken])
-    contact = np.concatenate([offers.contact[allocation.taken], left_out]).astype(np.int64)
-    chosen = np.concatenate([allocation.taken, np.full(len(left_out), NONE)])
-    ahead = np.concatenate([_rank_key(everybody, offers, allocation.taken, shadow), np.zeros(len(left_out))])
-    place = turn[contact]
-    order = np.lexsort((chosen, -ahead, place))
-    return _Rows(place[order], contact[order], chosen[order].astype(np.int64), np.concatenate([shadow, np.zeros(len(left_out))])[order])
+    taken, shelf = allocation.taken, everybody.shelf
+    shadow = (offers.uses @ allocation.shadow_prices)[offers.profile[taken]]
+    place = turn[offers.contact[taken]]
+    order = np.lexsort((taken, -_rank_key(everybody, offers, taken, shadow), place))
+    times = np.bincount(place, minlength=len(turn))
+    ends = np.cumsum(np.maximum(times, 1))
+    owner = np.repeat(np.arange(len(turn)), np.maximum(times, 1))
+    rank = np.arange(len(owner)) - (ends - np.maximum(times, 1))[owner] + 1
+    filled = (times > 0)[owner]
+    chosen, shadow_cost = shelf.empty(len(owner), np.int64), shelf.empty(len(owner), np.float64)
+    chosen[:], shadow_cost[:] = NONE, 0.0
+    chosen[filled], shadow_cost[filled] = taken[order], shadow[order]
+    turned_back = np.empty(len(turn), dtype=np.int64)
+    turned_back[turn] = np.arange(len(turn))
+    return _Rows(shelf.kept(owner), shelf.kept(turned_back[owner]), chosen, shadow_cost, shelf.kept(rank))
 
 
-def _as_plan(everybody: Everybody, solved: Solved, rows: _Rows, economics: dict[str, FloatArray]) -> Plan:
-    place, contact, chosen, shadow_cost = rows
-    offers, allocation, _, explored = solved
-    kept, has = everybody.offers, np.asarray(chosen != NONE, dtype=np.bool_)
-    segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), everybody.segment[contact]).astype(np.int64)
+def _as_plan(everybody: Everybody, solved: Solved, rows: _Rows, treatment: IntArray, economics: dict[str, FloatArray]) -> Plan:
+    kept, of_contacts, shelf = everybody.offers, everybody.contacts, everybody.shelf
+    contact, chosen, shadow_cost = rows.contact, rows.chosen, rows.shadow_cost
+    has = chosen != NONE
+    segment = np.where(has, _of_choice(kept["segment"], chosen, NONE), of_contacts["segment"][contact])
     return Plan(
-        contact=place,
-        rank=(np.arange(len(place)) - np.searchsorted(place, place) + 1).astype(np.int64),
-        contact_ids=everybody.contact_ids[contact],
-        clv=everybody.clv[contact],
-        control_group=everybody.control_group[contact],
-        segment=tuple(segment_name(int(one)) for one in segment),
+        contact=rows.place,
+        rank=rows.rank,
+        clv=shelf.kept(of_contacts["clv"][contact]),
+        control_group=Coded(shelf.kept(of_contacts["control_group"][contact]), GROUPS),
+        segment=Coded(shelf.kept(segment.astype(np.int8)), (*SEGMENTS, None)),
         reason=reasons_of(everybody, solved, contact, chosen),
-        treatment=_of_choice(kept["treatment"], chosen, NONE).astype(np.int64),
+        treatment=treatment,
         factors={name: economics[name] for name in FACTORS},
-        priority=np.where(has, np.nan_to_num(economics[PRIORITY]) - shadow_cost, 0.0),
+        priority=shelf.kept(np.where(has, np.nan_to_num(economics[PRIORITY]) - shadow_cost, 0.0)),
         shadow_cost=shadow_cost,
-        selection_prob=_selection_prob(everybody, offers, contact, chosen, explored),
-        allocation=allocation,
-        expected_cost=0.0 if explored is None else explored.expected_cost,
+        selection_prob=shelf.kept(_selection_prob(everybody, solved, contact, chosen)),
+        allocation=solved.allocation,
+        expected_cost=0.0 if solved.explored is None else solved.explored.expected_cost,
     )
 
 
-def _selection_prob(everybody: Everybody, offers: Offers, contact: IntArray, chosen: IntArray, explored: Explored | None) -> FloatArray:
+def _selection_prob(everybody: Everybody, solved: Solved, contact: IntArray, chosen: IntArray) -> FloatArray:
     """1 but for what was drawn: by exploration, or, in the control group of random actions, among all that a contact could still get."""
+    offers, explored = solved.offers, solved.explored
     prob = np.ones(len(chosen)) if explored is None else explored.selection_prob(contact, chosen)
-    at_random = np.flatnonzero((everybody.control_group[contact] == RANDOM) & (chosen != NONE))
+    at_random = np.flatnonzero(everybody.in_group(RANDOM)[contact] & (chosen != NONE))
     above: dict[int, list[int]] = {}
     for row in at_random.tolist():
         begin, end = np.searchsorted(offers.contact, [contact[row], contact[row] + 1])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from decisioning.allocation.problem import Empty
 from decisioning.arbitration import appraise
 from decisioning.candidates import Situation
 from decisioning.history import History
@@ -23,7 +24,12 @@ PRIORITY = "priority"
 
 
 def chosen_economics(
-    house: House, chunks: Iterable[tuple[Situation, History]], contact: IntArray, treatment: IntArray, each: Any = map
+    house: House,
+    chunks: Iterable[tuple[Situation, History]],
+    contact: IntArray,
+    treatment: IntArray,
+    each: Any = map,
+    empty: Empty = np.empty,
 ) -> dict[str, FloatArray]:
     """`FACTORS` and `PRIORITY` of each row of a plan, shape (n_rows,); NaN where it is no_action.
 
@@ -36,8 +42,12 @@ def chosen_economics(
     treatment : array of int, shape (n_rows,)
         -1 for no_action.
     each : `plan.Each`
+    empty : Empty
+        Makes the arrays.
     """
-    found = {name: np.full(len(contact), np.nan) for name in (*FACTORS, PRIORITY)}
+    found = {name: empty(len(contact), np.float64) for name in (*FACTORS, PRIORITY)}
+    for values in found.values():
+        values[:] = np.nan
 
     def of_rows(part: tuple[Situation, IntArray, IntArray]) -> tuple[IntArray, dict[str, FloatArray]]:
         situation, rows, places = part

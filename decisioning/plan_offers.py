@@ -12,8 +12,9 @@ from decisioning.allocation.problem import blocks, spans
 from decisioning.arbitration import drop_unprofitable
 from decisioning.candidates import Situation
 from decisioning.catalog import Constraint
+from decisioning.coded import Words
 from decisioning.compiled_catalog import CompiledCatalog
-from decisioning.control import GROUPS, NO_LEVERS, members, skips_arbitration
+from decisioning.control import NO_LEVERS, hash_to_unit, members, skips_arbitration
 from decisioning.explanation import explain_no_actions, segments
 from decisioning.exploration.thompson import Belief
 from decisioning.history import History
@@ -34,7 +35,14 @@ _OF_OFFERS: dict[str, type[np.generic]] = {
 }
 _CONTACTS_TURNED = 50_000
 _OF_BELIEF = ("propensity", "value", "context_weight")
-_OF_CONTACTS = ("contact_ids", "seeds", "clv", "control_group", "segment")
+_OF_CONTACTS: dict[str, type[np.generic]] = {
+    "turn": np.float64,
+    "clv": np.float64,
+    "control_group": np.int8,
+    "segment": np.int8,
+    "reason": np.int32,
+}
+_TURN = "the order in which a plan serves equals"
 
 
 def limits_of(catalog: CompiledCatalog) -> Limits:
@@ -102,6 +110,10 @@ class Shelf:
         """A new array to be filled, shape (n,)."""
         return np.empty(n, dtype=dtype)
 
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        """An array as it is kept here."""
+        return values
+
 
 class Taken(NamedTuple):
     """What is kept of a chunk: columns of its living candidates, whose contacts are counted from 0, and of its contacts."""
@@ -111,19 +123,21 @@ class Taken(NamedTuple):
     offers: dict[str, Any]
     contacts: dict[str, Any]
     reason: list[str]
+    seeds: TextArray | None
     evidence: FloatArray | None
 
 
 @dataclass
 class Gathered:
-    """One entry a living candidate, on the shelf; one a contact, as lists of a chunk's arrays until they are joined."""
+    """One entry a living candidate and one a contact, on the shelf; what random draws derive from only where the plan draws."""
 
     catalog: CompiledCatalog
     profiles: Profiles
     room: PolicyRoom
     shelf: Shelf = field(default_factory=Shelf)
-    contacts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _OF_CONTACTS})
-    reason: list[str] = field(default_factory=list)
+    contacts: int = 0
+    reasons: Words = field(default_factory=Words)
+    seeds: list[TextArray] = field(default_factory=list)
     evidence: FloatArray | None = None
 
     @classmethod
@@ -140,24 +154,27 @@ class Gathered:
         segment = segments(appraisal)
         best = np.where(np.isnan(appraisal.economics.priority), -np.inf, appraisal.economics.priority)
         contacts = {
-            "contact_ids": np.asarray(appraisal.situation.contact_ids, dtype=np.object_),
-            "seeds": np.asarray(appraisal.situation.seeds_or_ids, dtype=np.object_),
+            "turn": hash_to_unit(appraisal.situation.contact_ids, _TURN),
             "clv": appraisal.scores.clv,
-            "control_group": np.array(GROUPS, dtype=np.object_)[appraisal.groups],
+            "control_group": appraisal.groups,
             "segment": segment[np.arange(len(segment)), best.argmax(axis=1)],
         }
         offers = self._offers(appraisal, row, column, segment)
         reason = _reasons(appraisal, self.catalog)
-        return Taken(appraisal.situation, appraisal.history, offers, contacts, reason, appraisal.scores.evidence)
+        seeds = np.asarray(appraisal.situation.seeds_or_ids, dtype=np.object_) if self.explores else None
+        return Taken(appraisal.situation, appraisal.history, offers, contacts, reason, seeds, appraisal.scores.evidence)
 
     def add(self, taken: Taken) -> None:
         """Keep what was taken of the next chunk."""
         for name, column in taken.offers.items():
-            self.shelf.put(name, column + np.int32(len(self.reason)) if name == "contact" else column)
+            self.shelf.put(name, column + np.int32(self.contacts) if name == "contact" else column)
         self.room.add(taken.situation, taken.history)
-        for name, values in taken.contacts.items():
-            self.contacts[name].append(values)
-        self.reason += taken.reason
+        reason = np.array([self.reasons.code(one) for one in taken.reason], dtype=np.int32)
+        for name, values in (taken.contacts | {"reason": reason}).items():
+            self.shelf.put(_of_contacts(name), values.astype(_OF_CONTACTS[name], copy=False))
+        if taken.seeds is not None:
+            self.seeds.append(taken.seeds)
+        self.contacts += len(reason)
         self.evidence = taken.evidence
 
     def _offers(self, appraisal: Appraisal, row: IntArray, column: IntArray, segment: IntArray) -> dict[str, Any]:
@@ -183,43 +200,51 @@ class Gathered:
         return typed | {name: of_all[row, column] for name, of_all in belief.items()}
 
     @property
+    def explores(self) -> bool:
+        """Whether this plan may draw."""
+        return self.catalog.catalog.exploration.budget > 0
+
+    @property
     def believes(self) -> bool:
-        """Whether the draws of this plan ask what is believed of each offer."""
-        settings = self.catalog.catalog.exploration
-        return settings.method == "thompson" and settings.budget > 0
+        """Whether its draws ask what is believed of each offer."""
+        return self.explores and self.catalog.catalog.exploration.method == "thompson"
 
     def joined(self) -> Everybody:
         """All chunks in one."""
         names = (*_OF_OFFERS, *(_OF_BELIEF if self.believes else ()))
         kept = {name: self.shelf.column(name, _OF_OFFERS.get(name, np.float64)) for name in names}
-        return Everybody(
-            catalog=self.catalog,
-            shelf=self.shelf,
-            offers=kept,
-            contact_ids=_join(self.contacts["contact_ids"], np.object_),
-            seeds=_join(self.contacts["seeds"], np.object_),
-            clv=_join(self.contacts["clv"], np.float64),
-            control_group=_join(self.contacts["control_group"], np.object_),
-            segment=_join(self.contacts["segment"], np.int64),
-            reason=tuple(self.reason),
-            evidence=self.evidence,
-        )
+        of_contacts = {name: self.shelf.column(_of_contacts(name), dtype) for name, dtype in _OF_CONTACTS.items()}
+        seeds = np.concatenate(self.seeds) if self.seeds else None
+        return Everybody(self.catalog, self.shelf, kept, of_contacts, self.reasons.texts, seeds, self.evidence)
 
 
 @dataclass(frozen=True)
 class Everybody:
-    """The candidates of all chunks, one array a column, and one entry a contact of the rest."""
+    """The candidates of all chunks, one array a column, and the contacts.
+
+    Attributes
+    ----------
+    contacts : mapping name -> array, shape (n_contacts,)
+        `turn`, what contacts are put in order by; `clv`; `control_group`, an index into `control.GROUPS`; `segment`, of the best candidate;
+        `reason`, why there is nothing to choose, an index into `reasons`: 0, the empty one, where there is.
+    seeds : array of str, shape (n_contacts,), or None
+        What draws derive from, where the plan may draw.
+    """
 
     catalog: CompiledCatalog
     shelf: Shelf
     offers: dict[str, Any]
-    contact_ids: TextArray
-    seeds: TextArray
-    clv: FloatArray
-    control_group: TextArray
-    segment: IntArray
-    reason: tuple[str, ...]
+    contacts: dict[str, Any]
+    reasons: tuple[str, ...]
+    seeds: TextArray | None
     evidence: FloatArray | None
+
+    def __len__(self) -> int:
+        return len(self.contacts["turn"])
+
+    def in_group(self, name: str) -> BoolArray:
+        """Which contacts belong to a control group, shape (n_contacts,)."""
+        return members(self.contacts["control_group"], name)
 
     def turned(self, turn: IntArray) -> Everybody:
         """The same contacts in the order `turn`, shape (n_contacts,), with their offers; this one keeps none, to save memory."""
@@ -232,23 +257,25 @@ class Everybody:
                 turned[name][here] = column[order]
             turned["contact"][here] = np.repeat(np.arange(some.start, some.stop), np.diff(ends[some.start : some.stop + 1]))
         self.offers.clear()
-        of_contacts = {name: getattr(self, name)[turn] for name in _OF_CONTACTS}
-        reason = tuple(self.reason[place] for place in turn.tolist())
-        return replace(self, offers=turned, reason=reason, **of_contacts)
+        of_contacts = {name: self.shelf.kept(column[turn]) for name, column in self.contacts.items()}
+        return replace(self, offers=turned, contacts=of_contacts, seeds=None if self.seeds is None else self.seeds[turn])
 
     def as_offers(self, uses: FloatArray) -> Offers:
         """What there is to allocate: mandatory treatments first, then what the control groups rank in their own way."""
         kept, catalog = self.offers, self.catalog
-        mandatory = catalog.mandatory[kept["treatment"]] if catalog.mandatory.any() else np.zeros(1, dtype=np.bool_)
+        first, preference = kept["in_turn"], kept["preference"]
+        mandatory = catalog.mandatory[kept["treatment"]] if catalog.mandatory.any() else np.zeros(0, dtype=np.bool_)
+        if mandatory.any():
+            first, preference = mandatory | first, preference + np.where(mandatory, 2.0 * (np.abs(preference).max() + 1.0), 0.0)
         return Offers(
             contact=kept["contact"],
             treatment=kept["treatment"],
             value=kept["allocated"],
             profile=kept["profile"],
             uses=uses,
-            first=mandatory | kept["in_turn"],
+            first=first,
             action=kept["action"],
-            preference=_mandatory_above(kept["preference"], mandatory),
+            preference=preference,
         )
 
     def belief(self) -> Belief:
@@ -265,11 +292,9 @@ def _action_of_each(catalog: CompiledCatalog) -> IntArray:
     return np.array([place for place, one in enumerate(catalog.actions) for _ in one.columns], dtype=np.int64)
 
 
-def _mandatory_above(preference: FloatArray, mandatory: BoolArray) -> FloatArray:
-    """What is mandatory comes before all else; where nothing is, there is no second copy."""
-    if not mandatory.any():
-        return preference
-    return np.asarray(preference + np.where(mandatory, 2.0 * (np.abs(preference).max() + 1.0), 0.0))
+def _of_contacts(name: str) -> str:
+    """The name on the shelf of a column of contacts."""
+    return f"contacts' {name}"
 
 
 def _join(parts: list[Any], dtype: Any) -> Any:

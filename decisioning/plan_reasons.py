@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from decisioning.allocation import NONE, Allocation, LocalCap, Offers
+from decisioning.coded import Coded, Words
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.explanation import LIMITED
 from decisioning.plan_exploration import Explored
@@ -28,7 +29,7 @@ class Solved(NamedTuple):
     explored: Explored | None
 
 
-def reasons_of(everybody: Everybody, solved: Solved, contact: IntArray, chosen: IntArray) -> tuple[str, ...]:
+def reasons_of(everybody: Everybody, solved: Solved, contact: IntArray, chosen: IntArray) -> Coded:
     """One a row: why nothing, or why something that does not beat no_action; empty where the worth of what was chosen is the reason.
 
     Parameters
@@ -36,19 +37,21 @@ def reasons_of(everybody: Everybody, solved: Solved, contact: IntArray, chosen: 
     contact, chosen : arrays of int, shape (n_rows,)
         The row's contact in `everybody`, and its offer, -1 for none.
     """
-    asked, drawn, nothing = _asked_by(everybody.catalog), _drawn(solved), _why_nothing(everybody, solved, contact[chosen == NONE])
-    worth_it, treatment = everybody.offers["worth_it"], everybody.offers["treatment"]
-    words = []
-    for who, offer in zip(contact.tolist(), chosen.tolist(), strict=True):
-        if offer == NONE:
-            words.append(everybody.reason[who] or nothing.get(who, _LIMITED))
-        elif worth_it[offer]:
-            words.append("")
-        elif drawn[offer]:
-            words.append(_DRAWN)
-        else:
-            words.append(f"minimum: {asked[treatment[offer]]}; without it doing nothing would be worth more")
-    return tuple(words)
+    words, has = Words(everybody.reasons), chosen != NONE
+    codes = np.where(has, np.int32(0), everybody.contacts["reason"][contact])
+    unexplained = np.flatnonzero(~has & (codes == 0))
+    codes[unexplained] = words.code(_LIMITED)
+    nothing = _why_nothing(everybody, solved, contact[~has])
+    if nothing:
+        for row, who in zip(unexplained.tolist(), contact[unexplained].tolist(), strict=True):
+            codes[row] = words.code(nothing.get(who, _LIMITED))
+    rows = np.flatnonzero(has)
+    rows = rows[~everybody.offers["worth_it"][chosen[rows]]]
+    drawn, asked = np.isin(chosen[rows], _drawn(solved)), _asked_by(everybody.catalog)
+    treatment = everybody.offers["treatment"][chosen[rows]]
+    for row, by_draw, column in zip(rows.tolist(), drawn.tolist(), treatment.tolist(), strict=True):
+        codes[row] = words.code(_DRAWN if by_draw else f"minimum: {asked[column]}; without it doing nothing would be worth more")
+    return Coded(everybody.shelf.kept(codes), words.texts)
 
 
 def _asked_by(catalog: CompiledCatalog) -> list[str]:
@@ -61,19 +64,16 @@ def _asked_by(catalog: CompiledCatalog) -> list[str]:
     return [f"{' and '.join(names)} {'asks' if len(names) == 1 else 'ask'} for it" for names in asking]
 
 
-def _drawn(solved: Solved) -> BoolArray:
-    """Which offers exploration drew, shape (n_offers,)."""
-    drawn = np.zeros(len(solved.offers.contact), dtype=np.bool_)
-    if solved.explored is not None:
-        drawn[solved.explored.kept[solved.explored.drawn]] = True
-    return drawn
+def _drawn(solved: Solved) -> IntArray:
+    """The offers that exploration drew."""
+    return np.zeros(0, dtype=np.int64) if solved.explored is None else solved.explored.kept[solved.explored.drawn]
 
 
 def _why_nothing(everybody: Everybody, solved: Solved, left_out: IntArray) -> dict[int, str]:
     """Contact -> why it has nothing, where that is not because of the limits of the whole population."""
     words = _held_back(everybody, solved, left_out)
     if solved.explored is not None:
-        had = np.zeros(len(everybody.contact_ids), dtype=np.bool_)
+        had = np.zeros(len(everybody), dtype=np.bool_)
         had[solved.offers.contact[_drawn(solved)]] = True
         words |= dict.fromkeys(left_out[solved.explored.included[left_out] & ~had[left_out]].tolist(), _NOTHING_DRAWN)
     return words
@@ -82,9 +82,11 @@ def _why_nothing(everybody: Everybody, solved: Solved, left_out: IntArray) -> di
 def _held_back(everybody: Everybody, solved: Solved, left_out: IntArray) -> dict[int, str]:
     """Those whose best offer is worth what it uses of the limits, but comes under a cap that other contacts have filled."""
     offers, words = solved.offers, dict[int, str]()
-    alone = np.zeros(len(everybody.contact_ids), dtype=np.bool_)
+    if not solved.caps:
+        return words
+    alone = np.zeros(len(everybody), dtype=np.bool_)
     alone[left_out] = True
-    own = np.flatnonzero(alone[offers.contact] & everybody.offers["worth_it"]) if solved.caps else np.zeros(0, dtype=np.int64)
+    own = np.flatnonzero(alone[offers.contact] & everybody.offers["worth_it"])
     worth = offers.reduced(solved.allocation.shadow_prices, own)
     order = np.lexsort((-worth, offers.contact[own]))
     best = order[np.flatnonzero(np.diff(offers.contact[own[order]], prepend=-1))]

@@ -6,7 +6,7 @@ One path computes every row, for training, for the population and for serving, s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,15 @@ def _plan(connection: duckdb.DuckDBPyConnection, workspace_dir: Path) -> Feature
 
 def known_contacts(workspace_dir: Path, as_of: np.datetime64) -> npt.NDArray[np.object_]:
     """The ids of the contacts known by `as_of`, in alphabetical order."""
-    with connect() as connection:
+    return np.array([one for ids in known_contacts_in_parts(workspace_dir, as_of) for one in ids.to_pylist()], dtype=object)
+
+
+def known_contacts_in_parts(workspace_dir: Path, as_of: np.datetime64) -> Iterator[pa.Array]:
+    """The same some at a time; they are put in order on disk where memory is short."""
+    with connect(workspace_dir / "state") as connection:
         open_tables(connection, workspace_dir / "data")
-        column = connection.sql(f"{population_sql(as_of)} ORDER BY contact_id").to_arrow_table().column("contact_id")
-    return np.array(column.to_pylist(), dtype=object)
+        for batch in connection.sql(f"SELECT contact_id FROM ({population_sql(as_of)}) ORDER BY contact_id").to_arrow_reader():
+            yield batch.column(0)
 
 
 def population_sql(as_of: np.datetime64, *more: str) -> str:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-from uuid import uuid4
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from decisioning.errors import ContractMismatch, DataError, NotFound, NudgeError, Unavailable
 from decisioning.vocabulary import BoolArray, Columns, null_column
-from features.build import Progress, known_contacts
+from features.build import Progress, known_contacts, known_contacts_in_parts
 from features.built import Built, add_missing, build_rows, read_built
 from features.columns import Ids, Moments, as_column, unique_pairs
 from features.contract import FeatureContract
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
     from features.merging import Rows
+    from features.stored_columns import StoredTexts
 
 ROWS_AT_ONCE = 200_000
 """Feast joins at most so many entity rows in one query: what bounds the memory of a retrieval."""
@@ -147,13 +147,12 @@ class FeatureDoor:
         return contact_ids, self.historical(contact_ids, np.full(len(contact_ids), as_of.astype("datetime64[us]")))
 
     def stored_population(self, as_of: np.datetime64) -> tuple[Ids, Columns]:
-        """The same with the features on disk: their rows are read when they are asked for, so memory does not grow with the contacts."""
-        from features.stored_columns import stored_columns
+        """The same with ids and features on disk, whose rows are read when they are asked for: memory does not grow with the contacts."""
+        from features.stored_columns import stored_columns, stored_texts
 
-        contact_ids = known_contacts(self._workspace, as_of)
+        contact_ids = stored_texts(self._workspace / "state", known_contacts_in_parts(self._workspace, as_of))
         tables = self._retrieved(contact_ids, np.full(len(contact_ids), as_of.astype("datetime64[us]")))
-        path = self._workspace / "state" / f".population.{uuid4().hex}"
-        return contact_ids, stored_columns(path, tables, self.contract.dtypes)
+        return cast(Ids, contact_ids), stored_columns(self._workspace / "state", tables, self.contract.dtypes)
 
     def build_missing(self, asked: Sequence[tuple[Ids, np.datetime64]]) -> int:
         """Build what `historical` would miss of contacts, each as of the moment beside them, in one pass; returns the rows built."""
@@ -353,13 +352,14 @@ class FeatureDoor:
                 hint="remove state/registry.db and run nudge features build: it is made anew from the feature contract",
             ) from error
 
-    def _retrieved(self, contact_ids: Ids, as_of: Moments) -> Iterator[pa.Table]:
+    def _retrieved(self, contact_ids: Ids | StoredTexts, as_of: Moments) -> Iterator[pa.Table]:
         """The features of distinct pairs through Feast, in their order, in tables of at most `ROWS_AT_ONCE` rows."""
         import pyarrow as pa
 
         from features.feast_repo.definitions import retrieve
 
-        pairs = pa.table({"contact_id": pa.array(contact_ids, pa.string()), "as_of": pa.array(as_of, pa.timestamp("us"))})
+        ids = pa.array(contact_ids, pa.string()) if isinstance(contact_ids, np.ndarray) else contact_ids.arrow
+        pairs = pa.table({"contact_id": ids, "as_of": pa.array(as_of, pa.timestamp("us"))})
         add_missing(self._workspace, self._current(), pairs)
         with quiet():
             store, _ = self._store()

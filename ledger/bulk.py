@@ -79,8 +79,8 @@ class Bulk:
         with self._database.writing() as conn:
             return _record(conn, batch, so_far)
 
-    def consents(self) -> Iterator[tuple[str, str, bool]]:
-        """(contact_id, purpose, granted) as everybody's consents stand now, in no order."""
+    def consents(self) -> Iterator[consents.ConsentRows]:
+        """Everybody's consents as they stand now, in no order, some at a time."""
         with self._database.reading() as conn:
             yield from consents.of_everyone(conn)
 

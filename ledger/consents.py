@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, case, func, or_, select
@@ -107,10 +107,19 @@ def _of_some() -> Any:
     return select(*columns).where(*_that_count(), row.contact_id.in_(bindparam("contacts", expanding=True)))
 
 
-def of_everyone(conn: Connection) -> Iterator[tuple[str, str, bool]]:
-    """(contact_id, purpose, granted) of the newest status of each, as it comes from the database: nothing is held but some rows."""
-    for contact_id, purpose, newest in conn.execute(_NEWEST_OF_ALL):
-        yield contact_id, purpose, newest % 2 == 0
+class ConsentRows(NamedTuple):
+    """Some of the newest statuses, a list each."""
+
+    contact_id: Sequence[str]
+    purpose: Sequence[str]
+    granted: Sequence[bool]
+
+
+def of_everyone(conn: Connection) -> Iterator[ConsentRows]:
+    """The newest status of each contact and purpose, as it comes from the database: nothing is held but some rows."""
+    for rows in _NEWEST_OF_ALL.pages(conn, _ROWS_HELD):
+        contacts, purposes, newest = zip(*rows, strict=True)
+        yield ConsentRows(contacts, purposes, [one % 2 == 0 for one in newest])
 
 
 def _statement(*, everyone: bool) -> Any:
@@ -130,9 +139,9 @@ def _newest_of_all() -> Any:
     row = HISTORY_CONSENTS.c
     newest = func.max(row.changed_at * 2 + case((row.granted, 0), else_=1))
     found = select(row.contact_id, row.purpose, newest).where(or_(row.generation == current_generation(), row.generation == _TOLD))
-    return found.group_by(row.contact_id, row.purpose).execution_options(yield_per=_ROWS_HELD)
+    return found.group_by(row.contact_id, row.purpose)
 
 
 # Built once: composing a statement costs more than running it.
 _OF_ALL, _OF, _TOLD_OF = Prepared(_statement(everyone=True)), Prepared(_statement(everyone=False)), Prepared(_of_some())
-_NEWEST_OF_ALL = _newest_of_all()
+_NEWEST_OF_ALL = Prepared(_newest_of_all())

@@ -44,6 +44,7 @@ _COPIED_SECONDS = 5.0
 """How long somebody else's copying of the log is waited for, where it has to be cut: SQLite itself waits for readers and writers only."""
 
 _NOBODY_WAITS: AbstractContextManager[Any] = nullcontext()
+_HELD_THERE = "held_there"  # the name of a cursor that PostgreSQL keeps; one is open at a time in a transaction
 _STRIPES = 64
 _STRIPE_SPACE = 7_201_123
 _SCHEMA_LOCK = 7_201_122  # any fixed number: PostgreSQL's advisory lock while the tables are created
@@ -186,8 +187,8 @@ def _log_cut(conn: Connection) -> bool:
     return not busy
 
 
-def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False) -> Any:
-    """The driver's own cursor after running `text` within the transaction of `conn`.
+def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False, held_there: bool = False) -> Any:
+    """The driver's own cursor after running `text` within the transaction of `conn`; with `held_there` a server keeps the rows meanwhile.
 
     Raises
     ------
@@ -195,7 +196,8 @@ def driver_run(conn: Connection, text: str, values: Any, *, many: bool = False) 
         What the driver raises, under SQLAlchemy's names.
     """
     driver: Any = conn.dialect.loaded_dbapi
-    cursor: Any = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]  # not None: nobody has detached it
+    connection: Any = conn.connection.dbapi_connection
+    cursor: Any = connection.cursor(name=_HELD_THERE) if held_there and conn.dialect.name == "postgresql" else connection.cursor()
     try:
         (cursor.executemany if many else cursor.execute)(text, values)
     except driver.Error as error:

@@ -6,7 +6,7 @@ a call still needs of SQLAlchemy is the connection, its transaction and its name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -39,6 +39,16 @@ class Prepared:
         finally:
             cursor.close()
         return found
+
+    def pages(self, conn: Connection, size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows that it finds without any values, `size` of them at a time: no more are held here."""
+        text, order = self._text(conn, {})
+        cursor = driver_run(conn, text, _bound(conn, {}, order), held_there=True)
+        try:
+            while page := cursor.fetchmany(size):
+                yield page
+        finally:
+            cursor.close()
 
     def execute(self, conn: Connection, values: Mapping[str, Any]) -> None:
         """Run it for what it writes."""

@@ -31,15 +31,18 @@ class Assignment:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.taken: BoolArray = np.zeros(len(problem.offers.value), dtype=np.bool_)
-        self.count: IntArray = np.zeros(problem.n_contacts, dtype=np.int64)
+        self.taken: BoolArray = problem.empty(len(problem.offers.value), np.bool_)
+        self.count: IntArray = problem.empty(problem.n_contacts, np.int64)
+        self.taken[:], self.count[:] = False, 0
         self.cap_left = tuple(cap.room.astype(np.int64) for cap in problem.caps)
+        self._times: IntArray = np.zeros(len(problem.offers.uses), dtype=np.int64)
         self._used: FloatArray = np.zeros(problem.offers.uses.shape[1])
 
     def copy(self) -> Assignment:
         """The same assignment, to go on with apart."""
         other = Assignment(self.problem)
-        other.taken, other.count, other._used = self.taken.copy(), self.count.copy(), self._used.copy()
+        other.taken[:], other.count[:] = self.taken, self.count
+        other._times, other._used = self._times.copy(), self._used.copy()
         other.cap_left = tuple(left.copy() for left in self.cap_left)
         return other
 
@@ -56,12 +59,7 @@ class Assignment:
     @property
     def used(self) -> FloatArray:
         """What is used of each limit, correctly rounded, shape (n_limits,)."""
-        offers, found = self.problem.offers, []
-        times = np.bincount(offers.profile[self.taken], minlength=len(offers.uses))
-        for amounts, which in self.problem.amounts:
-            counts = np.bincount(which, times, minlength=len(amounts)).tolist()
-            found.append(float(sum((int(n) * amount for n, amount in zip(counts, amounts, strict=True) if n), Fraction(0))))
-        return np.array(found, dtype=np.float64)
+        return self._counted(self._times)
 
     @property
     def left(self) -> FloatArray:
@@ -76,8 +74,25 @@ class Assignment:
     @property
     def is_feasible(self) -> bool:
         """Whether what is used, counted exactly, is within every maximum and meets every minimum."""
-        used, limits = self.used, self.problem.limits
+        return self.is_feasible_with(np.zeros(0, dtype=np.int64))
+
+    def is_feasible_with(self, offers: IntArray) -> bool:
+        """The same, were `offers` taken as well, which are known to be open together."""
+        used, limits = self._counted(self._times + self._times_of(offers)), self.problem.limits
         return bool((used <= limits.most).all() and (used >= limits.least).all())
+
+    def _counted(self, times: IntArray) -> FloatArray:
+        """What as many offers of each profile use, correctly rounded."""
+        found = []
+        for amounts, which in self.problem.amounts:
+            counts = np.bincount(which, times, minlength=len(amounts)).tolist()
+            found.append(float(sum((int(n) * amount for n, amount in zip(counts, amounts, strict=True) if n), Fraction(0))))
+        return np.array(found, dtype=np.float64)
+
+    def _times_of(self, which: IntArray) -> IntArray:
+        """How many of the offers `which` are of each profile."""
+        offers = self.problem.offers
+        return np.bincount(offers.profile[which], minlength=len(offers.uses)).astype(np.int64)
 
     @property
     def running(self) -> FloatArray:
@@ -103,7 +118,7 @@ class Assignment:
         problem, offers = self.problem, self.problem.offers
         fits, has_room = self.profiles_that_fit(), self.count < problem.per_contact
         room_left = [np.append(left, 0) > 0 for left in self.cap_left]
-        is_open = np.empty(len(self.taken), dtype=np.bool_)
+        is_open = problem.empty(len(self.taken), np.bool_)
         for some in blocks(len(is_open)):
             contact, part = offers.contact[some], ~self.taken[some]
             part &= fits[offers.profile[some]] & has_room[contact]
@@ -128,7 +143,9 @@ class Assignment:
         problem, offers = self.problem, self.problem.offers
         self.taken[which] = sign > 0
         np.add.at(self.count, offers.contact[which], sign)
-        self._used = self._used + sign * (np.bincount(offers.profile[which], minlength=len(offers.uses)) @ offers.uses)
+        times = self._times_of(which)
+        self._times = self._times + sign * times
+        self._used = self._used + sign * (times @ offers.uses)
         for cap, left in zip(problem.caps, self.cap_left, strict=True):
             unit = cap.unit_of[offers.contact[which]]
             np.subtract.at(left, unit[cap.members[offers.treatment[which]] & (unit >= 0)], sign)
@@ -153,12 +170,8 @@ class Assignment:
         >>> assignment.chosen.tolist(), assignment.used.tolist()
         ([0, 2], [5.0])
         """
-        before = self.taken.copy()
-        if len(worth) < COMPILED:
-            _serve_one_by_one(self, contacts, worth, wanted)
-        else:
-            _serve_compiled(self, contacts, worth, wanted)
-        self._give_back_what_rounding_let_in(np.flatnonzero(self.taken & ~before))
+        serve = _serve_one_by_one if len(worth) < COMPILED else _serve_compiled
+        self._give_back_what_rounding_let_in(np.sort(serve(self, contacts, worth, wanted)))
 
     def _give_back_what_rounding_let_in(self, newly: IntArray) -> None:
         """Undo, the least first, until the exact sums are within the limits."""
@@ -177,8 +190,9 @@ def _keys(problem: Problem, which: IntArray) -> IntArray:
     return np.asarray(problem.offers.contact[which] * (int(action.max(initial=0)) + 1) + action[which], dtype=np.int64)
 
 
-def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
-    problem = assignment.problem
+def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> IntArray:
+    """Returns the offers that were taken."""
+    problem, newly = assignment.problem, list[int]()
     ceiling = problem.limits.most * (1 + ROUNDING)
     for contact in contacts.tolist():
         own = np.arange(problem.starts[contact], problem.starts[contact + 1])
@@ -188,9 +202,11 @@ def _serve_one_by_one(assignment: Assignment, contacts: IntArray, worth: FloatAr
                 break
             if _fits(assignment, contact, offer, ceiling):
                 assignment.put(np.array([offer]))
+                newly.append(offer)
+    return np.array(newly, dtype=np.int64)
 
 
-def _serve_compiled(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
+def _serve_compiled(assignment: Assignment, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> IntArray:
     from decisioning.allocation import kernels as allocation_kernels
 
     problem, offers = assignment.problem, assignment.problem.offers
@@ -212,9 +228,11 @@ def _serve_compiled(assignment: Assignment, contacts: IntArray, worth: FloatArra
         cap_left=cap_left,
         per_contact=problem.per_contact,
     )
-    allocation_kernels.serve(board, contacts, worth, wanted)
+    newly = np.asarray(allocation_kernels.serve(board, contacts, worth, wanted))
+    assignment._times = assignment._times + assignment._times_of(newly)
     for left, row in zip(assignment.cap_left, cap_left, strict=True):
         left[:] = row[: len(left)]
+    return newly
 
 
 def _fits(assignment: Assignment, contact: int, offer: int, ceiling: FloatArray) -> bool:

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from decisioning.allocation.assignment import Assignment
-from decisioning.allocation.problem import COMPILED, of_these, spans
+from decisioning.allocation.problem import COMPILED, Problem, of_these, spans
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -59,16 +59,16 @@ class Contest:
     def of(cls, held: Assignment, which: IntArray) -> Contest:
         """The contest of the open offers `which` for what `held` leaves."""
         problem, offers = held.problem, held.problem.offers
-        contact = of_these(offers.contact, which)
-        firsts = np.flatnonzero(np.append(True, contact[1:] != contact[:-1])) if len(which) else np.zeros(0, dtype=np.int64)
-        units = [np.where(cap.members[of_these(offers.treatment, which)], cap.unit_of[contact], -1) for cap in problem.caps]
+        starts, empty = _starts(problem, which), problem.empty
+        firsts = offers.contact[which[starts[:-1]]]
+        units = [np.where(cap.members[offers.treatment[which]], cap.unit_of[offers.contact[which]], -1) for cap in problem.caps]
         return cls(
-            value=of_these(offers.value, which),
-            profile=of_these(offers.profile, which),
-            action=of_these(offers.action, which),
+            value=of_these(offers.value, which, empty),
+            profile=of_these(offers.profile, which, empty),
+            action=of_these(offers.action, which, empty),
             uses=offers.uses,
-            starts=np.append(firsts, len(which)).astype(np.int64),
-            room=problem.per_contact - held.count[contact[firsts]],
+            starts=starts,
+            room=problem.per_contact - held.count[firsts],
             most=held.left,
             least=held.lacking,
             units=tuple(units),
@@ -147,6 +147,12 @@ class Contest:
         return limits + sum(float(price @ room) for price, room in zip(cap_prices, self.unit_room, strict=False))
 
 
+def _starts(problem: Problem, which: IntArray) -> IntArray:
+    """Where each contact's offers begin among `which`, ascending, and last where they end; contacts without any are left out."""
+    starts = problem.starts if len(which) == len(problem.offers.value) else np.searchsorted(which, problem.starts.astype(which.dtype))
+    return np.append(starts[:-1][starts[1:] > starts[:-1]], len(which)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What every contact would choose for itself.
@@ -165,20 +171,19 @@ class Wishes:
     margin: FloatArray
 
 
-def wishes(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray] = ()) -> Wishes:
-    """Each contact's choice at these prices: its offers of the greatest positive worth, as many as it has room for, no action twice."""
+def margins(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatArray] = ()) -> tuple[FloatArray, float]:
+    """`Wishes.margin` and `Wishes.worth` of each contact's choice at these prices."""
     if not (contest.compiled and contest.is_plain):
-        return wishes_at(contest, contest.reduced(prices, cap_prices))
+        chosen = wishes_at(contest, contest.reduced(prices, cap_prices))
+        return chosen.margin, chosen.worth
     from decisioning.allocation import kernels as allocation_kernels
 
-    best, margin, worth = allocation_kernels.wishes(contest.value, contest.profile, contest.uses @ prices, contest.starts)
-    chosen = np.zeros(len(contest.value), dtype=np.bool_)
-    chosen[best[best >= 0]] = True
-    return Wishes(chosen, float(worth), margin)
+    margin, worth = allocation_kernels.margins(contest.value, contest.profile, contest.uses @ prices, contest.starts)
+    return margin, float(worth)
 
 
 def wishes_at(contest: Contest, worth: FloatArray) -> Wishes:
-    """The same at given reduced values."""
+    """Each contact's choice at these reduced values: the greatest positive ones, as many as it has room for, no action twice."""
     if not contest.compiled:
         return wishes_plainly(contest, worth)
     from decisioning.allocation import kernels as allocation_kernels
@@ -239,4 +244,4 @@ def dual_bound(contest: Contest, prices: FloatArray, cap_prices: Sequence[FloatA
     >>> dual_bound(contest, np.array([6.0]))
     16.0
     """
-    return wishes(contest, prices, cap_prices).worth + contest.cost_of_prices(prices, cap_prices)
+    return margins(contest, prices, cap_prices)[1] + contest.cost_of_prices(prices, cap_prices)

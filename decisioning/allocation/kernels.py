@@ -88,35 +88,37 @@ def _best_that_fits(board: Board, contact: int, worth: FloatArray, wanted: BoolA
 
 
 @_compiled
-def serve(board: Board, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> None:
-    """`Assignment.serve`, but for the exact count at its end."""
+def serve(board: Board, contacts: IntArray, worth: FloatArray, wanted: BoolArray) -> IntArray:
+    """`Assignment.serve`, but for the exact count at its end; returns the offers that were taken."""
+    newly, n = np.empty(len(contacts) * board.per_contact, dtype=np.int64), 0
     for contact in contacts:
         while board.held[contact] < board.per_contact:
             offer = _best_that_fits(board, contact, worth, wanted)
             if offer < 0:
                 break
             _put(board, contact, offer)
+            newly[n] = offer
+            n += 1
+    return newly[:n]
 
 
 @_compiled
-def wishes(value: FloatArray, profile: IntArray, charge: FloatArray, starts: IntArray) -> tuple[IntArray, FloatArray, float]:
-    """Of a plain contest each contact's best offer (-1: none), its margin, and what all best offers are worth after `charge` a profile."""
-    n = len(starts) - 1
-    chosen, margin = np.full(n, -1, dtype=np.int64), np.empty(n)
+def margins(value: FloatArray, profile: IntArray, charge: FloatArray, starts: IntArray) -> tuple[FloatArray, float]:
+    """Of a plain contest each contact's margin, and what all best offers are worth after `charge` a profile."""
+    margin = np.empty(len(starts) - 1)
     total = 0.0
-    for contact in range(n):
-        best, second, at = -np.inf, -np.inf, -1
+    for contact in range(len(margin)):
+        best, second = -np.inf, -np.inf
         for offer in range(starts[contact], starts[contact + 1]):
             worth = value[offer] - charge[profile[offer]]
             if worth > best:
-                best, second, at = worth, best, offer
+                best, second = worth, best
             elif worth > second:
                 second = worth
         margin[contact] = best - max(second, 0.0) if best > 0 else -best
         if best > 0:
-            chosen[contact] = at
             total += best
-    return chosen, margin, total
+    return margin, total
 
 
 @_compiled

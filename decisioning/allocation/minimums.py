@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from decisioning.allocation.assignment import ROUNDING, Assignment
-from decisioning.allocation.problem import of_these
+from decisioning.allocation.problem import blocks
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 
@@ -35,8 +35,9 @@ def meet_minimums(held: Assignment, worth: FloatArray, competing: IntArray, fixe
 def _by_least_loss(held: Assignment, worth: FloatArray, competing: IntArray, limit: int) -> IntArray:
     """The offers that count towards `limit`, by what changing to them costs for each unit; of a contact only the best."""
     offers = held.problem.offers
-    use = offers.uses[of_these(offers.profile, competing), limit]
-    counting = competing[(use > 0) & ~of_these(held.taken, competing)]
+    parts = (competing[some] for some in blocks(len(competing)))
+    counts = offers.uses[:, limit] > 0
+    counting = np.concatenate([which[counts[offers.profile[which]] & ~held.taken[which]] for which in parts] or [competing])
     now = np.full(held.problem.n_contacts, np.inf)
     np.minimum.at(now, offers.contact[held.chosen], worth[held.chosen])
     now[held.count < held.problem.per_contact] = 0.0

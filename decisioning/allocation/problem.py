@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 
 _Column = TypeVar("_Column", bound=npt.NDArray[Any])
+
+Empty: TypeAlias = Callable[[int, type[np.generic]], npt.NDArray[Any]]
+"""Makes a new array to be filled, shape (n,), of a type: `numpy.empty`, or what keeps it elsewhere than in memory."""
 
 NONE = -1
 _BLOCK = 1 << 20
@@ -59,13 +62,14 @@ class Offers:
     preference: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.value).all():
+        if not all(np.isfinite(self.value[some]).all() for some in blocks(len(self.value))):
             raise ValueError("the value of an offer is not a finite number")
         if not (np.isfinite(self.uses).all() and (self.uses >= 0).all()):
             raise ValueError("what an offer uses of a limit is not a finite number, or is negative")
         if len(self.profile) and not 0 <= int(self.profile.min()) <= int(self.profile.max()) < len(self.uses):
             raise ValueError("the profile of an offer is not a row of `uses`")
-        if (self.contact[1:] < self.contact[:-1]).any():
+        before, after = self.contact[:-1], self.contact[1:]
+        if any((after[some] < before[some]).any() for some in blocks(len(after))):
             raise ValueError("offers must be sorted by contact")
 
     def reordered(self, order: IntArray, contact: IntArray) -> Offers:
@@ -147,7 +151,7 @@ class LocalCap:
 class Problem:
     """Offers, limits and caps together, and what is worked out of them once.
 
-    `starts[i]` to `starts[i + 1]` are the offers of contact i.
+    `starts[i]` to `starts[i + 1]` are the offers of contact i. What there is one of for each offer on the way is kept where `empty` says.
     """
 
     offers: Offers
@@ -155,11 +159,12 @@ class Problem:
     n_contacts: int
     per_contact: int = 1
     caps: Sequence[LocalCap] = field(default=())
+    empty: Empty = np.empty
 
     @cached_property
     def starts(self) -> IntArray:
         """Where each contact's offers begin, shape (n_contacts + 1,)."""
-        return np.searchsorted(self.offers.contact, np.arange(self.n_contacts + 1)).astype(np.int64)
+        return np.searchsorted(self.offers.contact, np.arange(self.n_contacts + 1, dtype=self.offers.contact.dtype))
 
     @cached_property
     def amounts(self) -> list[tuple[list[Fraction], IntArray]]:
@@ -174,7 +179,7 @@ class Problem:
 
     def with_limits(self, limits: Limits) -> Problem:
         """The same offers within other limits."""
-        return Problem(self.offers, limits, self.n_contacts, self.per_contact, self.caps)
+        return replace(self, limits=limits)
 
     def offers_of(self, contacts: IntArray) -> IntArray:
         """All offers of `contacts`, contact after contact."""
@@ -187,7 +192,7 @@ def blocks(n: int, size: int = _BLOCK) -> Iterator[slice]:
         yield slice(start, min(n, start + size))
 
 
-def of_these(column: _Column, which: IntArray) -> _Column:
+def of_these(column: _Column, which: IntArray, empty: Empty = np.empty) -> _Column:
     """The entries `which` (ascending, each once) of a column; the column itself, not a copy, where these are all.
 
     Examples
@@ -195,7 +200,29 @@ def of_these(column: _Column, which: IntArray) -> _Column:
     >>> of_these(np.array([5, 6, 7]), np.array([0, 2])).tolist()
     [5, 7]
     """
-    return column if len(which) == len(column) else cast(_Column, column[which])
+    if len(which) == len(column):
+        return column
+    found = empty(len(which), column.dtype.type)
+    for some in blocks(len(which)):
+        found[some] = column[which[some]]
+    return cast(_Column, found)
+
+
+def where_true(which: BoolArray, empty: Empty = np.empty) -> IntArray:
+    """Where it is true, ascending, in half the memory where that will do.
+
+    Examples
+    --------
+    >>> where_true(np.array([True, False, True])).tolist()
+    [0, 2]
+    """
+    found = empty(int(np.count_nonzero(which)), np.int64 if len(which) > np.iinfo(np.int32).max else np.int32)
+    end = 0
+    for some in blocks(len(which)):
+        here = np.flatnonzero(which[some])
+        found[end : end + len(here)] = here + some.start
+        end += len(here)
+    return found
 
 
 def spans(begin: IntArray, end: IntArray) -> IntArray:

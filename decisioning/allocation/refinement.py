@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from decisioning.allocation.assignment import Assignment
-from decisioning.allocation.dual import wishes
-from decisioning.allocation.problem import of_these
+from decisioning.allocation.dual import margins
 from decisioning.allocation.program import Program, Relaxed
 from decisioning.allocation.relaxation import Relaxation
 from decisioning.allocation.search import search
@@ -34,10 +33,8 @@ def refine(held: Assignment, relaxation: Relaxation) -> Refined:
     Divided offers first: all but about as many contacts as there are limits then have whole ones. Those, and the narrowest of the others,
     are searched for the best whole offers; a wider circle where the narrow one has no solution.
     """
-    contest = relaxation.contest
-    margin = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
-    owner = held.problem.offers.contact[relaxation.competing[contest.starts[:-1]]]
-    open_contacts = owner[np.argsort(margin, kind="stable")[:_OPEN_CONTACTS]]
+    margin, _ = margins(relaxation.contest, relaxation.prices, relaxation.cap_prices)
+    open_contacts = relaxation.competitors[np.argsort(margin, kind="stable")[:_OPEN_CONTACTS]]
     base = _without(held, relaxation, open_contacts)
     which = _offers_of(base, relaxation, open_contacts)
     if not len(which):
@@ -46,13 +43,13 @@ def refine(held: Assignment, relaxation: Relaxation) -> Refined:
     relaxed = program.relaxed()
     if relaxed is None:
         return Refined(None)
-    found, proven = _whole(base, which, relaxed)
     everything = len(which) == len(relaxation.competing) and np.array_equal(base.taken, relaxation.served.taken)
+    found, proven = _whole(base, which, relaxed)
     return Refined(found, relaxed.prices, proven and everything)
 
 
 def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> tuple[Assignment | None, bool]:
-    """Keep what is whole, and search the rest, with ever more of its neighbours; whether there is nothing better for all of them."""
+    """`base`, with what is whole kept and the rest searched, with ever more of its neighbours; whether there is nothing better."""
     contact = base.problem.offers.contact[which]
     order = _by_doubt(base, which, relaxed)
     lengths = np.bincount(contact, minlength=base.problem.n_contacts)[order]
@@ -60,11 +57,13 @@ def _whole(base: Assignment, which: IntArray, relaxed: Relaxed) -> tuple[Assignm
     while True:
         searched = order[: max(1, int((np.cumsum(lengths) <= size).sum()))]
         inside = np.isin(contact, searched)
-        rest = base.copy()
-        rest.put(which[~inside & (relaxed.share > 0.5)])
-        found, proven = _searched(rest, which[inside])
+        whole = which[~inside & (relaxed.share > 0.5)]
+        base.put(whole)
+        found, proven = _searched(base, which[inside])
         if found is not None or len(searched) == len(order):
             return found, proven and len(searched) == len(order)
+        base.release(whole)
+        base.settle()
         size *= _WIDER
 
 
@@ -88,12 +87,7 @@ def _distance(contact: IntArray, worth: FloatArray) -> FloatArray:
 
 
 def _searched(rest: Assignment, which: IntArray) -> tuple[Assignment | None, bool]:
-    def accept(offers: IntArray) -> bool:
-        tried = rest.copy()
-        tried.put(offers)
-        return tried.is_feasible
-
-    found = search(Program.of(rest, which), accept)
+    found = search(Program.of(rest, which), rest.is_feasible_with)
     if found.offers is None:
         return None, found.proven
     rest.put(found.offers)
@@ -112,7 +106,8 @@ def _without(held: Assignment, relaxation: Relaxation, contacts: IntArray) -> As
 
 def _offers_of(base: Assignment, relaxation: Relaxation, contacts: IntArray) -> IntArray:
     """The competing offers of `contacts` that fit beside `base`."""
-    mine = np.zeros(base.problem.n_contacts, dtype=np.bool_)
-    mine[contacts] = True
-    which = relaxation.competing[mine[of_these(base.problem.offers.contact, relaxation.competing)]]
-    return which[base.is_open()[which]]
+    own, competing = base.problem.offers_of(np.sort(contacts)), relaxation.competing
+    own = own.astype(competing.dtype)
+    place = np.minimum(np.searchsorted(competing, own), len(competing) - 1)
+    which = own[competing[place] == own]
+    return np.asarray(which[base.is_open()[which]])

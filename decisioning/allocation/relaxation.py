@@ -9,10 +9,10 @@ import numpy as np
 from decisioning.allocation.assignment import Assignment
 from decisioning.allocation.dual import Contest, dual_bound
 from decisioning.allocation.local_prices import settle_caps, shadow_prices_of_several
-from decisioning.allocation.problem import Problem, blocks
+from decisioning.allocation.problem import Problem, blocks, where_true
 from decisioning.allocation.program import Program
 from decisioning.allocation.shadow_prices import shadow_prices
-from decisioning.vocabulary import BoolArray, FloatArray, IntArray
+from decisioning.vocabulary import FloatArray, IntArray
 
 EXACT_OFFERS = 4_000
 """Up to so many offers the linear programme of all of them is solved."""
@@ -58,13 +58,21 @@ class Relaxation:
         return len(self.competing) <= EXACT_OFFERS
 
     @property
+    def competitors(self) -> IntArray:
+        """The contacts of the contest, in its order, as those of the problem."""
+        return self.served.problem.offers.contact[self.competing[self.contest.starts[:-1]]]
+
+    @property
     def worth(self) -> FloatArray:
         """What every offer is worth after all prices, shape (n_offers,)."""
         problem, offers = self.served.problem, self.served.problem.offers
-        worth = offers.reduced(self.prices)
-        for cap, price in zip(problem.caps, self.cap_prices, strict=True):
-            worth -= np.where(cap.members[offers.treatment], np.append(price, 0.0)[cap.unit_of[offers.contact]], 0.0)
-        return np.asarray(worth, dtype=np.float64)
+        worth, charge = problem.empty(len(offers.value), np.float64), offers.uses @ self.prices
+        for some in blocks(len(worth)):
+            np.subtract(offers.value[some], charge[offers.profile[some]], out=worth[some])
+            for cap, price in zip(problem.caps, self.cap_prices, strict=True):
+                unit = cap.unit_of[offers.contact[some]]
+                worth[some] -= np.where(cap.members[offers.treatment[some]], np.append(price, 0.0)[unit], 0.0)
+        return worth
 
 
 def serve_first(problem: Problem) -> Assignment:
@@ -103,19 +111,14 @@ def compete(served: Assignment) -> tuple[IntArray, IntArray]:
     problem, offers = served.problem, served.problem.offers
     asked_for = np.asarray((offers.uses[:, served.lacking > 0] > 0).any(axis=1), dtype=np.bool_)
     has_room, is_open = served.count < problem.per_contact, served.is_open()
-    wanted = np.empty(len(offers.value), dtype=np.bool_)
+    wanted, all_open = problem.empty(len(offers.value), np.bool_), True
     for some in blocks(len(wanted)):
         mine = (offers.value[some] > 0) | asked_for[offers.profile[some]]
         wanted[some] = mine & ~offers.first[some] & has_room[offers.contact[some]]
-    is_open &= wanted
-    places = _places(wanted)
-    return places, places if np.array_equal(wanted, is_open) else _places(is_open)
-
-
-def _places(which: BoolArray) -> IntArray:
-    """Where it is true, in half the memory where that will do."""
-    found = np.flatnonzero(which)
-    return found if len(which) > np.iinfo(np.int32).max else found.astype(np.int32)
+        is_open[some] &= wanted[some]
+        all_open = all_open and np.array_equal(wanted[some], is_open[some])
+    places = where_true(wanted, problem.empty)
+    return places, places if all_open else where_true(is_open, problem.empty)
 
 
 def _priced(served: Assignment, competing: IntArray, contest: Contest) -> tuple[FloatArray, tuple[FloatArray, ...]] | None:

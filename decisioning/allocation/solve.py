@@ -20,10 +20,10 @@ import numpy as np
 
 from decisioning.allocation.assignment import Assignment, keep_paying
 from decisioning.allocation.clash import find_clash
-from decisioning.allocation.dual import wishes
+from decisioning.allocation.dual import margins
 from decisioning.allocation.limit_costs import limit_costs
 from decisioning.allocation.minimums import meet_minimums
-from decisioning.allocation.problem import NONE, Limits, LocalCap, Offers, Problem, of_these
+from decisioning.allocation.problem import NONE, Empty, Limits, LocalCap, Offers, Problem, blocks
 from decisioning.allocation.refinement import refine
 from decisioning.allocation.relaxation import Relaxation, compete, descending, relax, serve_first
 from decisioning.errors import Infeasible
@@ -77,7 +77,9 @@ class Allocation:
         return max(0.0, (self.bound - self.value) / to_win) if to_win > 0 else 0.0
 
 
-def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: int = 1, caps: Sequence[LocalCap] = ()) -> Allocation:
+def allocate(
+    offers: Offers, limits: Limits, n_contacts: int, *, per_contact: int = 1, caps: Sequence[LocalCap] = (), empty: Empty = np.empty
+) -> Allocation:
     """The allocation of `offers` within `limits`, deterministic.
 
     Among equals the contact that comes first is served first, and of its offers the one that stands first.
@@ -90,6 +92,8 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
     per_contact : int
         The most offers that one contact gets, each of another action.
     caps : sequence of LocalCap
+    empty : Empty
+        Makes the arrays of one entry an offer that are needed on the way.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def allocate(offers: Offers, limits: Limits, n_contacts: int, *, per_contact: in
     >>> plan.choice.tolist(), plan.used.tolist(), plan.gap, plan.cost_of_limit.tolist()
     ([-1, 1, 2], [2.0], 0.0, [5.0])
     """
-    problem = Problem(offers, limits, n_contacts, per_contact, tuple(caps))
+    problem = Problem(offers, limits, n_contacts, per_contact, tuple(caps), empty)
     relaxation = relax(problem)
     if relaxation is None:
         raise _clashing(problem)
@@ -158,13 +162,14 @@ def _better(best: Assignment | None, other: Assignment) -> Assignment | None:
 
 def _hand_out(relaxation: Relaxation) -> Assignment:
     """What is worth its price, the clearest preferences first; then whatever still fits, the greatest worth first."""
-    held, offers, contest = relaxation.served.copy(), relaxation.served.problem.offers, relaxation.contest
+    held, offers = relaxation.served.copy(), relaxation.served.problem.offers
     worth = relaxation.worth
-    wanted = np.zeros(len(offers.value), dtype=np.bool_)
-    wanted[relaxation.competing] = True
+    wanted = held.problem.empty(len(offers.value), np.bool_)
+    wanted[:] = False
+    for some in blocks(len(relaxation.competing)):
+        wanted[relaxation.competing[some]] = True
     margin = np.full(held.problem.n_contacts, -np.inf)
-    owner = offers.contact[relaxation.competing[contest.starts[:-1]]]
-    margin[owner] = wishes(contest, relaxation.prices, relaxation.cap_prices).margin
+    margin[relaxation.competitors] = margins(relaxation.contest, relaxation.prices, relaxation.cap_prices)[0]
     keep_paying(wanted, worth, offers.value)
     held.serve(descending(margin), worth, wanted)
     if (held.lacking > 0).any():
@@ -176,11 +181,11 @@ def _hand_out(relaxation: Relaxation) -> Assignment:
 def _fill(held: Assignment, relaxation: Relaxation) -> None:
     """Take whatever of positive value still fits, the contact of the greatest worth first."""
     offers, worth = held.problem.offers, relaxation.worth
-    wanted = held.is_open()
-    wanted &= offers.value > 0
-    wanted &= ~offers.first
-    best = np.full(held.problem.n_contacts, -np.inf)
-    np.maximum.at(best, offers.contact[wanted], worth[wanted])
+    wanted, best = held.is_open(), np.full(held.problem.n_contacts, -np.inf)
+    for some in blocks(len(wanted)):
+        wanted[some] &= (offers.value[some] > 0) & ~offers.first[some]
+        here = wanted[some]
+        np.maximum.at(best, offers.contact[some][here], worth[some][here])
     held.serve(descending(best), worth, wanted)
 
 
@@ -203,11 +208,13 @@ def _blocking(relaxation: Relaxation) -> FloatArray:
     if not blocked.any():
         return prices
     in_contest = np.zeros(len(offers.uses), dtype=np.bool_)
-    in_contest[of_these(offers.profile, competing)] = True
-    wanted = relaxation.wanted
-    shut_out = wanted[blocked[of_these(offers.profile, wanted)] & (of_these(offers.value, wanted) > 0)]
     alternative = np.zeros(relaxation.served.problem.n_contacts)
-    np.maximum.at(alternative, offers.contact[competing], offers.reduced(prices, competing))
+    for some in blocks(len(competing)):
+        which = competing[some]
+        in_contest[offers.profile[which]] = True
+        np.maximum.at(alternative, offers.contact[which], offers.reduced(prices, which))
+    wanted = (relaxation.wanted[some] for some in blocks(len(relaxation.wanted)))
+    shut_out = np.concatenate([which[blocked[offers.profile[which]] & (offers.value[which] > 0)] for which in wanted] or [competing[:0]])
     gain = offers.reduced(prices, shut_out) - alternative[offers.contact[shut_out]]
     raised = prices.copy()
     use = offers.uses[offers.profile[shut_out]]

@@ -39,7 +39,6 @@ def beside(
 def _summary(
     limits: Sequence[LimitChange], share: float, population: Population, snapshot: Snapshot, found: GatheredPopulation
 ) -> dict[str, Any]:
-    catalog = replace(snapshot.catalog, catalog=with_limits(snapshot.catalog.catalog, limits, share=share))
-    ids = tuple(str(one) for one in population.contact_ids.tolist())
-    plan = planned(catalog, snapshot.scorer, found, ids)
-    return summary(PlannedPopulation("", to_datetime(population.moment), population, replace(snapshot, catalog=catalog), plan, ids, found))
+    changed, ids = replace(snapshot.catalog, catalog=with_limits(snapshot.catalog.catalog, limits, share=share)), population.contact_ids
+    plan, moment = planned(changed, snapshot.scorer, found, ids), to_datetime(population.moment)
+    return summary(PlannedPopulation("", moment, population, replace(snapshot, catalog=changed), plan, ids, found))

@@ -100,12 +100,11 @@ def _planned(catalog: Catalog, snapshot: Snapshot, population: Population, ledge
     compiled = compile_catalog(catalog, snapshot.dtypes)
     other = replace(snapshot, catalog=compiled, scorer=replace(snapshot.scorer, catalog=compiled))
     found = gather_population(population, other, ledger, now, excluding_plan=PLANS)
-    ids = tuple(str(one) for one in population.contact_ids.tolist())
     try:
-        made = planned(compiled, other.scorer, found, ids)
+        made = planned(compiled, other.scorer, found, population.contact_ids)
     except Infeasible:
         return None
-    return PlannedPopulation("", now, population, other, made, ids, found)
+    return PlannedPopulation("", now, population, other, made, population.contact_ids, found)
 
 
 def _part(plan: PlannedPopulation, channel: str | None) -> PlanPart:

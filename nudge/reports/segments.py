@@ -87,7 +87,9 @@ def standing(workspace: Workspace, catalog: CompiledCatalog, when: datetime | No
         length = min(ROWS_AT_ONCE, len(contact_ids) - start)
         parts.append(_inside(catalog, {name: column[start : start + length] for name, column in columns.items()}, length))
     nobody = np.zeros(0, dtype=np.bool_)
-    return Standing(moment, contact_ids, {name: np.concatenate([nobody, *(one[name] for one in parts)]) for name in catalog.segments})
+    return Standing(
+        moment, np.asarray(contact_ids), {name: np.concatenate([nobody, *(one[name] for one in parts)]) for name in catalog.segments}
+    )
 
 
 def _inside(catalog: CompiledCatalog, columns: Any, length: int) -> Members:

@@ -99,7 +99,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
         workspace.plan_archive.keep(planned)
         planned = publish(planned, ledger, crew)
         say("writing the files")
-        manifest = write_plan(planned, out)
+        manifest = write_plan(planned, out, crew.by_threads)
     folder = out / planned.plan_id
     files = [str(folder / name) for name in [*manifest["files"], "manifest.json"]]
     return manifest | {"files": files, "dry_run": False, "warnings": warnings}

@@ -9,6 +9,7 @@
 `publication.py`         a plan becomes binding: decisions kept, prices handed to real time
 `archive.py`             what a plan was made from, to make its decisions again
 `audiences.py`           plan files and audiences per channel; `files.py`: read back
+`staging.py`             a folder appears whole or not at all
 `funnel.py`              the population's funnel as one document; `segment_map.py`: its four segments
 `offers.py`              for whom nothing good is on offer; the four segments of uplift
 ======================== ============================================================================

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +19,7 @@ from decisioning.vocabulary import Columns, Dtype, null_column
 from features.stored_columns import ROWS_AT_ONCE
 from serving.plans.planner import PlannedPopulation
 from serving.plans.population import GatheredPopulation, Population
+from serving.plans.staging import staged
 
 _ROW = "~row"
 _CONTACT, _GRANTED, _UNIT = "~contact_id", "~granted ", "~unit"
@@ -51,16 +49,11 @@ class PlanArchive:
         target = self.folder / planned.plan_id
         if target.exists():
             return
-        staging = self.folder / f".{planned.plan_id}.{uuid4().hex}"  # a process id may be that of a killed run, or of another container
         try:
-            staging.mkdir(parents=True, exist_ok=False)
-            _write(planned, staging)
-            os.replace(staging, target)
+            with staged(target, replacing=False) as folder:
+                _write(planned, folder)
         except OSError as error:
-            if not target.exists():  # else the same plan was kept by another in between
-                raise Unavailable(f"the plan's inputs cannot be written to {self.folder}", got=error.strerror) from None
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            raise Unavailable(f"the plan's inputs cannot be written to {self.folder}", got=error.strerror) from None
 
     def load(self, plan_id: str, dtypes: Mapping[str, Dtype]) -> tuple[Population, GatheredPopulation]:
         """What the plan was made from; `dtypes` is the feature contract of that time.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import math
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,17 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from decisioning.allocation.problem import blocks
+from decisioning.coded import Coded
 from decisioning.errors import Unavailable
+from decisioning.plan import Each
 from decisioning.quiet_hours import next_allowed, to_datetime
-from decisioning.vocabulary import NO_ACTION, IntArray
-from serving.plans.planner import PlannedPopulation
+from decisioning.vocabulary import NO_ACTION, IntArray, TextArray
+from serving.plans.planner import PlannedPopulation, exact_sum
+from serving.plans.staging import staged
 from serving.realtime.answers import iso
 
 PLAN_SCHEMA = pa.schema(
@@ -59,27 +60,28 @@ class _Table:
         The rows of its audience, best first.
     rank : array of int, shape (n_rows,)
         1 for the highest priority in its channel's audience, 0 without a channel.
-    zones : object array, shape (n_contacts,), or None
+    zones : Coded, shape (n_contacts,), or None
         The time zone of each contact of the population, where it is known.
     """
 
     planned: PlannedPopulation
     by_channel: dict[str, IntArray]
     rank: IntArray
-    zones: np.ndarray | None
+    zones: Coded | None
 
     @classmethod
     def of(cls, planned: PlannedPopulation) -> _Table:
         """Rank everybody; ties go by contact_id."""
         made, treatments = planned.plan, planned.snapshot.catalog.treatments
         rank, by_channel = np.zeros(len(made.treatment), dtype=np.int64), {}
+        standing = _alphabetical(planned.population.contact_ids)
         for channel in planned.snapshot.catalog.catalog.channels:
             own = np.array([treatment.channel == channel for _, treatment in treatments] + [False], dtype=np.bool_)
             rows = np.flatnonzero(own[made.treatment])
-            rows = rows[np.lexsort((made.contact_ids[rows].astype(str), -made.priority[rows]))]
+            contact = made.contact[rows]
+            rows = rows[np.lexsort((contact if standing is None else standing[contact], -made.priority[rows]))]
             rank[rows], by_channel[channel] = np.arange(1, len(rows) + 1), rows
-        stored = planned.population.columns.get("time_zone")
-        return cls(planned, by_channel, rank, None if stored is None else np.asarray(stored))
+        return cls(planned, by_channel, rank, _coded(planned.population.columns.get("time_zone")))
 
     def parts(self, rows: IntArray) -> Iterator[pa.Table]:
         """Tables of `ROWS_AT_ONCE` of these rows, at least one."""
@@ -88,64 +90,63 @@ class _Table:
 
     def part(self, rows: IntArray) -> pa.Table:
         """Some rows, in their order."""
-        made, catalog = self.planned.plan, self.planned.snapshot.catalog
-        chosen = made.treatment[rows] >= 0
-        rendered = [catalog.treatments[k] if k >= 0 else None for k in made.treatment[rows].tolist()]
+        made, treatments = self.planned.plan, self.planned.snapshot.catalog.treatments
+        column, contact = made.treatment[rows], made.contact[rows]
+        chosen = column >= 0
         data: dict[str, Any] = {
-            "contact_id": [str(one) for one in made.contact_ids[rows].tolist()],
-            "action_id": [NO_ACTION if one is None else one[0].id for one in rendered],
-            "treatment_id": [None if one is None else one[1].id for one in rendered],
-            "channel": [None if one is None else one[1].channel for one in rendered],
-            "content_id": [None if one is None else one[1].content for one in rendered],
+            "contact_id": self.planned.population.contact_ids[contact],
+            "action_id": _texts(column, [*(action.id for action, _ in treatments), NO_ACTION]),
+            "treatment_id": _texts(column, [*(treatment.id for _, treatment in treatments), None]),
+            "channel": _texts(column, [*(treatment.channel for _, treatment in treatments), None]),
+            "content_id": _texts(column, [*(treatment.content for _, treatment in treatments), None]),
             "rank": pa.array(self.rank[rows], mask=~chosen),
             "priority": made.priority[rows],
             **{name: _nullable(made.factors[name][rows]) for name in _FROM_FACTORS},
             "clv": _nullable(made.clv[rows]),
             "shadow_cost": made.shadow_cost[rows],
             "expected_profit": np.where(chosen, made.factors["profit"][rows], 0.0),
-            "segment": [made.segment[row] for row in rows.tolist()],
-            "control_group": made.control_group[rows].tolist(),
+            "segment": _texts(made.segment.codes[rows], made.segment.texts),
+            "control_group": _texts(made.control_group.codes[rows], made.control_group.texts),
             "selection_prob": made.selection_prob[rows],
-            "decision_id": [self.planned.decision_ids[contact] for contact in made.contact[rows].tolist()],
+            "decision_id": self.planned.decision_ids[contact].tolist(),
             "send_at": _send_at(self.planned, rows, self.zones),
             "reason": _reasons(self.planned, rows),
         }
         return pa.table({field.name: pa.array(data[field.name], type=field.type) for field in PLAN_SCHEMA}, schema=PLAN_SCHEMA)
 
-    def write(self, rows: IntArray, parquet: Path, csv: Path | None = None) -> None:
-        """Write some rows to files, part after part."""
+    def write(self, rows: IntArray, paths: Sequence[Path]) -> dict[str, str]:
+        """Write some rows to files, part after part; returns the digest of each by its name."""
         with ExitStack() as files:
-            writers: list[Any] = [files.enter_context(pq.ParquetWriter(parquet, PLAN_SCHEMA))]
-            writers += [] if csv is None else [files.enter_context(pa_csv.CSVWriter(csv, PLAN_SCHEMA))]
+            kinds = {".parquet": pq.ParquetWriter, ".csv": pa_csv.CSVWriter}
+            writers: list[Any] = [files.enter_context(kinds[path.suffix](path, PLAN_SCHEMA)) for path in paths]
             for part in self.parts(rows):
                 for writer in writers:
                     writer.write_table(part)
+        return {path.name: _sha256(path) for path in paths}
 
 
-def write_plan(planned: PlannedPopulation, out: Path) -> dict[str, Any]:
+def write_plan(planned: PlannedPopulation, out: Path, each: Each = map) -> dict[str, Any]:
     """Write the files to `out/<plan_id>/` and return the manifest; an earlier run of the same plan is replaced by identical files.
+
+    `each`: who writes the plan and each audience, one after the other unless given.
 
     Raises
     ------
     Unavailable
         The folder cannot be written.
     """
-    target = out / planned.plan_id
-    staging = out / f".{planned.plan_id}.{uuid4().hex}"  # a process id may be that of a killed run, or of another container
     try:
-        staging.mkdir(parents=True, exist_ok=False)
-        table = _Table.of(planned)
-        table.write(np.arange(len(table.rank)), staging / "plan.parquet")
-        for channel, rows in table.by_channel.items():
-            table.write(rows, staging / f"audience_{channel}.parquet", staging / f"audience_{channel}.csv")
-        manifest = summary(planned) | {"files": {path.name: _sha256(path) for path in sorted(staging.iterdir())}}
-        (staging / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(staging, target)
+        with staged(out / planned.plan_id, replacing=True) as folder:
+            table = _Table.of(planned)
+            whole = [(np.arange(len(table.rank)), [folder / "plan.parquet"])]
+            audiences = [
+                (rows, [folder / f"audience_{channel}.{kind}" for kind in ("parquet", "csv")]) for channel, rows in table.by_channel.items()
+            ]
+            written = [name for digests in each(lambda one: table.write(*one), whole + audiences) for name in digests.items()]
+            manifest = summary(planned) | {"files": dict(sorted(written))}
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise Unavailable(f"the plan cannot be written to {out}", got=error.strerror) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 
@@ -167,8 +168,8 @@ def summary(planned: PlannedPopulation) -> dict[str, Any]:
         "incremental": bool(not np.isnan(made.factors["uplift"][chosen]).any()),
         "by_channel": _counted([treatment.channel for _, treatment in planned.snapshot.catalog.treatments], made.treatment[chosen]),
         "by_action": _counted([*(action.id for action, _ in planned.snapshot.catalog.treatments), NO_ACTION], made.treatment),
-        "by_segment": _sorted(Counter(one or "unknown" for one in made.segment)),
-        "by_control_group": _sorted(Counter(made.control_group[once].tolist())),
+        "by_segment": _sorted(Counter({text or "unknown": count for text, count in made.segment.counts().items()})),
+        "by_control_group": _sorted(made.control_group[once].counts()),
         "constraints": _constraints(planned),
         "optimality_gap": float(made.allocation.gap),
         "exploration_cost": made.expected_cost,
@@ -180,7 +181,7 @@ def _constraints(planned: PlannedPopulation) -> list[dict[str, Any]]:
     """Each constraint: what is used of it, what one more unit is worth, and what it costs to have it at all."""
     allocation, rows = planned.plan.allocation, []
     for place, one in enumerate(planned.snapshot.catalog.catalog.constraints):
-        used = math.fsum(planned.uses_of(one).tolist())
+        used = exact_sum(planned.uses_of(one))
         rows.append(
             {
                 "id": one.id,
@@ -213,18 +214,50 @@ def _nullable(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)  # NaN becomes NULL
 
 
-def _send_at(planned: PlannedPopulation, rows: IntArray, zones: np.ndarray | None) -> list[datetime | None]:
+def _texts(codes: IntArray, texts: Sequence[str | None]) -> pa.Array:
+    """The text of each code; -1 is the last."""
+    return pa.array(texts, type=pa.string()).take(pa.array(codes % len(texts)))
+
+
+def _coded(column: Any) -> Coded | None:
+    """A column of few texts, which may be on disk."""
+    if column is None:
+        return None
+    places: dict[Any, int] = {}
+    parts = [[places.setdefault(one, len(places)) for one in column[some].tolist()] for some in blocks(len(column), ROWS_AT_ONCE)]
+    return Coded(np.concatenate([np.zeros(0, dtype=np.int32), *(np.array(part, dtype=np.int32) for part in parts)]), tuple(places))
+
+
+def _alphabetical(contact_ids: TextArray) -> IntArray | None:
+    """Where each contact stands in alphabetical order; None where that is the order in which they come."""
+    last = ""
+    for some in blocks(len(contact_ids), ROWS_AT_ONCE):
+        ids = [last, *contact_ids[some].tolist()]
+        if any(one > other for one, other in itertools.pairwise(ids)):
+            break
+        last = ids[-1]
+    else:
+        return None
+    standing: IntArray = np.empty(len(contact_ids), dtype=np.int64)
+    standing[np.argsort(np.asarray(contact_ids).astype(str), kind="stable")] = np.arange(len(contact_ids))
+    return standing
+
+
+def _send_at(planned: PlannedPopulation, rows: IntArray, zones: Coded | None) -> pa.Array:
+    """When each row's message may go out, the same for all of one channel and time zone; NULL where nothing is sent."""
     catalog, made = planned.snapshot.catalog, planned.plan
-    moment = to_datetime(planned.population.moment)
-    answer: list[datetime | None] = []
-    for contact, column in zip(made.contact[rows].tolist(), made.treatment[rows].tolist(), strict=True):
-        if column < 0 or not catalog.outbound[column]:
-            answer.append(None)
+    moment, column = to_datetime(planned.population.moment), made.treatment[rows]
+    n_zones = 1 if zones is None else len(zones.texts)
+    zone = np.zeros(len(rows), dtype=np.int64) if zones is None else zones.codes[made.contact[rows]]
+    different, which = np.unique(np.where(column < 0, -1, column * n_zones + zone), return_inverse=True)
+    answers: list[datetime | None] = []
+    for one in different.tolist():
+        if one < 0 or not catalog.outbound[one // n_zones]:
+            answers.append(None)
             continue
-        quiet = catalog.catalog.channels[catalog.treatments[column][1].channel].quiet_hours
-        zone = None if zones is None else zones[contact]
-        answer.append(next_allowed(moment, quiet, zone, catalog.catalog.time_zone))
-    return answer
+        quiet = catalog.catalog.channels[catalog.treatments[one // n_zones][1].channel].quiet_hours
+        answers.append(next_allowed(moment, quiet, None if zones is None else zones.texts[one % n_zones], catalog.catalog.time_zone))
+    return pa.array(answers, type=PLAN_SCHEMA.field("send_at").type).take(pa.array(which.ravel()))
 
 
 def _reasons(planned: PlannedPopulation, rows: IntArray) -> list[str]:
@@ -232,15 +265,15 @@ def _reasons(planned: PlannedPopulation, rows: IntArray) -> list[str]:
     made, money = planned.plan, planned.snapshot.catalog.catalog.currency
     factors = [made.factors[name][rows].tolist() for name in ("uplift", "propensity", "value", "profit")]
     words = []
-    for row, column, uplift, propensity, value, profit in zip(rows.tolist(), made.treatment[rows].tolist(), *factors, strict=True):
+    for reason, column, uplift, propensity, value, profit in zip(made.reason[rows], made.treatment[rows].tolist(), *factors, strict=True):
         if column < 0:
-            words.append(made.reason[row])
+            words.append(reason)
             continue
-        if np.isnan(uplift):
+        if uplift != uplift:  # not known
             said = f"ranked by response, uplift unknown: propensity {propensity:.4f} x value {value:.2f}; {profit:.2f} {money}"
         else:
             said = f"uplift {uplift:.4f} x value {value:.2f}, after risk and cost: {profit:.2f} {money} expected"
-        words.append(f"{said}; {made.reason[row]}" if made.reason[row] else said)
+        words.append(f"{said}; {reason}" if reason else said)
     return words
 
 

@@ -1,4 +1,4 @@
-"""The offers of a large population in files while a plan is made: memory does not grow with them."""
+"""The columns of a large plan in files while it is made: memory does not grow with offers and contacts."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ class FileShelf(Shelf):
             else:
                 file.truncate(size)
             return _mapped(file, n, dtype)
+
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        """An array as it is kept here."""
+        column = self.empty(len(values), values.dtype.type)
+        column[:] = values
+        return column
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ledger import bulk
 from ledger.codec import finite
 from ledger.records import Claim, DecisionRecord, Selection
+from serving.realtime.decision_ids import derived_decision_ids
 
 
 class Piece(NamedTuple):
@@ -20,7 +21,7 @@ class Piece(NamedTuple):
     ----------
     starts : list of int
         Where the rows of each contact begin, and last where they end.
-    contact_id, decision_id, account_id, control_group : lists, one entry a contact
+    contact_id, account_id, control_group : lists, one entry a contact
     seen_contact, seen_account : lists of int, one entry a contact
         How many outbound selections the contact, and its account, had when the past was read.
     treatment, rank, selection_prob, reason : lists, one entry a row
@@ -29,7 +30,6 @@ class Piece(NamedTuple):
 
     starts: list[int]
     contact_id: list[str]
-    decision_id: list[str]
     account_id: list[str | None]
     control_group: list[str]
     seen_contact: list[int]
@@ -54,6 +54,7 @@ class Recording:
     """
 
     plan_id: str
+    moment: datetime
     created_at: datetime
     versions: Mapping[str, Any]
     selections: tuple[Selection, ...]
@@ -62,6 +63,7 @@ class Recording:
 
     def records(self, piece: Piece) -> Iterator[DecisionRecord]:
         """One decision a contact, with a selection for each of its rows that is a treatment."""
+        decision_id = derived_decision_ids(self.moment, (self.plan_id,), piece.contact_id)
         for place, (begin, end) in enumerate(itertools.pairwise(piece.starts)):
             chosen = [row for row in range(begin, end) if piece.treatment[row] >= 0]
             selections = tuple(self._selection(piece, row, piece.account_id[place]) for row in chosen)
@@ -70,7 +72,7 @@ class Recording:
             if not selections:
                 trace |= {"no_action": piece.reason[begin], "selection_prob": piece.selection_prob[begin]}
             yield DecisionRecord(
-                decision_id=piece.decision_id[place],
+                decision_id=decision_id[place],
                 contact_id=piece.contact_id[place],
                 decided_at=self.created_at,
                 control_group=piece.control_group[place],

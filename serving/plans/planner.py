@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from msgspec import structs
 
+from decisioning.allocation.problem import blocks
 from decisioning.catalog import Constraint
 from decisioning.compiled_catalog import CompiledCatalog
 from decisioning.plan import Each, Plan, plan
 from decisioning.plan_offers import Shelf
 from decisioning.quiet_hours import to_datetime
 from decisioning.stages import House
-from decisioning.vocabulary import Columns, FloatArray
+from decisioning.vocabulary import Columns, FloatArray, TextArray
+from features.stored_columns import ROWS_AT_ONCE
 from ledger.store import Ledger
 from serving.plans.population import Chunks, GatheredPopulation, Population, gather_population
-from serving.realtime.decision_ids import derived_decision_ids
+from serving.realtime.decision_ids import DerivedIds
 from serving.realtime.scorer import Scorer
 from serving.realtime.snapshot import Snapshot
 
@@ -47,14 +50,14 @@ class Means:
 
 @dataclass(frozen=True)
 class PlannedPopulation:
-    """A plan with its identity: the same inputs give the same `plan_id` and `decision_ids` (one a contact)."""
+    """A plan with its identity: the same inputs give the same `plan_id` and `decision_ids` (texts, one a contact)."""
 
     plan_id: str
     created_at: datetime
     population: Population
     snapshot: Snapshot
     plan: Plan
-    decision_ids: tuple[str, ...]
+    decision_ids: TextArray | DerivedIds
     gathered: GatheredPopulation
 
     @property
@@ -71,7 +74,13 @@ class PlannedPopulation:
         markets = self.population.columns.get("market")
         if markets is None:
             return np.zeros(len(of_row))
-        return np.where((np.asarray(markets) == constraint.market)[made.contact], of_row, 0.0)
+        inside = [np.asarray(markets[some] == constraint.market, dtype=np.bool_) for some in blocks(len(self.decision_ids), ROWS_AT_ONCE)]
+        return np.where(np.concatenate(inside)[made.contact], of_row, 0.0)
+
+
+def exact_sum(values: FloatArray) -> float:
+    """The sum, correctly rounded."""
+    return math.fsum(one for some in blocks(len(values), ROWS_AT_ONCE) for one in values[some].tolist())
 
 
 def make_plan(
@@ -123,15 +132,16 @@ def _identified(population: Population, snapshot: Snapshot, ledger: Ledger, now:
     return f"{base}-{_state(found)}", found
 
 
-def decision_ids(plan_id: str, population: Population) -> tuple[str, ...]:
+def decision_ids(plan_id: str, population: Population) -> DerivedIds:
     """The id of each contact's decision in a plan."""
-    moment = to_datetime(population.moment)
-    return tuple(derived_decision_ids(moment, (plan_id,), map(str, population.contact_ids.tolist())))
+    return DerivedIds(to_datetime(population.moment), (plan_id,), population.contact_ids)
 
 
-def planned(catalog: CompiledCatalog, scorer: Scorer, found: GatheredPopulation, ids: tuple[str, ...], means: Means = Means()) -> Plan:
-    """The plan for what was gathered; every random draw of a contact derives from its decision's id."""
-    seeded = structs.replace(found.situation, seeds=np.array(ids, dtype=object))
+def planned(
+    catalog: CompiledCatalog, scorer: Scorer, found: GatheredPopulation, seeds: TextArray | DerivedIds, means: Means = Means()
+) -> Plan:
+    """The plan for what was gathered; every random draw of a contact derives from its seed, which is its decision's id."""
+    seeded = structs.replace(found.situation, seeds=cast(TextArray, seeds))
     house = House(catalog, scorer, allowance=SHARE_OF_EXPLORATION * catalog.catalog.exploration.budget)
     return plan(house, Chunks(seeded, found.history, means.progress), shelf=means.shelf(), each=means.each)
 
@@ -140,7 +150,7 @@ def _base_id(population: Population, snapshot: Snapshot) -> str:
     """The part of a plan's id that nothing in the ledger changes."""
     versions = snapshot.versions
     inputs = [population.fingerprint, versions["catalog"], versions["models"], versions["features"], str(population.moment)]
-    everyone = _digest(*population.contact_ids.tolist())
+    everyone = _digest_of_texts(population.contact_ids)
     return f"{PLANS}{str(population.moment)[:10].replace('-', '')}-{_digest(*inputs, everyone)[:12]}"
 
 
@@ -155,6 +165,16 @@ def _state(found: GatheredPopulation) -> str:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest_of_texts(texts: TextArray) -> str:
+    """`_digest` of many texts, some at a time."""
+    found, between = hashlib.sha256(b"["), ""
+    for some in blocks(len(texts), ROWS_AT_ONCE):
+        found.update(f"{between}{json.dumps(texts[some].tolist())[1:-1]}".encode())
+        between = ", "
+    found.update(b"]")
+    return found.hexdigest()
 
 
 def _content(columns: Columns) -> str:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
+from decisioning.allocation.problem import blocks
+from decisioning.coded import Coded
 from decisioning.price_book import Line, PriceBook
+from decisioning.quiet_hours import to_datetime
 from ledger import bulk
 from ledger.records import DecisionRecord
 from ledger.store import Ledger
 from serving.plans.crew import ALONE, Crew
 from serving.plans.pieces import Piece, Recording
-from serving.plans.planner import PlannedPopulation
+from serving.plans.planner import PlannedPopulation, exact_sum
 from serving.realtime.decision_records import Chosen, selection_of
 from serving.realtime.feature_rows import to_datetime64
 from serving.realtime.price_books import to_json
 from serving.realtime.running_period import EXPLORATION
-from serving.realtime.situations import account_ids_of, asks_for_accounts
+from serving.realtime.situations import asks_for_accounts
 
 ECONOMICS = ("propensity", "baseline", "uplift", "value", "cost", "profit")
 DECISIONS_AT_ONCE = 20_000
@@ -43,7 +45,8 @@ def publish(planned: PlannedPopulation, ledger: Ledger, crew: Crew = ALONE) -> P
         raced |= ledger.bulk.record(batch, written)
     if raced:
         chosen = {one.contact_id: one for one in plan_records(planned) if one.decision_id in raced}
-        planned = without(planned, set(chosen))
+        places = [place for place, one in enumerate(plan_records(planned)) if one.decision_id in raced]
+        planned = without(planned, places)
         instead = [record for record in plan_records(planned) if record.contact_id in chosen]
         ledger.record_decisions([_instead_of(chosen[record.contact_id], record) for record in instead])
     publish_prices(planned, ledger)
@@ -108,7 +111,7 @@ def price_book(planned: PlannedPopulation, *, reserved: bool = True) -> PriceBoo
             least=one.min or 0.0,
             price=price,
             scale=max(abs(price), worth / used if used > 0 else 0.0),
-            planned=math.fsum(uses[held].tolist()),
+            planned=exact_sum(uses[held]),
         )
     book_id = planned.plan_id if reserved else f"{planned.plan_id}{_PRICES_ONLY}"
     return PriceBook(book_id, to_datetime64(planned.created_at), catalog.catalog.period_days, lines)
@@ -127,6 +130,7 @@ def recording_of(planned: PlannedPopulation) -> Recording:
     anyhow = Chosen(rank=0, expected_profit=0.0, selection_prob=0.0)
     return Recording(
         plan_id=planned.plan_id,
+        moment=to_datetime(planned.population.moment),
         created_at=now,
         versions=planned.snapshot.versions,
         selections=tuple(selection_of(catalog, column, now, anyhow) for column in range(len(catalog.treatments))),
@@ -137,40 +141,41 @@ def recording_of(planned: PlannedPopulation) -> Recording:
 
 def pieces(planned: PlannedPopulation) -> Iterator[Piece]:
     """All rows of a plan, `DECISIONS_AT_ONCE` contacts at a time."""
-    accounts, rank = account_ids_of(planned.gathered.situation), planned.plan.rank
+    rank, contacts = planned.plan.rank, len(planned.decision_ids)
     starts = np.append(np.flatnonzero(rank == 1), len(rank))
-    for first in range(0, len(starts) - 1, DECISIONS_AT_ONCE):
-        yield piece_of(planned, accounts, starts[first : first + DECISIONS_AT_ONCE + 1])
+    for some in blocks(contacts, DECISIONS_AT_ONCE):
+        yield piece_of(planned, some, starts[some.start : some.stop + 1])
 
 
-def piece_of(planned: PlannedPopulation, accounts: np.ndarray, starts: np.ndarray) -> Piece:
-    """The rows of some contacts; `accounts`: the account of each contact of the population."""
+def piece_of(planned: PlannedPopulation, contacts: slice, starts: np.ndarray) -> Piece:
+    """The rows of some contacts, which begin at `starts`, and last where they end."""
     made, found, some = planned.plan, planned.gathered, slice(int(starts[0]), int(starts[-1]))
-    contacts, firsts = made.contact[starts[:-1]], starts[:-1]
-    contact_ids = [str(one) for one in made.contact_ids[firsts].tolist()]
-    account_ids = [None if one is None else str(one) for one in accounts[contacts].tolist()]
+    contact_ids = planned.population.contact_ids[contacts].tolist()
+    accounts = planned.population.columns.get("account_id")
+    known = [None] * len(contact_ids) if accounts is None else accounts[contacts].tolist()
+    account_ids = [None if one is None else str(one) for one in known]
     return Piece(
         starts=(starts - some.start).tolist(),
         contact_id=contact_ids,
-        decision_id=[planned.decision_ids[contact] for contact in contacts.tolist()],
         account_id=account_ids,
-        control_group=[str(one) for one in made.control_group[firsts].tolist()],
+        control_group=made.control_group[starts[:-1]].tolist(),
         seen_contact=[found.seen_contacts.get(one, 0) for one in contact_ids],
         seen_account=[0 if one is None else found.seen_accounts.get(one, 0) for one in account_ids],
         treatment=made.treatment[some].tolist(),
         rank=made.rank[some].tolist(),
         selection_prob=made.selection_prob[some].tolist(),
-        reason=list(made.reason[some]),
+        reason=made.reason[some].tolist(),
         factors={name: made.factors[name][some].tolist() for name in ECONOMICS},
     )
 
 
-def without(planned: PlannedPopulation, contact_ids: set[str]) -> PlannedPopulation:
-    """The plan without what it chose for these contacts, who then get no action."""
+def without(planned: PlannedPopulation, contacts: Sequence[int]) -> PlannedPopulation:
+    """The plan without what it chose for these contacts (their places), who then get no action."""
     made = planned.plan
-    out = np.isin(made.contact_ids.astype(str), sorted(contact_ids))
+    out = np.isin(made.contact, contacts)
     keep = ~out | (made.rank == 1)
     dropped = out[keep]
+    raced = np.where(dropped, len(made.reason.texts), made.reason.codes[keep])
 
     def kept(values: Any, otherwise: Any) -> Any:
         return np.where(dropped, otherwise, np.asarray(values)[keep])
@@ -179,11 +184,10 @@ def without(planned: PlannedPopulation, contact_ids: set[str]) -> PlannedPopulat
         made,
         contact=made.contact[keep],
         rank=made.rank[keep],
-        contact_ids=made.contact_ids[keep],
         clv=made.clv[keep],
         control_group=made.control_group[keep],
-        segment=tuple(one for one, stays in zip(made.segment, keep, strict=True) if stays),
-        reason=tuple(RACED if gone else why for why, gone in zip(np.array(made.reason, dtype=object)[keep], dropped, strict=True)),
+        segment=made.segment[keep],
+        reason=Coded(raced, (*made.reason.texts, RACED)),
         treatment=kept(made.treatment, -1).astype(np.int64),
         factors={name: kept(values, np.nan) for name, values in made.factors.items()},
         priority=kept(made.priority, 0.0),

@@ -5,7 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from decisioning.vocabulary import TextArray
 
 
 def new_decision_id(now: datetime) -> str:
@@ -22,17 +28,57 @@ def new_decision_id(now: datetime) -> str:
 
 def derived_decision_id(now: datetime, *parts: str) -> str:
     """The id of the decision named by `parts`: the same parts and moment give the same id."""
-    return next(derived_decision_ids(now, parts[:-1], parts[-1:]))
+    return derived_decision_ids(now, parts[:-1], parts[-1:])[0]
 
 
-def derived_decision_ids(now: datetime, parts: Iterable[str], last: Iterable[str]) -> Iterator[str]:
+def derived_decision_ids(now: datetime, parts: Iterable[str], last: Iterable[str]) -> list[str]:
     """The ids of many decisions, whose names differ in their `last` part."""
     begun = hashlib.sha256("".join(f"{part}\0" for part in parts).encode())
-    milliseconds = _milliseconds(now)
-    for one in last:
+
+    def digest(one: str) -> bytes:
         named = begun.copy()
         named.update(one.encode())
-        yield _text(milliseconds, int.from_bytes(named.digest()[:10], "big"))
+        return named.digest()[:10]
+
+    time = _milliseconds(now).to_bytes(6, "big")
+    found = bytearray(b"".join(time + digest(one) for one in last))
+    found[6::16] = bytes(0x70 | one & 0x0F for one in found[6::16])
+    found[8::16] = bytes(0x80 | one & 0x3F for one in found[8::16])
+    digits = found.hex()
+    return [_dashed(digits[start : start + 32]) for start in range(0, len(digits), 32)]
+
+
+@dataclass(frozen=True)
+class DerivedIds:
+    """The ids of many decisions, derived when they are asked for: an id kept takes a hundred bytes, and a plan has a million.
+
+    Attributes
+    ----------
+    now, parts : of `derived_decision_ids`
+    last : array of str, shape (n,)
+    """
+
+    now: datetime
+    parts: tuple[str, ...]
+    last: TextArray
+
+    def __len__(self) -> int:
+        return len(self.last)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """The id of one; or those of some, which are not derived before they are asked for."""
+        last = self.last[rows]
+        return derived_decision_id(self.now, *self.parts, last) if isinstance(last, str) else DerivedIds(self.now, self.parts, last)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tolist())
+
+    def tolist(self) -> list[str]:
+        """All of them."""
+        return derived_decision_ids(self.now, self.parts, self.last.tolist())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> TextArray:
+        return np.array([*self.tolist()], dtype=object)
 
 
 def _uuid7(now: datetime, bits: int) -> str:
@@ -47,5 +93,8 @@ def _text(milliseconds: int, bits: int) -> str:
     value = milliseconds << 80 | bits & ((1 << 80) - 1)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{value:032x}"
+    return _dashed(f"{value:032x}")
+
+
+def _dashed(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

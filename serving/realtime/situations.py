@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from decisioning.candidates import Situation
 from decisioning.catalog import Catalog
 from decisioning.errors import RequestError, Unavailable
-from decisioning.history import Firms, History, ListedPast, Past, Planned, Suppression, firms_of
+from decisioning.history import Firms, History, ListedPast, Past, Planned, Suppression, firms_of, rows_of
 from decisioning.quiet_hours import microseconds
 from decisioning.rules.sql_scalars import Row
 from decisioning.vocabulary import BoolArray, Columns, Dtype
@@ -288,7 +288,7 @@ def asks_for_accounts(catalog: Catalog) -> bool:
 
 def history_of(past: PolicyHistory, situation: Situation, sources: Sources) -> History:
     """The past as the contact policies read it, with the suppressions that run and what the running plan has reserved."""
-    ids = situation.contact_ids.tolist()
+    ids = situation.contact_ids
     plain = History.of(ids, _until(past.touches, situation.now), _until(past.outcomes, situation.now))
     firms = None
     if asks_for_accounts(sources.catalog):
@@ -302,10 +302,10 @@ def _until(columns: Columns, now: np.datetime64) -> Columns:
     return {**columns, "at": np.minimum(columns["at"], now.astype("datetime64[us]"))}
 
 
-def _suppressions(past: PolicyHistory, contact_ids: Sequence[str]) -> tuple[Suppression, ...]:
+def _suppressions(past: PolicyHistory, contact_ids: Iterable[str]) -> tuple[Suppression, ...]:
     if not past.suppressions or not len(past.suppressions["until"]):
         return ()
-    row_of = {contact_id: row for row, contact_id in enumerate(contact_ids)}
+    row_of = rows_of(contact_ids, past.suppressions["contact_id"].tolist())
     named = zip(
         *(past.suppressions[name].tolist() for name in ("contact_id", "action_id", "channel")), past.suppressions["until"], strict=True
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from decisioning.vocabulary import Columns, Dtype
 from features.columns import as_column
-from features.stored_columns import ROWS_AT_ONCE, stored_columns
+from features.stored_columns import ROWS_AT_ONCE, stored_columns, stored_texts
 
 DTYPES: dict[str, Dtype] = {"money": "float", "count": "int", "yes": "bool", "city": "string", "day": "date", "at": "timestamp"}
 
@@ -40,7 +41,7 @@ ROWS = len(WHOLE["money"])
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Columns:
-    return stored_columns(tmp_path_factory.mktemp("stored") / "population", PARTS, DTYPES)
+    return stored_columns(tmp_path_factory.mktemp("stored"), PARTS, DTYPES)
 
 
 def equal(one: np.ndarray, other: np.ndarray) -> bool:
@@ -62,17 +63,29 @@ def test_single_rows_and_the_whole_are_read_as_well(stored: Columns) -> None:
 
 
 def test_the_file_is_gone_at_once_and_nothing_is_a_population_too(tmp_path: Path) -> None:
-    found = stored_columns(tmp_path / "population", iter([table(5, 4)]), DTYPES)
+    found = stored_columns(tmp_path, iter([table(5, 4)]), DTYPES)
     assert list(tmp_path.iterdir()) == [] and found["money"][:5].shape == (5,)
-    nobody = stored_columns(tmp_path / "population", iter([]), DTYPES)
+    nobody = stored_columns(tmp_path, iter([]), DTYPES)
     assert {name: len(column) for name, column in nobody.items()} == dict.fromkeys(DTYPES, 0)
 
 
-def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    def broken() -> object:
+def test_while_it_is_written_the_file_has_no_name_that_a_killed_run_could_leave(tmp_path: Path) -> None:
+    def broken() -> Iterator[pa.Table]:
         yield table(5, 5)
+        assert list(tmp_path.iterdir()) == []
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        stored_columns(tmp_path / "population", broken(), DTYPES)  # type: ignore[arg-type]
+        stored_columns(tmp_path, broken(), DTYPES)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stored_texts_are_the_texts_row_by_row(tmp_path: Path) -> None:
+    texts = np.array(["c-1", "", "zażółć", "c-22", "\U0001f600"], dtype=object)
+    stored = stored_texts(tmp_path, [pa.array(texts[:2]), pa.array([], pa.string()), pa.array(texts[2:])])
+    assert list(tmp_path.iterdir()) == []
+    assert (len(stored), list(stored), stored.tolist(), stored[3]) == (5, texts.tolist(), texts.tolist(), "c-22")
+    for rows in (slice(1, 4), slice(4, 9), np.array([4, 0, 2, 2]), texts > "c", np.zeros(0, dtype=np.int64)):
+        assert stored[rows].tolist() == texts[rows].tolist()
+    assert np.asarray(stored).tolist() == texts.tolist()
+    assert list(stored_texts(tmp_path, [])) == []

@@ -36,7 +36,7 @@ def test_a_batch_and_a_plan_read_the_consents_that_stand(ledger: Ledger) -> None
         for contact in rng.choice(CONTACTS, 8, replace=False).tolist():
             ledger.put_consent(ConsentChange(contact, "mail", ("granted", "revoked")[rng.integers(2)], NOW - DAY), NOW)
         standing = ledger.standing(Wanted([*CONTACTS, "nobody"], [], NOW - DAY, NOW, counts=False)).granted
-        everyone = list(ledger.bulk.consents())
+        everyone = [one for some in ledger.bulk.consents() for one in zip(*some, strict=True)]
         stands = granted_by_newest(ledger)
         assert 10 < len(stands) < len(everyone) == len({one[:2] for one in everyone})
         assert {(contact, purpose) for contact, purposes in standing.items() for purpose in purposes} == stands

@@ -39,8 +39,8 @@ def treatments(planned: PlannedPopulation) -> dict[str, list[str]]:
     """The treatments of each contact that gets any."""
     found: dict[str, list[str]] = {}
     names = [*(treatment.id for _, treatment in planned.snapshot.catalog.treatments), None]
-    for contact_id, column in zip(planned.plan.contact_ids.tolist(), planned.plan.treatment.tolist(), strict=True):
+    for place, column in zip(planned.plan.contact.tolist(), planned.plan.treatment.tolist(), strict=True):
         treatment_id = names[column]
         if treatment_id is not None:
-            found.setdefault(contact_id, []).append(treatment_id)
+            found.setdefault(planned.population.contact_ids[place], []).append(treatment_id)
     return found
