@@ -25,9 +25,8 @@ LONGEST = (
     "tests/training/test_own_models.py",
     "tests/acceptance/test_bank_marketing.py",
     "tests/console/test_in_a_browser.py",
-    "tests/acceptance/test_hillstrom.py",
 )
-"""Files that take a minute or more, the longest first."""
+"""The files that take most CPU time, the dearest first."""
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

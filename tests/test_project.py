@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LONGEST, ROOT
 
 PURE_ROOMS = ("decisioning", "estimators", "measurement")
 ROOMS = (*PURE_ROOMS, "features", "ledger", "training", "serving", "simulation", "nudge")
@@ -123,6 +123,10 @@ def test_a_room_says_what_question_it_answers_and_lists_its_files(room: str) -> 
     files += [path.parent.name for path in sorted((ROOT / room).glob("*/__init__.py"))]
     unlisted = [name for name in files if not re.search(rf"\b{re.escape(name)}\b", docstring)]
     assert unlisted == [], f"{room}/__init__.py does not list these files"
+
+
+def test_the_files_that_run_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:
