@@ -47,7 +47,8 @@ def write_bundle(directory: Path, kind: str, body: Mapping[str, Any]) -> None:
     document["sha256"] = _checksum(document)
     for name, text in texts.items():
         _write(directory / name, text)
-    written = json.dumps(document, indent=1, allow_nan=False)
+    # Python's own encoder writes indented JSON without its part in C.
+    written = msgspec.json.format(json.dumps(document, allow_nan=False), indent=1)
     _write(directory / SEAL, f"{_sha256(written)}\n")
     _write(directory / MANIFEST, written)
 
@@ -129,7 +130,7 @@ def _texts_to_files(value: Any, texts: dict[str, str]) -> Any:
                 texts[name] = value[text_key]
                 return {**{key: part for key, part in value.items() if key not in (text_key, TRUSTED_KEY)}, file_key: name}
         return {key: _texts_to_files(part, texts) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list) and not is_plain(value):
         return [_texts_to_files(part, texts) for part in value]
     return value
 

@@ -76,6 +76,7 @@ def bands_plot(x: FloatArray, bands: Mapping[str, Band], *, title: str, axes_nam
         axes.plot([0, 1], [0, curve[-1]], color="#bbbbbb", linewidth=1)
         axes.set_title(_as_written(name), fontsize=8)
         axes.tick_params(labelsize=6)
+        axes.locator_params(nbins=4)  # each number on an axis is laid out twice
     figure.supxlabel(axes_names[0], fontsize=8)
     figure.supylabel(axes_names[1], fontsize=8)
     return _png(figure)

@@ -74,7 +74,6 @@ class Tracker:
             mlflow.set_tags(self._tags(run))
             mlflow.log_params({_key(name): value for name, value in run.params.items()})
             mlflow.log_params({f"data_sha256.{table}": digest for table, digest in run.data_hashes.items()})
-            mlflow.log_metrics({_key(name): float(value) for name, value in run.metrics.items()})
             mlflow.log_text(run.model_card, "model_card.md")
             report = {"metrics": dict(run.metrics), "warnings": list(run.warnings), "findings": list(run.findings)}
             mlflow.log_dict(report, REPORT_FILE)
@@ -85,6 +84,8 @@ class Tracker:
                 for name, written in run.tables.items():
                     mlflow.log_artifact(_written(Path(folder, name), written))
             model_id = _log_bundle(mlflow, run)
+            # Metrics that are there before their model are read again one by one and written a second time.
+            mlflow.log_metrics({_key(name): float(value) for name, value in run.metrics.items()}, model_id=model_id)
             run_id = active.info.run_id
         return self._register(run, run_id, model_id)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from decisioning.errors import NotFound
 from tests.training.conftest import a_run
@@ -59,6 +60,19 @@ def test_nothing_in_a_logged_model_is_pickled(tracker: Tracker) -> None:
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
     assert {"MLmodel", "bundle.json", "nudge_pyfunc.py", "input_example.json"} <= names
     assert "cloudpickle" not in (model / "MLmodel").read_text()
+
+
+def test_metrics_are_the_models_too_and_are_not_read_again_for_it(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_again(*_: object, **__: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", read_again)
+    published = tracker.publish(a_run())
+
+    client = MlflowClient(tracking_uri=tracker.tracking_uri, registry_uri=tracker.tracking_uri)
+    [output] = client.get_run(published.run_id).outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert {metric.key: metric.value for metric in model.metrics} == {"auc": 0.7, "qini.loan": 0.04}
 
 
 def test_the_run_shows_parameters_metrics_plots_hashes_and_card(tracker: Tracker) -> None:
