@@ -19,6 +19,7 @@ from decisioning.control import hash_to_unit
 from decisioning.errors import DataError, NotFound, RequestError
 from decisioning.plan_offers import Shelf
 from decisioning.vocabulary import null_column
+from ledger.bulk import made_ready
 from nudge.ground.terminal import Telling
 from nudge.ground.workspace import Workspace, require_data
 from nudge.verbs.features_ready import default_as_of, ensure_built, to_datetime64
@@ -88,6 +89,8 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
         population = read_population(workspace, snapshot, options.as_of, options.contacts, sample)
         total, warnings = len(population.contact_ids), [*without_models(snapshot), *unknown_markets(population, snapshot)]
         crew = helpers.enter_context(Crew(workers_for(total, options)))
+        if not (options.only_computes or options.prices_only):
+            crew.begin(made_ready, ())
         means = _means(workspace, total, crew, say)
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), means, in_place=options.only_asked)
         if options.only_computes or options.prices_only:

@@ -53,6 +53,13 @@ class Crew(AbstractContextManager["Crew"]):
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
+    def begin(self, work: Callable[[_Part], _Done], part: _Part) -> None:
+        """Have the processes started, by a little work each, before they are needed: it takes a while, and memory for a moment."""
+        pool = self._started()
+        if pool is not None:
+            for _ in range(self._workers):
+                pool.submit(work, part)
+
     def in_order(self, work: Callable[[_Part], _Done], parts: Iterable[_Part]) -> Iterator[_Done]:
         """What `work` makes of each part, in their order; a few parts are under way at a time, whatever their number.
 

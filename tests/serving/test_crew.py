@@ -46,6 +46,16 @@ def test_results_come_in_the_order_of_the_parts_however_many_work() -> None:
         assert len(set(crew.in_order(operator.methodcaller("__call__"), [os.getpid] * 20)) - {os.getpid()}) >= 1
 
 
+def test_processes_that_were_begun_are_those_that_work() -> None:
+    with Crew(2) as crew, Crew(1) as alone:
+        crew.begin(abs, 0)
+        alone.begin(abs, 0)
+        assert crew._pool is not None and alone._pool is None
+        begun = set(crew._pool._processes)
+        assert set(crew.in_order(operator.methodcaller("__call__"), [os.getpid] * 6)) <= begun
+        assert len(begun) == 2
+
+
 def test_what_a_part_raises_is_raised_here_and_the_others_go_on() -> None:
     with Crew(2) as crew:
         with pytest.raises(ValueError, match="math domain error"):
