@@ -23,8 +23,10 @@ LONGEST = (
     "tests/test_notebooks.py",
     "tests/training/test_run.py",
     "tests/training/test_own_models.py",
-    "tests/acceptance/test_bank_marketing.py",
+    "tests/training/test_reproducible.py",
+    "tests/serving/test_racing.py",
     "tests/console/test_in_a_browser.py",
+    "tests/acceptance/test_bank_marketing.py",
 )
 """The files that take most CPU time, the dearest first."""
 
