@@ -56,6 +56,8 @@ app.add_typer(triggers_app, name="triggers")
 app.add_typer(webhooks_app, name="webhooks")
 
 
+_INTERRUPTED = 130
+
 _WRONG_USAGE = 2
 """What the parser of the command line ends with, too."""
 
@@ -68,9 +70,10 @@ def main() -> None:
     except NudgeError as error:
         sys.stderr.write(f"nudge: {error}\n")
         sys.exit(_WRONG_USAGE if _of_an_option(error) else 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("nudge: stopped\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer has caught the interruption, and says nothing
+            sys.stderr.write("nudge: stopped\n")
+        raise
 
 
 def _of_an_option(error: NudgeError) -> bool:

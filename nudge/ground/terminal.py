@@ -65,7 +65,8 @@ class Terminal:
                 task = bar.add_task(text, total=None)
 
                 def tell(message: str, done: int = 0, total: int = 0, /) -> None:
-                    bar.update(task, description=f"{text}: {message}", completed=done, total=total or None)
+                    bar.update(task, description=f"{text}: {message}", completed=done)
+                    bar.tasks[0].total = total or None  # `update` takes None for "as it was"
 
                 yield tell
         else:

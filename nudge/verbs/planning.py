@@ -82,15 +82,14 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
         if how is not None and not options.only_computes:
             source.adapt(how)
         snapshot = source.load()
+        say("reading what is known of the contacts")
         everyone = count_contacts(workspace, options.as_of) if options.sample else 0
         sample = options.sample if options.sample and options.sample < everyone else None
         if options.only_asked:
             snapshot = _asked_about(snapshot, options.limits, share=sample / everyone if sample else 1.0)
         population = read_population(workspace, snapshot, options.as_of, options.contacts, sample)
         total, warnings = len(population.contact_ids), [*without_models(snapshot), *unknown_markets(population, snapshot)]
-        crew = helpers.enter_context(Crew(workers_for(total, options)))
-        if not (options.only_computes or options.prices_only):
-            crew.begin(made_ready, ())
+        crew = helpers.enter_context(_crew(total, options))
         means = _means(workspace, total, crew, say)
         planned = make_plan(population, snapshot, ledger, datetime.now(UTC), means, in_place=options.only_asked)
         if options.only_computes or options.prices_only:
@@ -100,7 +99,7 @@ def plan_workspace(workspace: Workspace, *, out: Path, options: PlanOptions, say
             return (of_everyone(summary(planned), everyone) if sample else summary(planned)) | done
         say("keeping the decisions")
         workspace.plan_archive.keep(planned)
-        planned = publish(planned, ledger, crew)
+        planned = publish(planned, ledger, crew, lambda kept: say(f"kept {kept:,} of {total:,} decisions", kept, total))
         say("writing the files")
         manifest = write_plan(planned, out, crew.by_threads)
     folder = out / planned.plan_id
@@ -113,6 +112,14 @@ def workers_for(contacts: int, options: PlanOptions) -> int:
     if options.workers is not None:
         return options.workers
     return 1 if contacts < _FEW_CONTACTS else min(cores(), MOST_WORKERS)
+
+
+def _crew(contacts: int, options: PlanOptions) -> Crew:
+    """Who works at a plan, begun already where there are decisions to be kept."""
+    crew = Crew(workers_for(contacts, options))
+    if not (options.only_computes or options.prices_only):
+        crew.begin(made_ready, ())
+    return crew
 
 
 def _means(workspace: Workspace, contacts: int, crew: Crew, say: Telling) -> Means:

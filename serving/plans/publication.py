@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,16 +33,21 @@ _PRICES_ONLY = "-prices"
 RACED = "raced: another decision touched this contact or its account while the plan was made"
 
 
-def publish(planned: PlannedPopulation, ledger: Ledger, crew: Crew = ALONE) -> PlannedPopulation:
+def publish(
+    planned: PlannedPopulation, ledger: Ledger, crew: Crew = ALONE, progress: Callable[[int], None] = lambda kept: None
+) -> PlannedPopulation:
     """Keep every decision of the plan, and publish its shadow prices for real time. Doing it again changes nothing.
 
-    A plan that is killed in between goes on when it is made again. The `crew` makes decisions ready, a batch each; they are written here.
+    A plan that is killed in between goes on when it is made again. The `crew` makes decisions ready, a batch each; they are written here,
+    and `progress` is told how many are.
     Returns the plan as it holds: a contact who was touched while the plan was made keeps its caps and gets nothing from it.
     """
     ledger.keep_catalog(planned.snapshot.catalog_key, planned.snapshot.catalog_body)
-    written, raced = bulk.Written(), set[str]()
+    written, raced, kept = bulk.Written(), set[str](), 0
     for batch in crew.in_order(recording_of(planned).made_ready, pieces(planned)):
         raced |= ledger.bulk.record(batch, written)
+        kept += len(batch.decisions)
+        progress(kept)
     if raced:
         chosen = {one.contact_id: one for one in plan_records(planned) if one.decision_id in raced}
         places = [place for place, one in enumerate(plan_records(planned)) if one.decision_id in raced]

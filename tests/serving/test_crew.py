@@ -123,7 +123,9 @@ def test_what_is_kept_of_a_plan_is_the_same_whatever_the_number_of_processes(tmp
     found = []
     for workers in (1, 2):
         with _planning(tmp_path / str(workers), workers) as (house, planned, crew):
-            assert treatments(publication.publish(planned, house.ledger, crew)) == treatments(planned)
+            heard: list[int] = []
+            assert treatments(publication.publish(planned, house.ledger, crew, heard.append)) == treatments(planned)
+            assert heard == [7, 14, 21, 28, 35, 40]
             found.append(_kept(house))
     assert found[0] == found[1]
     assert len(found[0]) == len(CONTACTS)
