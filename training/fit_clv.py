@@ -26,7 +26,11 @@ from features.store import FeatureDoor
 from training.backtest import Backtest, Learning, Past, PastReader, Population, columns_read, moments_before, run_backtest, some_known
 from training.dataset import model_dtypes
 from training.own_models import OwnEstimator, refuse_untrusted
+from training.prepared import give_back
 from training.spending import purchase_span
+
+MANY_CONTACTS = 50_000
+"""After more of them are read, memory is given back: the interactions are read meanwhile."""
 
 FEWEST_PURCHASES = 50
 LONGEST_WINDOW_SHARE = 1 / 3
@@ -95,6 +99,8 @@ def fit_clv(
     asked = [(everybody, as_of), *zip(drawn, moments, strict=True)]
     door.build_missing(asked)
     now, *earlier = Population.read_each(door, asked)
+    if len(everybody) > MANY_CONTACTS:
+        give_back()
     encoder = FeatureEncoder.fit(now.columns, model_dtypes(door.contract), as_of)
     columns = _columns(encoder, own)
     reader = PastReader(data_dir, encoder, columns, window_days)

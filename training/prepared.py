@@ -69,6 +69,12 @@ class Prepared:
         return self.of_action(NO_ACTION)
 
 
+def give_back() -> None:
+    """What rows were read by is as large as they are: Feast leaves it in circles of references, and Arrow keeps what it is given back."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+
+
 def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[str, Dtype], contract_hash: str, *, seed: int) -> Prepared:
     """Encode a dataset and complete its selection probabilities.
 
@@ -79,9 +85,7 @@ def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[st
     """
     rows = data.rows
     if len(rows) > MANY_ROWS:
-        # What they were read by is as large as they are: Feast leaves it in circles of references, and Arrow keeps what it is given back.
-        gc.collect()
-        pa.default_memory_pool().release_unused()
+        give_back()
     encoder = FeatureEncoder.fit(data.features, model_dtypes, rows.features_at)
     encode = encoder.encode if len(rows) <= MANY_ROWS else encoder.encode_narrow
     encoded = encode(data.features, rows.features_at)
