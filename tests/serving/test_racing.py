@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,8 @@ from serving.schemas.decisions import DecisionRequest
 from tests.serving.small_house import House
 from ledger.store import Ledger
 
-for url, catalog, contacts in json.loads(sys.argv[1]):
+for heat in iter(sys.stdin.readline, ""):
+    url, catalog, contacts = json.loads(heat)
     with Ledger.open(url) as ledger:
         house = House(ledger, catalog)
         house.known.rows = {one: {"age": 40.0, "account_id": "firm"} for one in contacts}
@@ -105,25 +106,33 @@ for url, catalog, contacts in json.loads(sys.argv[1]):
 RACERS = 3
 
 
-def race(heats: list[tuple[str, dict[str, Any], list[list[str]]]]) -> list[int]:
-    """One process a racer, let go together in each heat (a ledger, a catalogue, the contacts of each): the mails each heat chose in all."""
-    of_racer = [json.dumps([(url, catalog, of_each[place]) for url, catalog, of_each in heats]) for place in range(RACERS)]
-    racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, laps], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        for laps in of_racer
+@pytest.fixture(scope="module")
+def racers() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that race in every heat: what they load takes longer than all heats together."""
+    made = [
+        subprocess.Popen([sys.executable, "-c", RACER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for _ in range(RACERS)
     ]
-    totals = []
-    for _ in heats:
-        assert [said(one) for one in racers] == ["ready"] * RACERS
-        for one in racers:
-            assert one.stdin is not None
-            one.stdin.write("go\n")
-            one.stdin.flush()
-        totals.append(sum(int(said(one)) for one in racers))
-    for one in racers:
+    yield made
+    for one in made:
         one.communicate(timeout=60)
         assert one.returncode == 0
-    return totals
+
+
+def race(racers: list[subprocess.Popen[str]], url: str, catalog: dict[str, Any], of_each: list[list[str]]) -> int:
+    """Lets all racers go together, each with its contacts: the mails that they chose in all."""
+    for one, contacts in zip(racers, of_each, strict=True):
+        tell(one, json.dumps([url, catalog, contacts]))
+    assert [said(one) for one in racers] == ["ready"] * RACERS
+    for one in racers:
+        tell(one, "go")
+    return sum(int(said(one)) for one in racers)
+
+
+def tell(racer: subprocess.Popen[str], line: str) -> None:
+    assert racer.stdin is not None
+    racer.stdin.write(f"{line}\n")
+    racer.stdin.flush()
 
 
 def said(racer: subprocess.Popen[str]) -> str:
@@ -132,7 +141,9 @@ def said(racer: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_processes_cannot_take_more_than_there_is(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+def test_processes_cannot_take_more_than_there_is(
+    request: pytest.FixtureRequest, racers: list[subprocess.Popen[str]], tmp_path: Path, database: str
+) -> None:
     apart = [[f"c-{n}-{racer}" for n in range(4)] for racer in range(RACERS)]
     scenes: list[tuple[dict[str, Any], list[list[str]], int]] = [
         ({}, [["adult"] * 3] * RACERS, 1),
@@ -140,14 +151,14 @@ def test_processes_cannot_take_more_than_there_is(request: pytest.FixtureRequest
         (MAILS, apart, 5),
         (BUDGET, apart, 4),
     ]
-    heats = []
+    mails = []
     for place, (catalog, of_each, _) in enumerate(scenes):
         url = f"sqlite:///{tmp_path}/{place}.db" if database == "sqlite" else request.getfixturevalue("new_postgres_database")()
         whole = {**CATALOG, **catalog}
         with Ledger.open(url) as ledger:
             House(ledger, whole).consent(*{one for part in of_each for one in part})
-        heats.append((url, whole, of_each))
-    assert race(heats) == [slots for *_, slots in scenes]
+        mails.append(race(racers, url, whole, of_each))
+    assert mails == [slots for *_, slots in scenes]
 
 
 def test_threads_on_postgresql_cannot_take_more_than_there_is(new_postgres_database: Callable[[], str]) -> None:
