@@ -363,8 +363,10 @@ class FeatureDoor:
         add_missing(self._workspace, self._current(), pairs)
         with quiet():
             store, _ = self._store()
-            for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
-                yield retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
+        for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
+            with quiet():
+                table = retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
+            yield table
 
     @cached_property
     def _vectors(self) -> OnlineVectors:

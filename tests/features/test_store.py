@@ -157,6 +157,21 @@ print([name for name in ("feast", "pandas", "pyarrow.pandas_compat", "sqlalchemy
     assert fresh.stdout.strip() == "[]"
 
 
+def test_whoever_fails_while_a_population_is_read_keeps_no_other_thread_waiting(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path, tables: Iterator[pa.Table], __: object) -> None:
+        next(tables)
+        raise OSError("no space left on device")
+
+    door = door_of(workspace)
+    monkeypatch.setattr("features.stored_columns.stored_columns", full)
+    with pytest.raises(OSError) as held:
+        door.stored_population(moment(AS_OF))
+    reader = threading.Thread(target=door.population, args=[moment(AS_OF)], daemon=True)
+    reader.start()
+    reader.join(timeout=30)
+    assert not reader.is_alive() and held.tb is not None  # the error is kept, and with it the half read tables
+
+
 def test_a_feast_user_reads_and_writes_the_same_store(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from feast import FeatureStore
 
