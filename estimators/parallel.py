@@ -44,7 +44,8 @@ def run_stages(stages: Mapping[Key, Callable[[], Value]], *, workers: int) -> di
     """The result of every stage, in their order, while the fits of all stages share one pool: none waits for another's longest fit.
 
     Each stage runs on a thread of its own and mostly waits for its `fit_each`. A stage may have stages of its own, which share the pool. A
-    job of `fit_each` may call `fit_each` itself: it gets a pool of its own, so it cannot wait for the workers that wait for it.
+    job of `fit_each` may call `fit_each` itself: it gets a pool of its own, so it cannot wait for the workers that wait for it. Once an
+    error or Ctrl-C leaves this function, the stages that still run end at their next fit.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def run_stages(stages: Mapping[Key, Callable[[], Value]], *, workers: int) -> di
     >>> run_stages({"both": lambda: fit_each({1: lambda: "a", 2: lambda: "b"}, workers=2), "none": dict}, workers=2)
     {'both': {1: 'a', 2: 'b'}, 'none': {}}
     """
-    with threadpool_limits(limits=1), _sharing(workers), ThreadPoolExecutor(max_workers=max(1, len(stages))) as threads:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=max(1, len(stages))) as threads, _sharing(workers):
         running = {key: threads.submit(copy_context().run, stage) for key, stage in stages.items()}
         return {key: future.result() for key, future in running.items()}
 
@@ -67,12 +68,13 @@ def _sharing(workers: int) -> Iterator[None]:
     if _shared.get() is not None:
         yield
         return
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        before = _shared.set(pool)
-        try:
-            yield
-        finally:
-            _shared.reset(before)
+    pool = ThreadPoolExecutor(max_workers=workers)
+    before = _shared.set(pool)
+    try:
+        yield
+    finally:
+        _shared.reset(before)
+        pool.shutdown(cancel_futures=True)
 
 
 def _results(pool: ThreadPoolExecutor, jobs: Mapping[Key, Callable[[], Value]]) -> dict[Key, Value]:

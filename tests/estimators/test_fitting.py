@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -192,3 +194,17 @@ def test_stages_within_a_stage_fit_on_the_same_workers() -> None:
         {"outer": lambda: run_stages({"one": stage, "two": stage}, workers=8), "beside": lambda: {"alone": stage()}}, workers=1
     )
     assert len({ident for stages in found.values() for threads in stages.values() for ident in threads.values()}) == 1
+
+
+def test_when_the_caller_is_interrupted_the_stages_end_at_their_next_fit() -> None:
+    begun: list[int] = []
+
+    def fit(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.02)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stages({"long": lambda: fit_each({number: partial(fit, number) for number in range(100)}, workers=1)}, workers=1)
+    assert len(begun) < 100
