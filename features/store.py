@@ -364,9 +364,7 @@ class FeatureDoor:
         with quiet():
             store, _ = self._store()
         for start in range(0, pairs.num_rows, ROWS_AT_ONCE):
-            with quiet():
-                table = retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
-            yield table
+            yield retrieve(store, self.contract, pairs.slice(start, ROWS_AT_ONCE))
 
     @cached_property
     def _vectors(self) -> OnlineVectors:

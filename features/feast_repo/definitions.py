@@ -23,6 +23,7 @@ from features.build import TIMESTAMP_COLUMN
 from features.built import read_built
 from features.contract import FeatureContract, FeatureSpec, stored_name
 from features.online import ONLINE_FILE, VIEW
+from features.quiet import quiet
 
 SERVICE = "nudge"
 CONTRACT_TAG = "contract"
@@ -144,7 +145,7 @@ def retrieve(store: FeatureStore, contract: FeatureContract, pairs: pa.Table) ->
     entities[_ROW] = range(pairs.num_rows)
     asked = [f"{VIEW}:{stored_name(name)}" for name in contract.names]
     try:
-        with _ONE_READER:
+        with quiet(), _ONE_READER:
             found = store.get_historical_features(entities, asked).to_arrow().sort_by(_ROW)
     except duckdb.IOException as error:
         raise Conflict("the features were built anew meanwhile", hint="run the command again") from error
