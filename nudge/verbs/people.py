@@ -139,7 +139,11 @@ def _in_files(workspace: Workspace, done: Erased) -> dict[str, Any]:
     from features import forgetting
     from nudge.verbs.ledger_export import forget_in_ledger_export
     from serving.people.forgetting import forget_in_archive, forget_in_exports
+    from serving.plans.staging import clear_left
 
+    archive, exports = workspace.plan_archive.folder, workspace.folder / "exports"
+    for folder in (archive, exports):
+        clear_left(folder)
     names = dict.fromkeys(done.ids, done.tombstone)
     before = _fingerprint(workspace)
     tables = forgetting.forget(workspace.folder, names)
@@ -147,8 +151,8 @@ def _in_files(workspace: Workspace, done: Erased) -> dict[str, Any]:
     return {
         "data": tables,
         "online_features": workspace.open_door().forget(done.ids),
-        "plan_archive": forget_in_archive(workspace.plan_archive.folder, names),
-        "exports": forget_in_exports(workspace.folder / "exports", names),
+        "plan_archive": forget_in_archive(archive, names),
+        "exports": forget_in_exports(exports, names),
         "ledger_export": forget_in_ledger_export(workspace),
     }
 

@@ -1,7 +1,8 @@
 """A contact is forgotten in what plans were made from and in what they gave out; the plans' sums stay.
 
 In the archive the contact's row keeps its place, because everything else points to rows by number, but nothing is known of it any more. In
-the exports `plan.parquet` says what was spent on nobody, the audiences are without the contact, and the manifest has the new hashes.
+the exports `plan.parquet` says what was spent on nobody, the audiences are without the contact, and the manifest has the new hashes. Hidden
+folders are plans that are not whole yet (`serving.plans.staging`).
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ _OF_ROWS = ("touches", "outcomes")
 
 def forget_in_archive(folder: Path, names: Mapping[str, str]) -> int:
     """Forget contacts in a `PlanArchive`'s folder; returns the plans that knew any of them."""
-    return sum(_forget_inputs(path.parent, names) for path in sorted(folder.glob("*/population.parquet")))
+    return sum(_forget_inputs(path.parent, names) for path in sorted(folder.glob("[!.]*/population.parquet")))
 
 
 def forget_in_exports(folder: Path, names: Mapping[str, str]) -> int:
     """Forget contacts in the plans below `folder`; returns the plans that had any of them."""
-    return sum(_forget_plan(path.parent, names) for path in sorted(folder.glob("*/plan.parquet")))
+    return sum(_forget_plan(path.parent, names) for path in sorted(folder.glob("[!.]*/plan.parquet")))
 
 
 def held_in_exports(folder: Path, ids: list[str]) -> list[dict[str, Any]]:
     """What the plans below `folder` gave out about contacts, as plain values."""
     found: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*/plan.parquet")):
+    for path in sorted(folder.glob("[!.]*/plan.parquet")):
         table = pq.read_table(path)
         theirs = table.filter(pc.is_in(table["contact_id"], value_set=pa.array(ids, table["contact_id"].type)))
         found += [{"plan_id": path.parent.name, **row} for row in theirs.to_pylist()]

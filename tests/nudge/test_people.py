@@ -75,6 +75,19 @@ def test_an_erased_contact_is_in_no_file_of_the_workspace_but_the_sources(lived:
     assert "nothing is held about this contact" in again.err
 
 
+def test_what_a_killed_plan_has_left_half_written_hinders_nobodys_erasure_and_names_nobody(lived: Shop) -> None:
+    for place, name in (("exports", "plan.parquet"), ("state/plans", "population.parquet")):
+        [whole] = lived.folder.glob(f"{place}/plan-*/{name}")
+        half = whole.parents[1] / f".{whole.parent.name}.{'0' * 32}"
+        half.mkdir()
+        (half / name).write_bytes(whole.read_bytes()[:-100])
+        (half / "audience_email.csv").write_text(f"contact_id\n{PERSON}\n")
+    assert len(lived.run("export-contact", PERSON).document["plans"]) > 0
+    done = lived.run("erase", PERSON)
+    assert done.code == 0, done.err
+    assert files_that_name(lived.folder, PERSON) == ["nudge.yaml"]
+
+
 def test_erasing_whom_nobody_knows_does_not_claim_that_somebody_was_erased(lived: Shop) -> None:
     assert lived.run("erase", "no-such-person").document["erased"] == {}
     said = lived.run("erase", "no-such-person", json_output=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
 import pytest
 
@@ -36,6 +39,11 @@ def dies() -> NoReturn:
     raise AssertionError("still here")
 
 
+def beside(folder: Path) -> list[str]:
+    """What is in a folder, but for the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".staging")
+
+
 def contents(target: Path) -> set[tuple[str, str]]:
     return {(path.name, path.read_text()) for path in target.iterdir()} if target.exists() else set()
 
@@ -49,9 +57,9 @@ def test_a_folder_killed_while_it_is_filled_never_has_its_name_and_is_cleared_aw
             dies()
 
     killed(half)
-    assert not target.exists() and len(list(tmp_path.iterdir())) == 1
+    assert not target.exists() and len(beside(tmp_path)) == 1
     fill(other, "whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["plan-2"]
+    assert beside(tmp_path) == ["plan-2"]
 
 
 def test_killed_while_the_one_before_is_removed_its_place_is_never_half_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +76,7 @@ def test_killed_while_the_one_before_is_removed_its_place_is_never_half_empty(tm
     assert contents(target) in (set(), {(name, "after") for name in FILES})
     fill(target, "again")
     assert contents(target) == {(name, "again") for name in FILES}
-    assert [path.name for path in tmp_path.iterdir()] == ["plan-1"]
+    assert beside(tmp_path) == ["plan-1"]
 
 
 def test_what_somebody_else_is_filling_is_left_alone_and_so_is_what_is_no_plan(tmp_path: Path) -> None:
@@ -82,13 +90,41 @@ def test_what_somebody_else_is_filling_is_left_alone_and_so_is_what_is_no_plan(t
     assert own.exists()
 
 
+def test_what_another_machine_is_filling_is_left_alone_though_locks_of_folders_hold_on_one_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def of_files(file: int | IO[Any], operation: int) -> None:
+        if not stat.S_ISDIR(os.fstat(file).st_mode if isinstance(file, int) else os.fstat(file.fileno()).st_mode):
+            real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", of_files)
+    with staged(tmp_path / "plan-1", replacing=True) as folder:
+        fill(tmp_path / "plan-2", "other")
+        (folder / "file-0").write_text("mine")
+    assert contents(tmp_path / "plan-1") == {("file-0", "mine")}
+
+
+def test_where_nothing_can_be_locked_plans_are_written_and_nothing_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with staged(tmp_path / "plan-1", replacing=True) as folder:
+        fill(tmp_path / "plan-2", "other")
+        (folder / "file-0").write_text("mine")
+    assert contents(tmp_path / "plan-1") == {("file-0", "mine")}
+    assert beside(tmp_path) == ["plan-1", "plan-2"]
+
+
 def test_of_two_who_fill_the_same_the_first_stays_where_nothing_is_to_be_replaced(tmp_path: Path) -> None:
     target = tmp_path / "plan-1"
     with staged(target, replacing=False) as folder:
         (folder / "file-0").write_text("second")
         fill(target, "first", replacing=False)
     assert contents(target) == {(name, "first") for name in FILES}
-    assert [path.name for path in tmp_path.iterdir()] == ["plan-1"]
+    assert beside(tmp_path) == ["plan-1"]
 
 
 def test_a_block_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
@@ -97,4 +133,4 @@ def test_a_block_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path: Pa
     with pytest.raises(ZeroDivisionError), staged(target, replacing=True):
         1 / 0  # noqa: B018
     assert contents(target) == {(name, "before") for name in FILES}
-    assert [path.name for path in tmp_path.iterdir()] == ["plan-1"]
+    assert beside(tmp_path) == ["plan-1"]
