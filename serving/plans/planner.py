@@ -74,8 +74,10 @@ class PlannedPopulation:
         markets = self.population.columns.get("market")
         if markets is None:
             return np.zeros(len(of_row))
-        inside = [np.asarray(markets[some] == constraint.market, dtype=np.bool_) for some in blocks(len(self.decision_ids), ROWS_AT_ONCE)]
-        return np.where(np.concatenate(inside)[made.contact], of_row, 0.0)
+        inside = np.zeros(len(self.decision_ids), dtype=np.bool_)
+        for some in blocks(len(inside), ROWS_AT_ONCE):
+            inside[some] = markets[some] == constraint.market
+        return np.where(inside[made.contact], of_row, 0.0)
 
 
 def exact_sum(values: FloatArray) -> float:

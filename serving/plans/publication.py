@@ -49,11 +49,10 @@ def publish(
         kept += len(batch.decisions)
         progress(kept)
     if raced:
-        chosen = {one.contact_id: one for one in plan_records(planned) if one.decision_id in raced}
-        places = [place for place, one in enumerate(plan_records(planned)) if one.decision_id in raced]
-        planned = without(planned, places)
-        instead = [record for record in plan_records(planned) if record.contact_id in chosen]
-        ledger.record_decisions([_instead_of(chosen[record.contact_id], record) for record in instead])
+        chosen = {place: one for place, one in enumerate(plan_records(planned)) if one.decision_id in raced}
+        planned = without(planned, list(chosen))
+        instead = [_instead_of(chosen[place], one) for place, one in enumerate(plan_records(planned)) if place in chosen]
+        ledger.record_decisions(instead)
     publish_prices(planned, ledger)
     return planned
 
