@@ -83,7 +83,9 @@ class Desk:
     _next: _Call | None = field(init=False, default=None)
     _thread: threading.Thread | None = field(init=False, default=None)
     _waiting: int = field(init=False, default=0)
+    _large: list[int] = field(init=False, default_factory=list)
     _pace: Pace = field(init=False, default_factory=Pace)
+    _pace_of_large: Pace = field(init=False, default_factory=Pace)
     _in_hand: tuple[int, float] = field(init=False, default=(0, 0.0))
 
     async def decide(self, requests: Sequence[AnyDecision]) -> list[dict[str, Any] | NudgeError]:
@@ -141,17 +143,18 @@ class Desk:
     def _until_its_turn(self) -> float:
         """Seconds until the batch of whoever comes now would begin: what is left of the one in hand, and the full ones before.
 
-        A batch that has taken longer than was to be expected is expected to take as long again: the longer a disk stands still, the
-        longer it will.
+        A call of more than a batch is one by itself, and has a pace of its own: an outcome takes less than a decision. A batch that is
+        overdue is expected to be so for as long again: the longer a disk stands still, the longer it will.
         """
         size, begun = self._in_hand
-        full = max(0, self._waiting - size) // MOST_AT_ONCE
-        before = self._pace.seconds(full * MOST_AT_ONCE, full)
+        in_hand_is_large = size > MOST_AT_ONCE
+        large = self._large[1:] if in_hand_is_large else self._large
+        full = max(0, self._waiting - sum(large) - size) // MOST_AT_ONCE
+        before = self._pace.seconds(full * MOST_AT_ONCE, full) + self._pace_of_large.seconds(sum(large), len(large))
         if not size:
             return before
-        gone = perf_counter() - begun
-        left = self._pace.seconds(size) - gone
-        return before + (left if left > 0.0 else gone)
+        expected = (self._pace_of_large if in_hand_is_large else self._pace).seconds(size)
+        return before + abs(expected - (perf_counter() - begun))
 
     def _ask(self, work: Callable[[list[_Call]], list[Any]], items: Sequence[Any], came: float) -> asyncio.Future[Any]:
         if self._thread is None:
@@ -160,6 +163,8 @@ class Desk:
         loop = asyncio.get_running_loop()
         call = _Call(work, items, came, loop.create_future(), loop)
         self._waiting += len(items)
+        if len(items) > MOST_AT_ONCE:
+            self._large.append(len(items))
         self._queue.put(call)
         return call.answer
 
@@ -189,10 +194,8 @@ class Desk:
             self._in_hand = done, begun
             answers = [pair for work in dict.fromkeys(call.work for call in calls) for pair in _worked(work, calls)]
             self._in_hand = 0, 0.0
-            if done:
-                self._pace.note(done, perf_counter() - begun)
             if calls:
-                calls[0].loop.call_soon_threadsafe(self._deliver, answers, done)
+                calls[0].loop.call_soon_threadsafe(self._deliver, answers, done, perf_counter() - begun)
 
     def _next_batch(self) -> tuple[list[_Call], bool]:
         """The calls that wait, up to a batch; and whether these are the last. A call that fits no more is the first of the next batch."""
@@ -231,8 +234,13 @@ class Desk:
     def _recorded(self, calls: list[_Call]) -> list[Any]:
         return self.service.record_calls([call.items for call in calls])
 
-    def _deliver(self, answers: list[tuple[_Call, Any]], done: int) -> None:
+    def _deliver(self, answers: list[tuple[_Call, Any]], done: int, seconds: float) -> None:
         self._waiting -= done
+        if done > MOST_AT_ONCE:
+            self._large.pop(0)
+            self._pace_of_large.note(done, seconds)
+        elif done:
+            self._pace.note(done, seconds)
         for call, answer in answers:
             if call.answer.done():  # its caller has gone
                 continue

@@ -168,6 +168,53 @@ def test_while_a_batch_stands_still_nobody_is_let_in_to_wait_longer_than_patienc
     assert after_a_batch_of(1, seconds=0.6).crowded
 
 
+def test_a_large_call_of_outcomes_is_one_batch_however_slow_the_disk() -> None:
+    service = Watched()
+    desk = Desk(service, Patience(seconds=5.0, seconds_of_many=5.0))
+    for size in (1, 5, 9):
+        desk._pace.note(size, 1.0)
+    for size in (1_000, 500):
+        desk._pace_of_large.note(size, 1.0 + 5e-5 * size)
+
+    async def crowd() -> None:
+        first = asyncio.ensure_future(desk.decide(ask("c-0")))
+        await begun(service)
+        many = asyncio.ensure_future(desk.record([HotOutcome(f"e-{n}", "sale", contact_id="c-0") for n in range(1_000)]))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(desk.decide(ask("c-1")))  # one second's batch in hand, and one before him
+        await asyncio.sleep(0)
+        service.go.set()
+        await asyncio.gather(first, many, second)
+
+    asyncio.run(crowd())
+    desk.close()
+    assert [len(batch) for batch in service.batches] == [1, 1_000, 1]
+    assert (desk.waiting, desk._large) == (0, [])
+
+
+def test_outcomes_by_the_thousand_do_not_make_decisions_look_cheap() -> None:
+    desk = Desk(FakeService())
+
+    async def listen() -> None:
+        for _ in range(3):
+            await desk.record([HotOutcome(f"e-{n}", "sale", contact_id="c-0") for n in range(1_000)])
+
+    for size in (1, 5, 30):
+        desk._pace.note(size, 0.01 * size)
+    asyncio.run(listen())
+    desk.close()
+    desk._waiting = 10 * MOST_AT_ONCE
+    assert desk._until_its_turn() == pytest.approx(3.2)
+
+
+def test_a_batch_that_is_hardly_overdue_is_expected_to_end_any_moment() -> None:
+    desk = after_a_batch_of(1, seconds=0.61)
+    desk._pace.note(1, 0.6)  # of a slow disk
+    assert not desk.crowded
+    desk._in_hand = 1, perf_counter() - 1.2
+    assert desk.crowded
+
+
 def test_the_fixed_part_of_batches_is_told_from_what_a_request_takes() -> None:
     pace = Pace()
     assert pace.seconds(32) == 0.0
