@@ -38,17 +38,22 @@ def staged(target: Path, *, replacing: bool) -> Iterator[Path]:
         folder.mkdir()
         try:
             yield folder
-            if replacing and target.exists():  # aside first: nobody then sees a part of it
-                with suppress(FileNotFoundError):
-                    os.replace(target, before)
-            try:
-                os.replace(folder, target)
-            except OSError:
-                if not target.exists():  # else the same was put there by another in between
-                    raise
+            _put(folder, target, before if replacing else None)
         finally:
-            for left in (one for one in (before, folder) if one.exists()):
+            for left in filter(Path.exists, (before, folder)):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _put(folder: Path, target: Path, aside: Path | None) -> None:
+    """Give a folder its name; what has it goes `aside` first, where that is given: nobody then sees a part of it."""
+    if aside is not None:
+        with suppress(FileNotFoundError):
+            os.replace(target, aside)
+    try:
+        os.replace(folder, target)
+    except OSError:
+        if not target.exists():  # else the same was put there by another in between
+            raise
 
 
 def clear_left(parent: Path) -> None:
