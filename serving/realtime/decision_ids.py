@@ -23,7 +23,7 @@ def new_decision_id(now: datetime) -> str:
     >>> new_decision_id(datetime(2026, 11, 22, tzinfo=UTC))[:13]
     '01a2008d-7400'
     """
-    return _uuid7(now, int.from_bytes(secrets.token_bytes(10), "big"))
+    return _texts(now, [secrets.token_bytes(10)])[0]
 
 
 def derived_decision_id(now: datetime, *parts: str) -> str:
@@ -40,12 +40,7 @@ def derived_decision_ids(now: datetime, parts: Iterable[str], last: Iterable[str
         named.update(one.encode())
         return named.digest()[:10]
 
-    time = _milliseconds(now).to_bytes(6, "big")
-    found = bytearray(b"".join(time + digest(one) for one in last))
-    found[6::16] = bytes(0x70 | one & 0x0F for one in found[6::16])
-    found[8::16] = bytes(0x80 | one & 0x3F for one in found[8::16])
-    digits = found.hex()
-    return [_dashed(digits[start : start + 32]) for start in range(0, len(digits), 32)]
+    return _texts(now, map(digest, last))
 
 
 @dataclass(frozen=True)
@@ -81,19 +76,14 @@ class DerivedIds:
         return np.array([*self.tolist()], dtype=object)
 
 
-def _uuid7(now: datetime, bits: int) -> str:
-    return _text(_milliseconds(now), bits)
-
-
-def _milliseconds(now: datetime) -> int:
-    return int(now.timestamp() * 1000) & ((1 << 48) - 1)
-
-
-def _text(milliseconds: int, bits: int) -> str:
-    value = milliseconds << 80 | bits & ((1 << 80) - 1)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return _dashed(f"{value:032x}")
+def _texts(now: datetime, tails: Iterable[bytes]) -> list[str]:
+    """The ids of a moment, one for each ten bytes, of which six bits make room for version and variant."""
+    time = (int(now.timestamp() * 1000) & ((1 << 48) - 1)).to_bytes(6, "big")
+    found = bytearray(b"".join(time + tail for tail in tails))
+    found[6::16] = bytes(0x70 | one & 0x0F for one in found[6::16])
+    found[8::16] = bytes(0x80 | one & 0x3F for one in found[8::16])
+    digits = found.hex()
+    return [_dashed(digits[start : start + 32]) for start in range(0, len(digits), 32)]
 
 
 def _dashed(digits: str) -> str:
