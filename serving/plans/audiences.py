@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -239,7 +240,8 @@ def _alphabetical(contact_ids: TextArray) -> IntArray | None:
     else:
         return None
     standing: IntArray = np.empty(len(contact_ids), dtype=np.int64)
-    standing[np.argsort(np.asarray(contact_ids).astype(str), kind="stable")] = np.arange(len(contact_ids))
+    texts = pa.chunked_array([pa.array(contact_ids[some], pa.string()) for some in blocks(len(contact_ids), ROWS_AT_ONCE)])
+    standing[pc.sort_indices(texts).to_numpy()] = np.arange(len(contact_ids))
     return standing
 
 

@@ -54,11 +54,20 @@ class Crew(AbstractContextManager["Crew"]):
             self._pool = None
 
     def begin(self, work: Callable[[_Part], _Done], part: _Part) -> None:
-        """Have the processes started, by a little work each, before they are needed: it takes a while, and memory for a moment."""
+        """Have the processes started, by a little work each, before they are needed: it takes a while, and memory for a moment.
+
+        Where they cannot be started this process works alone.
+        """
         pool = self._started()
-        if pool is not None:
+        if pool is None:
+            return
+        try:
             for _ in range(self._workers):
                 pool.submit(work, part)
+        except (OSError, BrokenProcessPool) as error:
+            LOG.warning("no processes can help to make the plan: %s", error)
+            self.__exit__(None, None, None)
+            self._workers = 1
 
     def in_order(self, work: Callable[[_Part], _Done], parts: Iterable[_Part]) -> Iterator[_Done]:
         """What `work` makes of each part, in their order; a few parts are under way at a time, whatever their number.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+import multiprocessing
 import operator
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,21 @@ def test_where_processes_can_share_nothing_one_does_it_all(monkeypatch: pytest.M
     monkeypatch.setattr(crew_module, "ProcessPoolExecutor", no_locks)
     with Crew(2) as crew:
         assert list(crew.in_order(operator.methodcaller("__call__"), [os.getpid] * 3)) == [os.getpid()] * 3
+
+
+def test_where_processes_cannot_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = SpawnProcess.start
+
+    def only_one(process: SpawnProcess) -> None:
+        if multiprocessing.active_children():
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", only_one)
+    with Crew(2) as crew:
+        crew.begin(abs, 0)
+        assert list(crew.in_order(operator.methodcaller("__call__"), [os.getpid] * 3)) == [os.getpid()] * 3
+        assert not multiprocessing.active_children()
 
 
 def test_a_process_that_is_ended_from_outside_ends_the_plan_with_a_plain_message() -> None:
