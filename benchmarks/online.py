@@ -77,8 +77,12 @@ def reading(store: str, redis: str, folder: Path) -> list[Figure]:
         return contacts * 1e6 / taken[what]
 
     sdk_one, sdk_hundred = a_second("sdk of one", 1), a_second("sdk of 100", 100)
+    name = f"online.{store}: one vector, redis-py's bare GET of it"
+    floor = [Figure(name, a_second("redis-py's GET", 1), "1/s", one, sdk_one)] if redis else []
     return [
+        *floor,
         Figure(f"online.{store}: one contact, columns", a_second("columns of one", 1), "1/s", one, sdk_one, goal),
+        Figure(f"online.{store}: one contact, as a decision's rules read it", a_second("rules of one", 1), "1/s", one, sdk_one),
         Figure(f"online.{store}: one contact, values", a_second("values of one", 1), "1/s", one, sdk_one, goal),
         Figure(f"online.{store}: one contact, packed", a_second("vector of one", 1), "1/s", one, sdk_one, goal),
         Figure(f"online.{store}: 100 contacts, columns", a_second("columns of 100", 100), "contacts/s", hundred, sdk_hundred),

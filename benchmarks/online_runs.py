@@ -26,6 +26,7 @@ from features.online import VIEW
 from features.online_recent import Fact
 from features.packing import Packing
 from features.store import FeatureDoor, OnlineConfig, microseconds
+from serving.realtime.feature_rows import FeatureRows
 
 ROUNDS, ROUND_SECONDS = 12, 0.2
 
@@ -95,10 +96,13 @@ def read(folder: Path, redis: str) -> Measured:
         return door.apply_event(some(1)[0], Fact("event", microseconds(moment), "cart", "web"), moment)
 
     assert door.online(some(100))[1].all()
+    floor = {"redis-py's GET": redis_floor(redis, door)} if redis else {}
     return medians(
         {
+            **floor,
             "vector of one": lambda: door.read(some(1)),
             "columns of one": lambda: door.online(some(1)),
+            "rules of one": lambda: FeatureRows(door.online(some(1))[0], 1).for_rules,
             "values of one": lambda: packing.values(door.read(some(1))[0]),
             "columns of 100": lambda: door.online(some(100)),
             "columns of 1000": lambda: door.online(some(1000)),
@@ -107,6 +111,16 @@ def read(folder: Path, redis: str) -> Measured:
             "sdk of 100": lambda: sdk(100),
         }
     )
+
+
+def redis_floor(address: str, door: FeatureDoor) -> Callable[[], object]:
+    """redis-py getting one packed vector by a plain key: what any client of a Redis server takes."""
+    from redis import Redis
+
+    host, port = address.split(":")
+    client = Redis(host=host, port=int(port))
+    client.set("floor", door.read(["contact-0"])[0] or b"")
+    return lambda: client.get("floor")
 
 
 def medians(calls: Mapping[str, Callable[[], object]]) -> Measured:

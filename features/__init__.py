@@ -27,6 +27,7 @@
 ``build.py``                the contract of a workspace, and one feature row per (contact, as_of)
 ``built.py``                the builds on disk, of which one counts
 ``packing.py``              one contact's features as one byte string, and back
+``blocks.py``               columns that lie beside one another in a few matrices
 ``columns.py``              Arrow tables as columns, rows as distinct pairs
 ``stored_columns.py``       columns of a population that stay on disk, read a part at a time
 ``forgetting.py``           a contact is forgotten in the tables and in what was built from them

@@ -163,10 +163,9 @@ class OnlineFeatures:
         over = going[now - as_of + idle > OVER_AFTER]
         if not len(over):
             return columns, found
-        ended = {name: columns[name].copy() for name in self.of_sessions}
-        for column in ended.values():
-            column[over] = np.nan
-        return {**columns, **ended}, found
+        for name in self.of_sessions:
+            columns[name][over] = np.nan  # in the matrix that was made for this call
+        return columns, found
 
     def after(self, fact: Fact, now: int) -> Change:
         """What `fact` makes of a contact's vector at `now` (microseconds since 1970 UTC).

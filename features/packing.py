@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decisioning.vocabulary import BoolArray, Columns, Dtype
+from features.blocks import Blocks
 from features.contract import FeatureContract
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ class Packing:
         block = np.zeros(rows.num_rows, dtype=self._record)
         block["format"], block["hash"] = FORMAT, np.void(self._digest)
         block["as_of"] = as_of.astype("datetime64[us]").astype(np.int64)
-        for kind, names in (("floats", self.floats), ("ints", self.ints), ("times", self.times)):
-            for place, name in enumerate(names):
-                block[kind][:, place] = _numbers(rows.column(name), self.contract.dtypes[name])
+        for place, name in enumerate(self.offsets):
+            block["eights"][:, place] = _numbers(rows.column(name), self.contract.dtypes[name]).view(np.int64)
         texts = [pc.cast(pc.cast(rows.column(name), pa.large_string()), pa.large_binary()).combine_chunks() for name in self.strings]
         for place, text in enumerate(texts):
             block["lengths"][:, place] = pc.fill_null(pc.binary_length(text), _NULL_TEXT).to_numpy()
@@ -110,21 +110,14 @@ class Packing:
         null, width, rows = self.null, self._width, len(vectors)
         whole = [vector if vector is not None and self.fits(vector) else null for vector in vectors]
         block = np.frombuffer(whole[0] if rows == 1 else b"".join([vector[:width] for vector in whole]), self._record, rows)
-        floats, kinds = len(self.floats), self._kinds
-        numbers = np.empty((len(kinds), rows))
-        numbers[:floats] = block["floats"].T
-        if self.ints:
-            whole_numbers = block["ints"].T
-            numbers[floats:] = whole_numbers
-            numbers[floats:][whole_numbers == NULL_INT] = np.nan
-        columns: dict[str, npt.NDArray[np.generic]] = dict(zip(kinds, numbers, strict=True))
-        if self.times:
-            columns.update(zip(self.times, block["times"].T.copy().view("datetime64[us]"), strict=True))
-        if self.strings:
-            texts = np.empty((len(self.strings), rows), dtype=object)
-            for row, vector in enumerate(whole):
-                texts[:, row] = self._texts(vector)
-            columns.update(zip(self.strings, texts, strict=True))
+        floats, kinds = len(self.floats), len(self._kinds)
+        eights = block["eights"].T.copy()
+        numbers, integers = eights[:kinds].view(np.float64), eights[floats:kinds]
+        unknown = integers == NULL_INT
+        numbers[floats:] = integers  # where they lie themselves, which numpy sees to
+        numbers[floats:][unknown] = np.nan
+        texts = np.array([self._texts(vector) for vector in whole], dtype=object).reshape(rows, len(self.strings)).T
+        columns = Blocks(*self._blocks, (numbers, eights[kinds:].view("datetime64[us]"), texts))
         return columns, np.array([vector is not null for vector in whole], dtype=bool)
 
     def values(self, vector: bytes | None) -> dict[str, Scalar] | None:
@@ -174,7 +167,8 @@ class Packing:
         """The vector of a contact of whom nothing is known."""
         block = np.zeros(1, dtype=self._record)
         block["format"], block["hash"] = FORMAT, np.void(self._digest)
-        block["floats"], block["ints"], block["times"], block["lengths"] = np.nan, NULL_INT, NULL_INT, _NULL_TEXT
+        block["eights"], block["lengths"] = NULL_INT, _NULL_TEXT
+        block["eights"][:, : len(self.floats)] = np.array(np.nan).view(np.int64)
         return block.tobytes()
 
     # --- inside ---------------------------------------------------------------------------------------------------------------------
@@ -184,9 +178,8 @@ class Packing:
 
     @cached_property
     def _record(self) -> np.dtype[np.void]:
-        sizes = (("floats", "<f8", self.floats), ("ints", "<i8", self.ints), ("times", "<i8", self.times), ("lengths", "<i4", self.strings))
         head = [("format", "u1"), ("hash", "V6"), ("zero", "u1"), ("as_of", "<i8")]
-        return np.dtype([*head, *((name, kind, (len(names),)) for name, kind, names in sizes)])
+        return np.dtype([*head, ("eights", "<i8", (len(self.offsets),)), ("lengths", "<i4", (len(self.strings),))])
 
     @cached_property
     def _width(self) -> int:
@@ -207,6 +200,12 @@ class Packing:
     @cached_property
     def _kinds(self) -> tuple[str, ...]:
         return (*self.floats, *self.ints)
+
+    @cached_property
+    def _blocks(self) -> tuple[tuple[tuple[str, ...], ...], dict[str, tuple[int, int]]]:
+        """The names of the columns that lie together, and where each lies."""
+        names = (self._kinds, self.times, self.strings)
+        return names, {name: (block, row) for block, some in enumerate(names) for row, name in enumerate(some)}
 
     @cached_property
     def _whole(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -216,10 +217,9 @@ class FeatureDoor:
             Where the store cannot be read.
         """
         features = self._opened or self._open_online()
-        moment = _now() if now is None else now
-        vectors = self.read(contact_ids, now=moment)
+        vectors = self.read(contact_ids, now=now)
         self._remembered.keep(contact_ids, vectors)
-        return features.unpacked(vectors, microseconds(moment))
+        return features.unpacked(vectors, time_ns() // 1000 if now is None else microseconds(now))
 
     def remembered(self, contact_ids: Sequence[str], *, now: np.datetime64 | None = None) -> tuple[Columns, list[np.datetime64 | None]]:
         """What this door read last of contacts, for when the store does not answer: features, and as of when; None where it has nothing.
@@ -397,4 +397,4 @@ def microseconds(moment: np.datetime64) -> int:
 
 
 def _now() -> np.datetime64:
-    return np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
+    return np.datetime64(time_ns() // 1000, "us")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from decisioning.errors import RequestError
 from decisioning.vocabulary import Columns, Dtype, null_column
+from features.blocks import Blocks, Column, parts_of
 from serving.realtime.decision_inputs import plain
 
-Column = npt.NDArray[np.generic]
 _NULL_TIME = int(np.iinfo(np.int64).min)
 
 
@@ -53,43 +53,49 @@ class FeatureRows:
 
     def take(self, places: list[int]) -> Columns:
         """The columns of some of the contacts."""
-        return self.columns if places == list(range(self.n)) else {name: column[places] for name, column in self.columns.items()}
+        if places == list(range(self.n)):
+            return self.columns
+        if isinstance(self.columns, Blocks):
+            return self.columns.take(places)
+        return {name: column[places] for name, column in self.columns.items()}
 
     @cached_property
     def for_rules(self) -> list[dict[str, Any]]:
         """Of each contact the values as `rules.sql_scalars` reads them: numbers as floats, times as microseconds, NULL as None."""
-        return self._rows({name: _scalars(column) for name, column in self.columns.items()})
+        return self._rows(parts_of(self.columns), _scalars)
 
     @cached_property
     def for_records(self) -> list[dict[str, Any]]:
         """Of each contact the values as the ledger keeps them, times as text."""
-        as_they_are = {name for name, column in self.columns.items() if column.dtype.kind in "fO"}
-        others = {name: [plain(one) for one in column.tolist()] for name, column in self.columns.items() if name not in as_they_are}
+        others = [(names, matrix) for names, matrix in parts_of(self.columns) if matrix.dtype.kind not in "fO" and names]
         if not others:
             return self.for_rules
-        rows = self._rows(others)
+        rows = self._rows(others, lambda matrix: [[plain(one) for one in row] for row in matrix.T.tolist()])
         return [{**rule_row, **row} for rule_row, row in zip(self.for_rules, rows, strict=True)]
 
-    def _rows(self, lists: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-        names = list(lists)
-        return (
-            [dict(zip(names, values, strict=True)) for values in zip(*lists.values(), strict=True)]
-            if names
-            else [{} for _ in range(self.n)]
-        )
+    def _rows(self, parts: Iterable[tuple[Sequence[str], Column]], read: Callable[[Column], list[list[Any]]]) -> list[dict[str, Any]]:
+        """Of each contact a dict of what `read` makes of its row of each matrix."""
+        names: list[str] = []
+        lists: list[list[list[Any]]] = []
+        for some, matrix in parts:
+            names += some
+            lists.append(read(matrix))
+        if not lists:
+            return [{} for _ in range(self.n)]
+        return [dict(zip(names, chain.from_iterable(row), strict=True)) for row in zip(*lists, strict=True)]
 
 
-def _scalars(column: Column) -> list[Any]:
-    """As `scalar_of` each."""
-    kind = column.dtype.kind
+def _scalars(matrix: Column) -> list[list[Any]]:
+    """As `scalar_of` each: of each contact those of its columns."""
+    kind = matrix.dtype.kind
     if kind == "f":
-        return [one if one == one else None for one in column.tolist()]
+        return [[one if one == one else None for one in row] for row in matrix.T.tolist()]
     if kind == "O":
-        return [one if one.__class__ is not float or one == one else None for one in column.tolist()]
+        return [[one if one.__class__ is not float or one == one else None for one in row] for row in matrix.T.tolist()]
     if kind == "M":
-        moments = column.astype("datetime64[us]").view(np.int64).tolist()
-        return [None if one == _NULL_TIME else one for one in moments]
-    return [float(one) for one in column.tolist()]
+        moments = matrix.T.astype("datetime64[us]").view(np.int64).tolist()
+        return [[None if one == _NULL_TIME else one for one in row] for row in moments]
+    return [[float(one) for one in row] for row in matrix.T.tolist()]
 
 
 def with_given(
@@ -97,6 +103,8 @@ def with_given(
 ) -> tuple[FeatureRows, dict[int, RequestError]]:
     """The features with those that requests give in the place of what is known; and the requests whose own are of the wrong type."""
     n, refused = len(given), dict[int, RequestError]()
+    if not any(given):
+        return FeatureRows(columns, n), refused
     own: dict[str, np.ndarray] = dict(columns)
     copied: set[str] = set()
     for place, features in enumerate(given):
