@@ -111,10 +111,8 @@ def margins(value: FloatArray, profile: IntArray, charge: FloatArray, starts: In
         best, second = -np.inf, -np.inf
         for offer in range(starts[contact], starts[contact + 1]):
             worth = value[offer] - charge[profile[offer]]
-            if worth > best:
-                best, second = worth, best
-            elif worth > second:
-                second = worth
+            second = max(second, min(best, worth))
+            best = max(best, worth)
         margin[contact] = best - max(second, 0.0) if best > 0 else -best
         if best > 0:
             total += best
@@ -178,38 +176,16 @@ def wishes_of_several(worth: FloatArray, action: IntArray, starts: IntArray, roo
 
 
 @_compiled
-def _close_ones(close: IntArray, worth: FloatArray, value: FloatArray, charges: FloatArray, temperature: float) -> tuple[int, float]:
-    """Which of one contact's offers come near its greatest worth, or 0, on the scale of the temperature: how many, and that greatest."""
+def _close_ones(close: IntArray, worth: FloatArray, reach: float) -> tuple[int, float]:
+    """Which of one contact's offers come within `reach` of its greatest worth, or of 0: how many, and that greatest."""
     top = 0.0
-    for place in range(len(value)):
-        worth[place] = value[place] - charges[place]
+    for place in range(len(worth)):
         top = max(top, worth[place])
-    n, floor = 0, top + _FAR_BELOW * temperature
-    for place in range(len(value)):
-        if worth[place] > floor:
-            close[n] = place
-            n += 1
+    n, floor = 0, top - reach
+    for place in range(len(worth)):
+        close[n] = place
+        n += worth[place] > floor
     return n, top
-
-
-@_compiled
-def _add_curve(curve: FloatArray, uses: FloatArray, own: IntArray, shares: FloatArray) -> None:
-    """Add the covariance of the uses of one contact under its `shares`."""
-    mean: FloatArray = np.zeros(uses.shape[1])
-    for place in range(len(own)):
-        use = uses[own[place]]
-        for limit in range(len(use)):
-            mean[limit] += shares[place] * use[limit]
-        _add_outer(curve, use, shares[place])
-    _add_outer(curve, mean, -1.0)
-
-
-@_compiled
-def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
-    for row in range(len(vector)):
-        if vector[row] != 0.0:
-            for column in range(len(vector)):
-                matrix[row, column] += factor * vector[row] * vector[column]
 
 
 @_compiled
@@ -225,35 +201,54 @@ def _soften(close: IntArray, worth: FloatArray, top: float, temperature: float) 
 
 
 @_compiled
+def _add(total: FloatArray, vector: FloatArray, factor: float) -> None:
+    for place in range(len(vector)):
+        total[place] += factor * vector[place]
+
+
+@_compiled
+def _add_outer(matrix: FloatArray, vector: FloatArray, factor: float) -> None:
+    for row in range(len(vector)):
+        if vector[row] != 0.0:
+            for column in range(len(vector)):
+                matrix[row, column] += factor * vector[row] * vector[column]
+
+
+@_compiled
 def smooth_dual(
     contest: tuple[FloatArray, IntArray, IntArray, FloatArray], charge: FloatArray, temperature: float
 ) -> tuple[float, FloatArray, FloatArray]:
     """`shadow_prices.smooth_dual` of (value, profile, starts, uses): its value, the shares by profile, the Hessian times temperature.
 
-    Most contacts have one offer that is far ahead: they have no part in the Hessian, and no exponential is taken.
+    Most contacts have one offer that is far ahead: they have no part in the Hessian, and no exponential is taken. The Hessian is a sum of
+    covariances of uses: a contact at a time only its mean use is taken off; the second moments are added up by profile.
     """
     value, profile, starts, uses = contest
-    by_profile, curve = np.zeros(len(uses)), np.zeros((uses.shape[1], uses.shape[1]))
+    sure, shared, curve = np.zeros(len(uses)), np.zeros(len(uses)), np.zeros((uses.shape[1], uses.shape[1]))
     longest = 0
     for contact in range(len(starts) - 1):
         longest = max(longest, starts[contact + 1] - starts[contact])
-    close, worth, charges, own = np.empty(longest, np.int64), np.empty(longest), np.empty(longest), np.empty(longest, np.int64)
-    total = 0.0
+    close, worth, mean = np.empty(longest + 1, np.int64), np.empty(longest), np.empty(uses.shape[1])
+    total, reach = 0.0, -_FAR_BELOW * temperature
     for contact in range(len(starts) - 1):
         begin, length = starts[contact], starts[contact + 1] - starts[contact]
         for place in range(length):
-            charges[place] = charge[profile[begin + place]]
-        n, top = _close_ones(close, worth, value[begin : begin + length], charges[:length], temperature)
+            worth[place] = value[begin + place] - charge[profile[begin + place]]
+        n, top = _close_ones(close, worth[:length], reach)
         total += top
-        if n == 1 and top >= -_FAR_BELOW * temperature:
-            by_profile[profile[begin + close[0]]] += 1.0
+        if n == 1 and top >= reach:
+            sure[profile[begin + close[0]]] += 1.0
         elif n > 0:
             total += _soften(close[:n], worth, top, temperature)
+            mean[:] = 0.0
             for rank in range(n):
-                own[rank] = profile[begin + close[rank]]
-                by_profile[own[rank]] += worth[rank]
-            _add_curve(curve, uses, own[:n], worth[:n])
-    return total, by_profile, curve
+                own = profile[begin + close[rank]]
+                shared[own] += worth[rank]
+                _add(mean, uses[own], worth[rank])
+            _add_outer(curve, mean, -1.0)
+    for own in range(len(uses)):
+        _add_outer(curve, uses[own], shared[own])
+    return total, sure + shared, curve
 
 
 class Trial(NamedTuple):
