@@ -119,9 +119,7 @@ def _overload(loads: Sequence[Open], one: Run) -> list[Figure]:
 @contextmanager
 def serving(what: str, folder: Path, *, workers: int = 1, ledger: str = "") -> Iterator[Server]:
     """A server of `http_world` on a free port, warm; `ledger` is the URL of another than the folder's."""
-    factory = ["--factory"] if what == "app" else []
-    command = [sys.executable, "-m", "uvicorn", f"benchmarks.http_world:{what}", *factory, "--workers", str(workers)]
-    command += ["--log-level", "warning", "--no-access-log", "--no-server-header"]
+    command = [sys.executable, "-m", "benchmarks.http_world", what, "--workers", str(workers)]
     with started(command, posting("/v1/decisions", bodies()), {FOLDER: str(folder), LEDGER: ledger}) as server:
         yield server
 

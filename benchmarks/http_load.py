@@ -165,9 +165,13 @@ def open_load(server: Server, *, rps: float, seconds: float) -> Open:
     command = [sys.executable, "-m", "benchmarks.open_loop"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, cwd=ROOT, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    seen = json.loads(done.stdout)
+    try:
+        seen = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        seen = None
+    if done.returncode or seen is None:
+        said = f"it wrote {len(done.stdout)} characters, {done.stdout[:60]!r} first; its errors: {done.stderr.strip()[-2_000:] or 'none'}"
+        raise RuntimeError(f"the load ended with {done.returncode}; {said}")
     latencies = {int(status): found for status, found in seen["latencies_ms"].items()}
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

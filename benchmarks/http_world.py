@@ -3,10 +3,13 @@
 The workspace is built in memory but for its ledger, which is a real one on disk: 40 features a contact, a propensity of 20 actions (a
 linear part and 60 trees of 16 leaves each), an uplift and an opt-out risk, three stages of conditions, six contact policies, two
 constraints, consents and a past of some touches a contact.
+
+`python -m benchmarks.http_world app|echo --port N --workers N` serves: Nudge as `nudge serve` does, the echo by uvicorn's own protocol.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +18,7 @@ from typing import Any, Self
 
 import lightgbm
 import numpy as np
+import uvicorn
 
 from benchmarks.big_world import DTYPES, NOW, catalog_data, contact_columns
 from decisioning.catalog import parse_catalog
@@ -29,7 +33,7 @@ from estimators.uplift_head import UpliftHead, UpliftMember
 from features.online import Materialised
 from features.online_recent import Fact
 from ledger.store import Ledger
-from serving.app import create_app
+from serving.app import SERVER_OPTIONS, create_app
 from serving.realtime.scorer import Models, Scorer
 from serving.realtime.snapshot import Snapshot, SnapshotHolder
 from serving.service import Service
@@ -43,7 +47,7 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 
 
 def app() -> Any:
-    """For `uvicorn --factory benchmarks.http_world:app`, after `prepare` of the folder in `NUDGE_BENCHMARK`."""
+    """Over the folder in `NUDGE_BENCHMARK`, after `prepare`."""
     folder = Path(os.environ[FOLDER])
     return create_app(service_of(folder))
 
@@ -181,3 +185,21 @@ class _InMemory:
     def pages(self, _names: Collection[str], _now: np.datetime64, _size: int) -> Iterator[tuple[list[str], Columns]]:
         """Everybody at once."""
         yield list(self._row_of), self._columns
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("app", "echo"))
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    asked = parser.parse_args()
+    options = {**SERVER_OPTIONS, "port": asked.port, "workers": asked.workers, "log_level": "warning"}
+    if asked.what == "app":
+        uvicorn.run("benchmarks.http_world:app", factory=True, **options)
+    else:
+        uvicorn.run("benchmarks.http_world:echo", **{**options, "http": "httptools"})
+
+
+if __name__ == "__main__":
+    main()

@@ -22,8 +22,9 @@ from serving.http.api_keys import KeyRing
 from serving.http.body_limit import ASGIApp, BodyLimit, Receive, Scope, Send
 from serving.http.counting import Counting
 from serving.http.desk import Desk, Patience
+from serving.http.doorway import DOORKEEPER
 from serving.http.gate import Gate
-from serving.http.hot_routes import HotRoutes
+from serving.http.hot_routes import AtTheDoor, HotRoutes
 from serving.http.openapi import with_problems
 from serving.ports.verbs import Service
 from serving.routes.decisions import router
@@ -38,8 +39,14 @@ from serving.routes.plans import router as plans_router
 from serving.routes.reports import router as reports_router
 from serving.watching.metrics import Metrics
 
-SERVER_OPTIONS: dict[str, Any] = {"server_header": False, "access_log": False, "timeout_graceful_shutdown": 20}
-"""Options for `uvicorn.run(app, ...)`: no Server header, no line per request beside our own, seconds to finish what is under way."""
+SERVER_OPTIONS: dict[str, Any] = {
+    "http": "serving.http.doorway:Doorway",
+    "server_header": False,
+    "access_log": False,
+    "timeout_graceful_shutdown": 20,
+}
+"""Options for `uvicorn.run(app, ...)`: our protocol, no Server header, no line per request beside our own, seconds to finish what is under
+way."""
 
 SHORT_TURN = 0.0005
 """Seconds that a thread may keep the interpreter while others wait: the thread that decides lets go of it whenever it asks a store, and the
@@ -127,12 +134,12 @@ def create_app(
     metrics = Metrics(service.tally, lambda: desk.waiting, service.vitals, folder=metrics_folder)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         metrics.watch()
         settle()
         turn = sys.getswitchinterval()
         sys.setswitchinterval(SHORT_TURN)
-        yield
+        yield {DOORKEEPER: AtTheDoor(desk, service.tally, gate)}
         sys.setswitchinterval(turn)
         desk.close()
         metrics.close()
@@ -159,6 +166,6 @@ def create_app(
     app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
     app.add_middleware(http_errors.LastResort)
     hot = HotRoutes(app.behind, desk=desk, max_body_bytes=max_body_bytes)
-    watched = hot if keys is None else Gate(hot, table=Table(), keys=keys, may_be_open=may_be_open)
-    app.front = Counting(http_errors.LastResort(watched), tally=service.tally)
+    gate = None if keys is None else Gate(hot, table=Table(), keys=keys, may_be_open=may_be_open)
+    app.front = Counting(http_errors.LastResort(gate or hot), tally=service.tally)
     return app

@@ -1,6 +1,7 @@
 """Who may ask what, and how is it refused?
 
 ======================== ============================================================================
+`doorway.py`             who comes to a crowded desk is turned away by the protocol, before anything is set up for him
 `hot_routes.py`          decisions and outcomes that fit, answered before the framework's routing
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
 `pace.py`                how long a batch takes, for whoever asks whether his turn would come in time

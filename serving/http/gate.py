@@ -64,6 +64,14 @@ class Gate:
         else:
             await self.app(scope, receive, send)
 
+    def lets(self, scope: Scope) -> bool:
+        """Whether this request passes."""
+        try:
+            self._admit(scope, self._table.scope(scope["method"], scope["path"]))
+        except (Unauthorized, Forbidden):
+            return False
+        return True
+
     @property
     def _open(self) -> bool:
         return self._may_be_open and self._keys.empty

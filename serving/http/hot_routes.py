@@ -16,8 +16,11 @@ from decisioning.errors import NudgeError, Overloaded
 from ledger.codec import plain
 from serving.http.body_limit import ASGIApp, Receive, Scope, Send, replayed
 from serving.http.desk import Desk
+from serving.http.doorway import Headers
+from serving.http.gate import Gate
 from serving.http.http_errors import PROBLEM_JSON, RETRY_AFTER_SECONDS, ProblemResponse, is_json, problem_of
 from serving.schemas import hot_requests
+from serving.watching.tally import Call, Tally
 
 LOG = logging.getLogger(__name__)
 
@@ -25,10 +28,41 @@ _JSON = b"application/json"
 _ENCODER = msgspec.json.Encoder(enc_hook=plain)
 _Answered = tuple[int, Any]
 _ONE = "/v1/decisions"
+_ONE_TARGET = _ONE.encode()
 _DEADLINE = b"deadline_ms"
 _PLAIN = ((b"content-type", _JSON),)
 _CROWDED = msgspec.json.encode(problem_of(Overloaded("the answer would come too late", hint="try again in a moment")))
 _LATER = ((b"content-type", PROBLEM_JSON.encode()), (b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+_CROWDED_HEAD = b"HTTP/1.1 429 Too Many Requests\r\n" + b"".join(
+    b"%s: %s\r\n" % header for header in (*_LATER, (b"content-length", str(len(_CROWDED)).encode()))
+)
+
+
+class AtTheDoor:
+    """The refusal of `HotRoutes` when the desk is crowded, for `doorway.Doorway`: of who passes the gate, if there is one.
+
+    Whoever does not pass is none of its: the application says what is wrong.
+    """
+
+    def __init__(self, desk: Desk, tally: Tally, gate: Gate | None = None) -> None:
+        self._desk = desk
+        self._tally = tally
+        self._gate = gate
+
+    def may_turn_away(self, method: bytes, target: bytes, headers: Headers) -> bool:
+        """Whether this asks for one decision that would be refused now; see `doorway.Doorkeeper`."""
+        if target != _ONE_TARGET or method != b"POST" or not self._desk.crowded:
+            return False
+        scope = {"method": "POST", "path": _ONE, "headers": headers}
+        return _is_json(scope) and (self._gate is None or self._gate.lets(scope))
+
+    def refusal(self, body: bytes) -> tuple[bytes, bytes] | None:
+        """The refusal of a body that names no deadline."""
+        return None if _DEADLINE in body else (_CROWDED_HEAD, _CROWDED)
+
+    def turned_away(self, seconds: float) -> None:
+        """Count it as any call."""
+        self._tally.called(Call("POST", _ONE, 429, seconds))
 
 
 class HotRoutes:
