@@ -24,6 +24,8 @@ NUMBER_DTYPES = ("bool", "int", "float")
 TIME_DTYPES = ("date", "timestamp")
 DTYPES = (*NUMBER_DTYPES, "string", *TIME_DTYPES)
 
+PREDICTED_TOGETHER = 32_768
+
 _TEXT_OR_NULL = {str, type(None)}
 _MICROSECONDS_A_DAY = 86_400_000_000.0
 
@@ -49,6 +51,17 @@ def one_run(mask: BoolArray) -> slice | BoolArray:
     """
     start, held = int(mask.argmax()) if len(mask) else 0, int(mask.sum())
     return slice(start, start + held) if mask[start : start + held].all() else mask
+
+
+def runs_of(n: int) -> list[slice]:
+    """Runs of rows that are predicted together: of a hundred thousand rows all that is computed on the way would be as much again.
+
+    Examples
+    --------
+    >>> runs_of(40_000)
+    [slice(0, 32768, None), slice(32768, 40000, None)]
+    """
+    return [slice(start, min(n, start + PREDICTED_TOGETHER)) for start in range(0, n, PREDICTED_TOGETHER)]
 
 
 def row_count(columns: Columns, as_of: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from estimators.arrays import Columns, FloatArray
+from estimators.arrays import Columns, FloatArray, runs_of
 from estimators.bundle_files import write_bundle
 from estimators.bundle_propensity import Arm
 from estimators.encoding import Encoded, FeatureEncoder
@@ -56,7 +56,8 @@ class UpliftBundle:
         out = np.full((len(rows), len(arms)), np.nan)
         for action in dict.fromkeys(action for action, _ in arms if action in self.heads):
             columns_of = [k for k, (other, _) in enumerate(arms) if other == action]
-            out[:, columns_of] = self.heads[action].effects_on(rows, [arms[k][1] for k in columns_of])
+            for some in runs_of(len(rows)):
+                out[some, columns_of] = self.heads[action].effects_on(rows.take(some), [arms[k][1] for k in columns_of])
         return out
 
     def standard_errors(self, columns: Columns, as_of: Any, actions: Sequence[str], *, encoded: Encoded | None = None) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from estimators.effect_levels import Place
 
 NOTHING = -1
 """The index of no_action, and of a channel that the log does not know."""
+
+ROWS_TOGETHER = 8_192
 
 
 class Cell(NamedTuple):
@@ -97,3 +99,29 @@ class LoggedActions:
                 contacted = self.contacted(action)
                 for channel in np.unique(self.channel[contacted]).tolist():
                     yield Cell(goal, action, channel, rows_where(contacted & (self.channel == channel)))
+
+
+def arms_of(cells: Sequence[Cell]) -> list[list[int]]:
+    """The cells (by their places) of each action on a channel, one for each goal, those with most rows first."""
+    arms: dict[tuple[int, int], list[int]] = {}
+    for k, cell in enumerate(cells):
+        arms.setdefault((cell.action, cell.channel), []).append(k)
+    return sorted(arms.values(), key=lambda of_arm: -sum(len(cells[k].rows) for k in of_arm))
+
+
+def rows_together(of_cells: Sequence[AnyInts]) -> Iterator[AnyInts]:
+    """The rows of some cells, in order, some at a time."""
+    rows = of_cells[0] if len(of_cells) == 1 else np.unique(np.concatenate(of_cells))
+    for start in range(0, len(rows), ROWS_TOGETHER):
+        yield rows[start : start + ROWS_TOGETHER]
+
+
+def by_fold(rows: AnyInts, together: AnyInts, folds: AnyInts) -> Iterator[tuple[int, IntArray]]:
+    """Where those of the rows (in order) that are read together stand among these, apart for each fold."""
+    low, high = np.searchsorted(rows, (together[0], together[-1] + 1))
+    inside = rows[low:high]
+    places = np.arange(len(together)) if len(inside) == len(together) else np.searchsorted(together, inside)
+    for fold in range(int(folds.max()) + 1):
+        mine = places[folds[inside] == fold]
+        if len(mine):
+            yield fold, mine

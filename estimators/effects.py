@@ -19,7 +19,7 @@ Models", 2006 (the levels). Beirami et al., "On Optimal Generalization in Parame
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -29,7 +29,7 @@ from scipy.special import logit
 from estimators.arrays import AnyInts, FloatArray, IntArray
 from estimators.curves import Curves
 from estimators.effect_levels import EffectLevels
-from estimators.effect_rows import NOTHING, Cell, LoggedActions
+from estimators.effect_rows import NOTHING, Cell, LoggedActions, arms_of, by_fold, rows_together
 from estimators.effect_system import CellMoments, Moments, Priors, SingleArray, Solution, directions, moments_of, solve
 from estimators.encoding import Rows
 from estimators.parallel import fit_each
@@ -53,8 +53,6 @@ about its square."""
 
 FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 1_000, 25_000
 """Rows of an action on a channel in such a sample; the most is that of the mean."""
-
-ROWS_TOGETHER = 8_192
 
 STRENGTH_SD, LEAST_STRENGTH, MOST_STRENGTH = 0.7, 0.1, 8.0
 """A channel's strength is 1 give or take this beforehand, and never outside the bounds."""
@@ -166,7 +164,8 @@ def fit_effects(
         if work.size > THIN_ABOVE:
             at, priors, _ = _climb(work.thinned(4), at, priors, FIRST_ROUNDS)
     at, priors, solution = _climb(work, at, priors, rounds)
-    without = () if folds is None else tuple(_without_each(work, at, priors, folds))
+    parts = [] if folds is None else [work.of_fold(folds, fold).moments(at) for fold in range(int(folds.max()) + 1)]
+    without = tuple(_without_each(parts, _added_up(parts), at, priors, work)) if parts else ()
     solution = solve(work.moments(at), at.theta, at.phi, priors.widened(solution), work.projection)
     return EffectModel(curves, work.projection, work.levels, logged.goal_of, logged.channels, at, priors, solution, without)
 
@@ -213,7 +212,7 @@ def fit_effects_in_blocks(
         if solution.largest_step < NEAR or number + 1 == MOST_PASSES:
             break
         at = replace(at, strength=work.strengths(everything, before, at))
-    without = tuple(before.moved(_solve_without(part, everything, before, priors, work)) for part in parts)
+    without = tuple(_without_each(parts, everything, before, priors, work))
     solution = solve(everything, before.theta, before.phi, priors.widened(solution), work.projection)
     return replace(start, at=at, priors=priors, solution=solution, without_fold=without)
 
@@ -293,20 +292,27 @@ class _Work:
         return [CellMoments(cell.goal, self._blocks(cell, at), found[k]) for k, cell in enumerate(self.cells)]
 
     def moments_by_fold(self, rows: Rows, folds: AnyInts, at: Coefficients) -> list[list[CellMoments]]:
-        """The moments of every cell in each fold, from one pass over the rows."""
-        coef = [self._log_odds(cell, at) for cell in self.cells]
-        found = [[Moments.none(len(of_cell)) for of_cell in coef] for _ in range(int(folds.max()) + 1)]
-        for cells, together in _blocks_of_arms(self.cells):
+        """The moments of every cell in each fold, from one pass over the rows; an action on a channel beside the others."""
+        arms = arms_of(self.cells)
+        jobs = {number: partial(self._of_arm, rows, folds, of_arm, at) for number, of_arm in enumerate(arms)}
+        of_cell = {k: found for of_arm in fit_each(jobs, workers=self.workers).values() for k, found in of_arm.items()}
+        return [
+            [CellMoments(cell.goal, self._blocks(cell, at), of_cell[k][fold]) for k, cell in enumerate(self.cells)]
+            for fold in range(int(folds.max()) + 1)
+        ]
+
+    def _of_arm(self, rows: Rows, folds: AnyInts, cells: list[int], at: Coefficients) -> dict[int, list[Moments]]:
+        """The moments of the cells (by their places) of an action on a channel, in each fold."""
+        coef = {k: self._log_odds(self.cells[k], at) for k in cells}
+        found = {k: [Moments.none(len(of_cell)) for _ in range(int(folds.max()) + 1)] for k, of_cell in coef.items()}
+        for together in rows_together([self.cells[k].rows for k in cells]):
             design = self.curves.design(rows.linear_of(together))
             labels, weight = self.logged.labels[together], self.logged.weight[together]
             for k in cells:
-                for fold, mine in _by_fold(self.cells[k].rows, together, folds):
+                for fold, mine in by_fold(self.cells[k].rows, together, folds):
                     more = moments_of(design, mine, labels[:, self.cells[k].goal], weight, coef[k])
-                    found[fold][k] = found[fold][k].plus(more)
-        return [
-            [CellMoments(cell.goal, self._blocks(cell, at), one) for cell, one in zip(self.cells, of_fold, strict=True)]
-            for of_fold in found
-        ]
+                    found[k][fold] = found[k][fold].plus(more)
+        return found
 
     def strengths(self, moments: list[CellMoments], before: Coefficients, now: Coefficients) -> FloatArray:
         """Each channel's strength, by one Newton step from where the likelihood's second order says the rows stand now."""
@@ -338,28 +344,6 @@ class _Work:
         return moments_of(self.design, cell.rows, labels, self.logged.weight, self._log_odds(cell, at))
 
 
-def _blocks_of_arms(cells: Sequence[Cell]) -> Iterator[tuple[list[int], AnyInts]]:
-    """Some of the rows of an action on a channel, in order, with the cells (by their places) that read them: one for each goal."""
-    arms: dict[tuple[int, int], list[int]] = {}
-    for k, cell in enumerate(cells):
-        arms.setdefault((cell.action, cell.channel), []).append(k)
-    for of_arm in arms.values():
-        rows = cells[of_arm[0]].rows if len(of_arm) == 1 else np.unique(np.concatenate([cells[k].rows for k in of_arm]))
-        for start in range(0, len(rows), ROWS_TOGETHER):
-            yield of_arm, rows[start : start + ROWS_TOGETHER]
-
-
-def _by_fold(rows: AnyInts, together: AnyInts, folds: AnyInts) -> Iterator[tuple[int, IntArray]]:
-    """Where those of the rows (in order) that are read together stand among these, apart for each fold."""
-    low, high = np.searchsorted(rows, (together[0], together[-1] + 1))
-    inside = rows[low:high]
-    places = np.arange(len(together)) if len(inside) == len(together) else np.searchsorted(together, inside)
-    for fold in range(int(folds.max()) + 1):
-        mine = places[folds[inside] == fold]
-        if len(mine):
-            yield fold, mine
-
-
 def _effect(blocks: Mapping[int, float], phi: FloatArray) -> FloatArray:
     """The weighted sum of some blocks of phi, shape (R,)."""
     total = np.zeros(phi.shape[1])
@@ -376,11 +360,12 @@ def _start(logged: LoggedActions, work: _Work) -> Coefficients:
     return Coefficients(theta, np.zeros((len(work.levels.kinds), work.projection.shape[1])), np.ones(len(logged.channels)))
 
 
-def _without_each(work: _Work, at: Coefficients, priors: Priors, folds: AnyInts) -> list[Coefficients]:
-    """One Newton step from the optimum with the fold's moments taken away."""
-    parts = [work.of_fold(folds, fold).moments(at) for fold in range(int(folds.max()) + 1)]
-    everything = _added_up(parts)
-    return [at.moved(_solve_without(part, everything, at, priors, work)) for part in parts]
+def _without_each(
+    parts: Sequence[list[CellMoments]], everything: list[CellMoments], at: Coefficients, priors: Priors, work: _Work
+) -> list[Coefficients]:
+    """One Newton step from the optimum with the moments of each fold taken away."""
+    jobs = {fold: partial(_solve_without, part, everything, at, priors, work) for fold, part in enumerate(parts)}
+    return [at.moved(solution) for solution in fit_each(jobs, workers=work.workers).values()]
 
 
 def _added_up(parts: Sequence[list[CellMoments]]) -> list[CellMoments]:

@@ -16,7 +16,8 @@ from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
 from estimators.lasting import calibrator_in_time, recent_shift
 from estimators.own_score import OwnScore, probability_of
-from estimators.propensity import FEWEST_EVENTS, check_labels, check_weights, forward_share
+from estimators.propensity import FEWEST_EVENTS, forward_share
+from estimators.validation import check_labels, check_weights
 
 
 class OwnResponseModel:

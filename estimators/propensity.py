@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,10 @@ from estimators.encoding import Encoded
 from estimators.folds import Fold, forward_folds, shuffled_folds
 from estimators.heads import ResponseHead
 from estimators.lasting import Part, calibrator_in_time, lasting_member, lasting_weights, recent_shift
-from estimators.response_members import LabelledRows, Said, Settled, gathered
+from estimators.response_members import LabelledRows, Said, Settled, base_rate, gathered
 from estimators.scores import LinearScore, TreeScore
 from estimators.trees import RESPONSE, BinnedRows, TreeSettings, faster, response_bins, response_settings, tree_score
-from estimators.validation import checked_rows, checked_training, tags_of, zero_one
+from estimators.validation import check_labels, check_weights, checked_rows, checked_training, tags_of, zero_one
 
 FEWEST_EVENTS = 15
 """With fewer rows of either class every contact gets the mean."""
@@ -38,6 +38,10 @@ HELD_ROWS, LEAST_PARTS = 20_000, 8
 
 FORWARD_EVENTS, LEAST_FORWARD, MOST_FORWARD = 50, 0.03, 0.15
 """A part in time has about so many rows of the rarer class, and between these shares of the rows: models are retrained often."""
+
+
+Take: TypeAlias = Callable[[IntArray], Encoded]
+"""Both matrices of some rows."""
 
 
 @dataclass(frozen=True)
@@ -164,22 +168,48 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             If there is no row, the lengths differ, y is not 0 or 1, or a weight is not above 0 and finite.
         """
         data = checked_training(self, X, y, sample_weight, numeric=False)
-        X, weight = data.X, data.weight
         y, self.classes_ = zero_one(data.y)
-        self.settled_: Settled | None = None
-        self.plain_head_: ResponseHead | None = None
         linear, time, groups = _kept(data.kept, X_linear, time, groups)
         self._uses_linear = X_linear is not None
-        events = _rarer(y)
-        rows = self._rows(X, linear, y, weight)
-        if events < FEWEST_EVENTS or X.shape[1] == 0:
-            self.head_ = ResponseHead(rows.base_rate(), (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
-            self.oof_probability_, self.oof_weight_ = np.full(len(y), rows.base_rate()), weight
+        rows = Encoded(data.X, linear)
+        return self._learn(lambda some: rows if len(some) == len(rows) else rows.take(some), y, data.weight, time, groups)
+
+    def fit_taken(
+        self, take: Take, y: FloatArray, sample_weight: FloatArray, *, time: FloatArray | None = None, groups: Any = None
+    ) -> ResponseModel:
+        """`fit` on n labelled interactions whose matrices are taken when it is known which are heard: the others are never copied.
+
+        Parameters
+        ----------
+        take : function
+            Both matrices of some of the n rows, by their places.
+        y, sample_weight : arrays, shape (n,)
+        time, groups
+            As in `fit`.
+        """
+        y, weight = check_labels(y, len(y)), check_weights(sample_weight, len(y))
+        self.classes_, self.n_features_in_, self._uses_linear = np.array([0, 1]), take(np.empty(0, dtype=np.int64)).trees.shape[1], True
+        return self._learn(take, y, weight, time, groups)
+
+    def _learn(self, take: Take, y: FloatArray, weight: FloatArray, time: FloatArray | None, groups: Any) -> ResponseModel:
+        self.settled_: Settled | None = None
+        self.plain_head_: ResponseHead | None = None
+        if _rarer(y) < FEWEST_EVENTS or self.n_features_in_ == 0:
+            base = base_rate(y, weight)
+            self.head_ = ResponseHead(base, (1.0, 0.0, 0.0), None, None, None, len(y), int(y.sum()))
+            self.oof_probability_, self.oof_weight_ = np.full(len(y), base), weight
             return self
-        if len(y) > self.many_rows:
-            self._fit_of_many(rows, time, groups)
+        said, stands_for = np.full(len(y), np.nan), np.zeros(len(y))
+        heard, weight = _heard(y, weight, self._rng(len(y))) if len(y) > self.many_rows else (np.arange(len(y)), weight)
+        rows = self._rows(take(heard), y[heard], weight)
+        _, time, groups = _kept(heard, None, time, groups)
+        if len(heard) > self.many_rows:
+            self._fit_many(rows, time, groups)
         else:
             self._fit_members(rows, self._forward(rows, time), groups)
+        said[heard], stands_for[heard] = self.oof_probability_, self.oof_weight_
+        self.oof_probability_, self.oof_weight_ = said, stands_for
+        self.head_ = replace(self.head_, evidence=len(y), responses=int(y.sum()))
         return self
 
     def predict_proba(self, X: FloatArray, X_linear: FloatArray | None = None) -> FloatArray:
@@ -200,29 +230,15 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         return tags_of(super().__sklearn_tags__())
 
-    def _rows(self, X: FloatArray, linear: FloatArray, y: FloatArray, weight: FloatArray) -> LabelledRows:
+    def _rows(self, seen: Encoded, y: FloatArray, weight: FloatArray) -> LabelledRows:
         """The rows as the members learn from them."""
         how: dict[str, Any] = {"n_jobs": 1, "random_state": self.random_state, "max_bin": response_bins(len(y)), "monotone": self.monotone}
-        binned = BinnedRows(X, categorical=self.categorical, **how)
+        binned = BinnedRows(seen.trees, categorical=self.categorical, **how)
         settings = response_settings(self.settings, len(y), max(_rarer(y), 1))
-        return LabelledRows(binned, settings, linear, y, weight, tuple(self.drifting), self.settled)
+        return LabelledRows(binned, settings, seen.linear, y, weight, tuple(self.drifting), self.settled)
 
-    def _fit_of_many(self, rows: LabelledRows, time: FloatArray | None, groups: Any) -> None:
-        """As many of the rows as it takes."""
-        said, weight = np.full(len(rows.y), np.nan), np.zeros(len(rows.y))
-        heard, stands_for = _heard(rows.y, rows.weight, self._rng(rows))
-        linear, time, groups = _kept(heard, rows.linear, time, groups)
-        some = self._rows(rows.binned.matrix[heard], linear, rows.y[heard], stands_for) if len(heard) < len(rows.y) else rows
-        if len(heard) > self.many_rows:
-            self._fit_many(some, time, groups)
-        else:
-            self._fit_members(some, self._forward(some, time), groups)
-        said[heard], weight[heard] = self.oof_probability_, self.oof_weight_
-        self.oof_probability_, self.oof_weight_ = said, weight
-        self.head_ = replace(self.head_, evidence=len(rows.y), responses=int(rows.y.sum()))
-
-    def _rng(self, rows: LabelledRows) -> np.random.Generator:
-        return np.random.default_rng([self.random_state, len(rows.y)])
+    def _rng(self, rows: int) -> np.random.Generator:
+        return np.random.default_rng([self.random_state, rows])
 
     def _forward(self, rows: LabelledRows, time: FloatArray | None) -> list[Fold]:
         if time is None or not np.isfinite(time).all():
@@ -246,8 +262,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         """The penalty and what lasts by a part of the rows, the rest by members of all rows on those held out of them."""
         y, weight = rows.y, rows.weight
         size = int(np.clip(CHOOSING_EVENTS * len(y) / _rarer(y), FEWEST_CHOOSING, MOST_CHOOSING))
-        chosen_by = np.sort(self._rng(rows).choice(len(y), min(size, len(y)), replace=False))
-        part = self._rows(rows.binned.matrix[chosen_by], rows.linear[chosen_by], y[chosen_by], weight[chosen_by])
+        chosen_by = np.sort(self._rng(len(y)).choice(len(y), min(size, len(y)), replace=False))
+        part = self._rows(Encoded(rows.binned.matrix[chosen_by], rows.linear[chosen_by]), y[chosen_by], weight[chosen_by])
         part = replace(part, settings=faster(part.settings), chained=True)
         forward = self._forward(part, None if time is None else time[chosen_by])
         later, truth = [part.ask(fold) for fold in forward], _parts(part, forward)
@@ -350,37 +366,3 @@ def _kept(kept: IntArray, linear: FloatArray | None, time: FloatArray | None, gr
     matrix = np.empty((len(kept), 0)) if linear is None else linear if len(linear) == len(kept) else linear[kept]
     times = None if time is None else np.asarray(time, dtype=np.float64)[kept]
     return matrix, times, None if groups is None else [groups[place] for place in kept.tolist()]
-
-
-def check_labels(y: Any, rows: int) -> FloatArray:
-    """The labels as float64.
-
-    Raises
-    ------
-    ValueError
-        If there are none, they differ from the rows in number, or one is not 0 or 1.
-    """
-    labels = np.asarray(y, dtype=np.float64)
-    if labels.ndim != 1 or len(labels) != rows or not rows:
-        raise ValueError(f"y must hold one label a row and at least one row; got shape {labels.shape} for {rows} rows")
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise ValueError(f"y must be 0 or 1; got {np.unique(labels)[:5].tolist()}")
-    return labels
-
-
-def check_weights(sample_weight: Any, rows: int) -> FloatArray:
-    """The weights as float64 with a mean of 1; ones where there are none.
-
-    Raises
-    ------
-    ValueError
-        If they differ from the rows in number, or one is not above 0 and finite.
-    """
-    if sample_weight is None:
-        return np.ones(rows)
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (rows,):
-        raise ValueError(f"sample_weight must hold one number a row; got shape {weight.shape} for {rows} rows")
-    if not (np.isfinite(weight).all() and (weight > 0).all()):
-        raise ValueError(f"sample_weight must be finite and above 0; got {weight.min()} to {weight.max()}")
-    return np.asarray(weight / weight.mean())

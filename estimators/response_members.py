@@ -59,6 +59,11 @@ class Settled:
     hedged: bool | None
 
 
+def base_rate(y: FloatArray, weight: FloatArray) -> float:
+    """The mean of the labels, shrunk by half a response among one row more."""
+    return float((weight @ y + 0.5) / (weight.sum() + 1.0))
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
     """n labelled rows that models are fitted on subsets of.
@@ -82,8 +87,8 @@ class LabelledRows:
         return sorted({max(1, round(share * self.settings.n_estimators)) for share in ITERATION_SHARES})
 
     def base_rate(self, rows: IntArray | slice = slice(None)) -> float:
-        """The mean of the labels, shrunk by half a response among one row more."""
-        return float((self.weight[rows] @ self.y[rows] + 0.5) / (self.weight[rows].sum() + 1.0))
+        """The shrunk mean of some rows' labels."""
+        return base_rate(self.y[rows], self.weight[rows])
 
     @property
     def options(self) -> list[tuple[float, bool]]:

@@ -133,6 +133,9 @@ class BinnedRows:
         """A model of y[rows]; y and sample_weight are given for all n rows."""
         parameters = {**self._parameters, **settings.parameters(), "objective": objective}
         rounds = parameters.pop("n_estimators")
+        if settings.feature_fraction == 1.0 and len(rows) > MANY_EFFECTS:
+            # Where all columns are read, a row at a time: the same trees to the last bit in two thirds of the time.
+            parameters |= {"force_col_wise": False, "force_row_wise": True}
         if len(rows) > max(MANY_EFFECTS, NEARLY_ALL * len(self.matrix)):
             return self._fit_nearly_all(parameters, rounds, rows, y, sample_weight)
         ordered = np.sort(rows)

@@ -15,8 +15,8 @@ from estimators.effect_rows import NOTHING, LoggedActions
 from estimators.encoding import Encoded, EncodedLater, Rows, blocks_of
 from estimators.encoding_numbers import NumberEncoding
 from estimators.pair_learners import MEMBERS
-from estimators.propensity import check_labels
 from estimators.trees import REGULARISED, TreeSettings
+from estimators.validation import check_labels
 
 HELD_ROWS = 100_000
 """With many rows the learners are weighed on about so many."""

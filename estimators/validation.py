@@ -91,6 +91,40 @@ def _how(model: BaseEstimator) -> dict[str, Any]:
     return {"dtype": (np.float64, np.float32), "ensure_all_finite": finite, "ensure_min_features": 0}
 
 
+def check_labels(y: Any, rows: int) -> FloatArray:
+    """The labels as float64.
+
+    Raises
+    ------
+    ValueError
+        If there are none, they differ from the rows in number, or one is not 0 or 1.
+    """
+    labels = np.asarray(y, dtype=np.float64)
+    if labels.ndim != 1 or len(labels) != rows or not rows:
+        raise ValueError(f"y must hold one label a row and at least one row; got shape {labels.shape} for {rows} rows")
+    if not np.isin(labels, (0.0, 1.0)).all():
+        raise ValueError(f"y must be 0 or 1; got {np.unique(labels)[:5].tolist()}")
+    return labels
+
+
+def check_weights(sample_weight: Any, rows: int) -> FloatArray:
+    """The weights as float64 with a mean of 1; ones where there are none.
+
+    Raises
+    ------
+    ValueError
+        If they differ from the rows in number, or one is not above 0 and finite.
+    """
+    if sample_weight is None:
+        return np.ones(rows)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (rows,):
+        raise ValueError(f"sample_weight must hold one number a row; got shape {weight.shape} for {rows} rows")
+    if not (np.isfinite(weight).all() and (weight > 0).all()):
+        raise ValueError(f"sample_weight must be finite and above 0; got {weight.min()} to {weight.max()}")
+    return np.asarray(weight / weight.mean())
+
+
 def zero_one(y: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[Any]]:
     """Labels as 0.0 and 1.0, and the two classes that stand for them: 0 and 1, or any two in their order.
 

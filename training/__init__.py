@@ -18,6 +18,8 @@ served_chance.py    the probability of a choice of ours, over the draw of the co
 labels.py           outcomes -> labels within each outcome's window, in DuckDB; the ingested history and our own log as one
 dataset.py          logged interactions with their labels and point-in-time features
 selection.py        the probability with which the log chose each action, estimated where it was not logged
+narrow.py           columns in as little memory as holds them exactly, and some rows of them
+memory.py           what was read and worked with goes back to the system
 prepared.py         the dataset as matrices, encoded once
 splits.py           train and test rows: by time where there is time, else by contact
 interactions.py     all of these together: the rows whole and split, and what limits them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,32 +20,10 @@ from features.contract import IDENTITY_UNIT, TIMELESS, FeatureContract
 from features.merging import INGESTED_UNTIL
 from features.store import FeatureDoor
 from training.labels import Labels, LoggedRows, read_labelled, window_end
+from training.narrow import Narrow, SomeRows
 from training.own_log import OwnLog
 
 MANIFEST = "manifest.json"
-
-
-class SomeRows(Mapping[str, npt.NDArray[np.generic]]):
-    """Some rows of columns, each taken when it is asked for: of a hundred features a condition reads three.
-
-    Examples
-    --------
-    >>> some = SomeRows({"age": np.array([30.0, 41.0, 52.0])}, np.array([2, 0]))
-    >>> some["age"], list(some)
-    (array([52., 30.]), ['age'])
-    """
-
-    def __init__(self, columns: Columns, rows: BoolArray | IntArray | slice) -> None:
-        self._columns, self._rows = columns, rows
-
-    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
-        return self._columns[name][self._rows]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +113,15 @@ def features_of(rows: LoggedRows, door: FeatureDoor, own: OwnLog | None = None) 
 
 def as_known_at(data: Dataset, catalog: Catalog, cut: np.datetime64) -> Dataset:
     """The same rows with only the labels whose windows had closed before `cut`."""
-    happened, value = dict(data.labels.happened), dict(data.labels.value)
-    for name, days in label_windows(catalog).items():
-        still_open = window_end(data.rows.occurred_at, days) >= cut
-        happened[name], value[name] = (np.where(still_open, np.nan, column[name]) for column in (happened, value))
-    labels = Labels(happened, value)
+    windows = label_windows(catalog)
+
+    def by_then(columns: Mapping[str, FloatArray]) -> Narrow:
+        return Narrow(
+            (name, np.where(window_end(data.rows.occurred_at, windows[name]) >= cut, np.nan, column) if name in windows else column)
+            for name, column in columns.items()
+        )
+
+    labels = Labels(by_then(data.labels.happened), by_then(data.labels.value))
     return replace(data, labels=labels, opted_out=_opted_out(labels, catalog))
 
 

@@ -145,14 +145,13 @@ def drift_report(prepared: Prepared, catalog: Catalog, *, seed: int, judged: Dri
     return replace(report, together=trial.without(report.drifting))
 
 
-def without(encoder: FeatureEncoder, encoded: Encoded, features: Collection[str]) -> Encoded:
-    """The same rows with some features made constant, so that no model fitted on them reads these; a copy where there are such features."""
-    if not features:
-        return encoded
-    trees, linear = encoded.trees.copy(), encoded.linear.copy()
-    trees[:, [name in features for name in encoder.feature_names]] = 0.0
-    linear[:, [name in features for name in encoder.linear_features]] = 0.0
-    return Encoded(trees, linear)
+def without(encoder: FeatureEncoder, encoded: Encoded, rows: IntArray, features: Collection[str]) -> Encoded:
+    """A copy of some rows with some features made constant, so that no model fitted on them reads these."""
+    some = encoded.take(rows)
+    if features:
+        some.trees[:, [name in features for name in encoder.feature_names]] = 0.0
+        some.linear[:, [name in features for name in encoder.linear_features]] = 0.0
+    return some
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +168,7 @@ class _Trial:
     def losses(self, dropped: Collection[str], *, trees: bool) -> list[FloatArray]:
         """Levelled log loss of each row of each part."""
         encoder = self.prepared.encoder
-        encoded = without(encoder, self.prepared.encoded.take(self.rows), dropped)
+        encoded = without(encoder, self.prepared.encoded, self.rows, dropped)
         actions = self.prepared.data.rows.action_id[self.rows].astype(str)
         of_action = (actions[:, None] == np.unique(actions)).astype(np.float64)
         binned = BinnedRows(

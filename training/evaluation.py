@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from decisioning.catalog import Catalog
 from decisioning.vocabulary import FloatArray, IntArray
+from estimators.arrays import runs_of
 from estimators.bundle import PropensityBundle, UpliftBundle
 from estimators.calibration import expected_calibration_error, log_losses
 from measurement.uplift_curves import Experiment, UpliftCurve, qini_curve, qini_interval, uplift_at
@@ -66,8 +67,8 @@ def evaluate_propensity(bundle: PropensityBundle, test: Prepared, catalog: Catal
         metrics |= _probability_metrics(f".{action_id}", y, p, weights[action_id])
     rows = touched_rows(test)
     if bundle.opt_out is not None and len(rows):
-        part = test.take(rows)
-        metrics |= _probability_metrics(".opt_out", part.data.opted_out, opt_out_risk_at(bundle, part), part.data.rows.sample_weight)
+        risk = np.concatenate([opt_out_risk_at(bundle, test.take(rows[some])) for some in runs_of(len(rows))])  # most rows were touched
+        metrics |= _probability_metrics(".opt_out", test.data.opted_out[rows], risk, test.data.rows.sample_weight[rows])
     drifts = [_drift(action_id, y, p, weights[action_id]) for action_id, (y, p) in by_action.items()]
     return Scored(by_action, {}, metrics, tuple(drift for drift in drifts if drift is not None))
 

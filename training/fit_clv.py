@@ -25,8 +25,8 @@ from estimators.own_score import OwnEstimatorFailed, OwnMoney
 from features.store import FeatureDoor
 from training.backtest import Backtest, Learning, Past, PastReader, Population, columns_read, moments_before, run_backtest, some_known
 from training.dataset import model_dtypes
+from training.memory import give_back
 from training.own_models import OwnEstimator, refuse_untrusted
-from training.prepared import give_back
 from training.spending import purchase_span
 
 MANY_CONTACTS = 50_000

@@ -176,7 +176,7 @@ class HeadFit:
 
     def seen(self, prepared: Prepared, rows: IntArray) -> Encoded:
         """Some rows as the models read them; made where it is needed, so that never all rows are copied without a few features."""
-        return without(prepared.encoder, prepared.encoded.take(rows), self.dropped)
+        return without(prepared.encoder, prepared.encoded, rows, self.dropped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,8 +252,7 @@ def _fit_all(
 
 
 def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap: float, settled: Settled | None) -> ResponseModel:
-    logged, seen = prepared.data.rows.take(rows), how.seen(prepared, rows)
-    days = days_of(logged)
+    logged = prepared.data.rows.take(rows)
     model = ResponseModel(
         categorical=prepared.encoder.categorical_indices,
         settings=how.settings,
@@ -264,12 +263,11 @@ def _fit(prepared: Prepared, rows: IntArray, y: FloatArray, how: HeadFit, *, gap
         many_rows=MANY_OF_MANY if len(prepared) > MANY_ROWS else MANY_ALONE,
         settled=settled,
     )
-    return model.fit(
-        seen.trees,
+    return model.fit_taken(
+        lambda some: how.seen(prepared, rows[some]),
         y,
         logged.sample_weight,
-        X_linear=seen.linear,
-        time=days,
+        time=days_of(logged),
         groups=logged.contact_id if len(set(logged.contact_id)) < len(rows) else None,
     )
 

@@ -11,7 +11,7 @@ closed before as_of; until then it is NULL. Without times (a one-shot experiment
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from decisioning.errors import NotFound
 from decisioning.vocabulary import BoolArray, FloatArray, IntArray
 from features.columns import as_column
 from features.contract import TIMELESS
+from training.narrow import Narrow, SomeRows
 from training.own_log import OUTCOMES, ROWS, OwnLog
 
 ObjectArray = npt.NDArray[np.object_]
@@ -96,7 +97,7 @@ class Labels:
 
     def take(self, rows: BoolArray | IntArray | slice) -> Labels:
         """The labels of some of the rows."""
-        return Labels({name: y[rows] for name, y in self.happened.items()}, {name: v[rows] for name, v in self.value.items()})
+        return Labels(SomeRows(self.happened, rows), SomeRows(self.value, rows))
 
 
 def read_labelled(
@@ -139,7 +140,7 @@ def read_labelled(
         db.execute("SET TimeZone = 'UTC'")
         rows = _read_rows(db, interactions, as_of, own, as_of if ingested_until is None else min(as_of, ingested_until))
         _gather_outcomes(db, outcomes, as_of, own)
-        found = _read_outcomes(db, windows) if windows else None
+        found = _read_outcomes(db, windows) if windows else {}
     return rows, _labels(rows, windows, found)
 
 
@@ -278,21 +279,27 @@ def _read_outcomes(db: duckdb.DuckDBPyConnection, windows: Mapping[str, float]) 
     ).fetchnumpy()  # type: ignore[return-value]
 
 
-def _labels(rows: LoggedRows, windows: Mapping[str, float], found: Mapping[str, npt.NDArray[np.generic]] | None) -> Labels:
-    assert rows.heard_until is not None  # `_read_rows` gives it
-    happened: dict[str, FloatArray] = {}
-    value: dict[str, FloatArray] = {}
-    for name, days in windows.items():
-        still_open = window_end(rows.occurred_at, days) >= rows.heard_until
-        y, money = np.zeros(len(rows)), np.full(len(rows), np.nan)
-        if found is not None:
-            here = np.asarray(found["outcome"] == name)
-            at = np.asarray(found["row"])[here].astype(np.int64)
-            y[at] = 1.0
-            money[at] = np.ma.filled(np.ma.asarray(found["value"])[here].astype(np.float64), np.nan)
-        y[still_open], money[still_open] = np.nan, np.nan
-        happened[name], value[name] = y, money
-    return Labels(happened, value)
+def _labels(rows: LoggedRows, windows: Mapping[str, float], found: Mapping[str, npt.NDArray[np.generic]]) -> Labels:
+    heard_until = rows.heard_until
+    assert heard_until is not None  # `_read_rows` gives it
+    named = {name: np.flatnonzero(np.asarray(found["outcome"] == name)) for name in windows}
+
+    def happened(name: str) -> FloatArray:
+        y = np.zeros(len(rows))
+        y[found["row"][named[name]].astype(np.int64)] = 1.0
+        return y
+
+    def value(name: str) -> FloatArray:
+        money = np.full(len(rows), np.nan)
+        paid = np.ma.asarray(found["value"])[named[name]].astype(np.float64)
+        money[found["row"][named[name]].astype(np.int64)] = np.ma.filled(paid, np.nan)
+        return money
+
+    def known(of: Callable[[str], FloatArray]) -> Narrow:
+        still_open = ((name, window_end(rows.occurred_at, days) >= heard_until) for name, days in windows.items())
+        return Narrow((name, np.where(unknown, np.nan, of(name))) for name, unknown in still_open)
+
+    return Labels(known(happened), known(value))
 
 
 def _columns(db: duckdb.DuckDBPyConnection, path: Path) -> set[str]:

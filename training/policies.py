@@ -10,6 +10,7 @@ estimated doubly robustly: the propensity and the uplift model predict both term
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,15 @@ def policy_gains(propensity: PropensityBundle, uplift: UpliftBundle, test: Prepa
     prospects = _prospects(propensity, uplift, rows, catalog, actions)
     found = {name: _gain(policy, prospects, rows) for name, policy in _policies(prospects, uplift, rows.data.rows.sample_weight).items()}
     return {name: gain for name, gain in found.items() if gain is not None}
+
+
+def gain_metrics(gains: Mapping[str, PolicyGain]) -> dict[str, float]:
+    """Their figures by name."""
+    metrics: dict[str, float] = {}
+    for name, gain in gains.items():
+        metrics |= {f"gain.{name}": gain.value, f"gain.{name}_low": gain.low, f"gain.{name}_high": gain.high}
+        metrics |= {f"ess.{name}": gain.effective_sample_size, f"share_contacted.{name}": gain.share_contacted}
+    return metrics
 
 
 def _prospects(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from decisioning.catalog import Action
 from decisioning.vocabulary import NO_ACTION, BoolArray, Dtype, IntArray
 from estimators.encoding import Encoded, FeatureEncoder
 from training.dataset import Dataset
 from training.eligible_rows import eligible_rows
+from training.memory import give_back
+from training.narrow import Narrow
 from training.selection import Selection, selection_probabilities
 
 MANY_ROWS = 200_000
@@ -69,12 +69,6 @@ class Prepared:
         return self.of_action(NO_ACTION)
 
 
-def give_back() -> None:
-    """What rows were read by is as large as they are: Feast leaves it in circles of references, and Arrow keeps what it is given back."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-
-
 def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[str, Dtype], contract_hash: str, *, seed: int) -> Prepared:
     """Encode a dataset and complete its selection probabilities.
 
@@ -89,5 +83,6 @@ def prepare(data: Dataset, dtypes: Mapping[str, Dtype], model_dtypes: Mapping[st
     encoder = FeatureEncoder.fit(data.features, model_dtypes, rows.features_at)
     encode = encoder.encode if len(rows) <= MANY_ROWS else encoder.encode_narrow
     encoded = encode(data.features, rows.features_at)
+    data = replace(data, features=Narrow(data.features.items()))  # from here on a few are read, and seldom
     selection = selection_probabilities(rows.selection_prob, rows.action_id, rows.contact_id, encoded, seed=seed)
     return Prepared(data, encoder, encoded, selection, dtypes, contract_hash)

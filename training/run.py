@@ -27,13 +27,14 @@ from training.fit_uplift import NO_CONTROL, UpliftTerms, fit_uplift
 from training.held_out import HELD_OUT_FILE, HeldOut, held_out
 from training.interactions import Interactions
 from training.lead_rows import lead_definition, read_lead_rows
+from training.memory import giving_back
 from training.metric_intervals import clv_intervals, propensity_intervals
 from training.model_card import OWN_CLV_METHOD, OWN_METHOD, OWN_UPLIFT_METHOD
 from training.model_key import model_key
 from training.moments import Moments
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
-from training.policies import policy_gains
+from training.policies import gain_metrics, policy_gains
 from training.publishing import Judged, publish
 from training.reuse import reusable
 from training.segments import UpliftShape, segments_table
@@ -93,7 +94,7 @@ def train(
     fit = [model for model in wanted if model not in kept]
     steps = Steps(progress, fit)
     # BLAS and OpenMP with one thread: on matrices of this size threads wait longer than they compute, and the last bits depend on them.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), giving_back():
         fitted = _Training(context, moments, steps, [], own).run(fit)
     beside = [f"{model} is trained too: its champion cannot read the features of now" for model in wanted if only not in (None, model)]
     warnings = [*beside, *(warning for model in kept.values() for warning in model.warnings), *fitted.warnings]
@@ -255,12 +256,8 @@ class _Training:
         if not served.bundle.heads:
             self.warnings.extend([f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items()])
             return []
-        metrics = dict(scored.metrics)
-        for name, gain in gains.items():
-            metrics |= {f"gain.{name}{suffix}": value for suffix, value in (("", gain.value), ("_low", gain.low), ("_high", gain.high))}
-            metrics |= {f"ess.{name}": gain.effective_sample_size, f"share_contacted.{name}": gain.share_contacted}
         verdict = served.verdict or NOTHING_JUDGED
-        metrics |= verdict.metrics
+        metrics = {**scored.metrics, **gain_metrics(gains), **verdict.metrics}
         notes = [*part.notes, *(f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items())]
         notes += verdict.limits
         self.warnings.extend(notes)

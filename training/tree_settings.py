@@ -8,9 +8,10 @@ import numpy as np
 
 from decisioning.catalog import Catalog
 from estimators.folds import FEWEST_OF_A_CLASS, forward_folds, shuffled_folds
-from estimators.propensity import check_weights, forward_share
+from estimators.propensity import forward_share
 from estimators.trees import RESPONSE, BinnedRows, TreeSettings, response_bins
 from estimators.tuning import tuned_settings
+from estimators.validation import check_weights
 from training.labelled_rows import labelled_rows
 from training.labels import days_of
 from training.prepared import Prepared

@@ -211,11 +211,13 @@ def test_rows_of_a_single_contact_leave_folds_empty_and_are_answered(fold: int) 
     assert np.isfinite(found.by_action[0].head.effect(Encoded(bank.x, bank.x))).all()
 
 
-def test_fitting_side_by_side_changes_nothing() -> None:
+@pytest.mark.parametrize("most_rows", [200_000, 1_500])
+def test_fitting_side_by_side_changes_nothing(most_rows: int) -> None:
     bank = Bank(4_000, actions=3, seed=11)
     rows = Encoded(bank.x, bank.x)
     one, two = (
-        fit_action_uplifts(rows, bank.logged, np.ones(4_000), bank.folds, UpliftSettings(workers=workers)).by_action for workers in (1, 2)
+        fit_action_uplifts(rows, bank.logged, np.ones(4_000), bank.folds, UpliftSettings(workers=workers, most_rows=most_rows)).by_action
+        for workers in (1, 2)
     )
     for k in one:
         np.testing.assert_array_equal(one[k].head.effect(rows), two[k].head.effect(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,19 @@ def test_nearly_all_rows_are_learned_from_without_a_copy_and_the_others_not_at_a
     assert shared.mean() == pytest.approx(copied.mean(), abs=0.02)
     monkeypatch.undo()
     np.testing.assert_array_equal(binned.predict(binned.fit(settings, "regression", rows, y), np.arange(3_000)), copied)
+
+
+def test_read_a_row_at_a_time_many_rows_grow_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = signal()
+    x[:, 1] = np.floor(np.abs(x[:, 1]) * 3.0)
+    binned, some = BinnedRows(x, categorical=(), n_jobs=1, random_state=0), np.arange(2_000)
+    settings = replace(REGULARISED, feature_fraction=1.0, min_child_samples=20)
+    by_column = binned.fit(settings, "regression", some, y).model_to_string()
+    monkeypatch.setattr(trees, "MANY_EFFECTS", 1_000)
+    by_row = binned.fit(settings, "regression", some, y).model_to_string()
+    assert "[force_row_wise: 1]" in by_row
+    assert "[force_row_wise: 1]" not in by_column
+    assert by_row.split("parameters:")[0] == by_column.split("parameters:")[0]
 
 
 def test_with_many_rows_fewer_trees_take_larger_steps() -> None:
