@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -34,7 +34,7 @@ from training.model_key import model_key
 from training.moments import Moments
 from training.own_log import OwnLog, read_own_log
 from training.pictures import clv_plots, propensity_plots, uplift_plots
-from training.policies import gain_metrics, policy_gains
+from training.policies import PolicyGain, gain_metrics, policy_gains
 from training.publishing import Judged, publish
 from training.reuse import reusable
 from training.segments import UpliftShape, segments_table
@@ -145,6 +145,17 @@ class _Fitted:
     warnings: Sequence[str]
 
 
+@dataclass(frozen=True, eq=False)
+class _OnTest:
+    """What the tested uplift is worth on the rows that it has not seen."""
+
+    metrics: Mapping[str, float]
+    gains: Mapping[str, PolicyGain]
+    shape: UpliftShape
+    fairness: Mapping[str, str]
+    tables: Mapping[str, bytes]
+
+
 _Stage: TypeAlias = Callable[["_Training"], _Fitted]
 
 
@@ -247,29 +258,39 @@ class _Training:
         catalog, seed = self.context.catalog, self.context.seed
         terms = UpliftTerms(propensity, self.context.settings.gate_standard_errors, self.context.own_uplift)
         judged_fit = fit_uplift(part.train, catalog, seed=seed, cv=TESTED_CV, terms=terms)
-        tested = judged_fit.bundle
-        pairs = judged_pairs(tested, part.test, catalog)
-        scored = evaluate_uplift(pairs, part.test, seed=seed)
-        gains = policy_gains(propensity, tested, part.test, catalog)
         self.tell("uplift: fitting on all rows")
-        served = fit_uplift(part.all, catalog, seed=seed, terms=terms, tested=judged_fit)
+        # Side by side: where many rows are judged, most of that is one thread's work.
+        stages: dict[str, Callable[[], Any]] = {
+            "served": partial(fit_uplift, part.all, catalog, seed=seed, terms=terms, tested=judged_fit),
+            "on test rows": partial(self._uplift_on_test, part, propensity, judged_fit.bundle, said),
+        }
+        served, found = run_stages(stages, workers=WORKERS).values()
         if not served.bundle.heads:
             self.warnings.extend([f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items()])
             return []
         verdict = served.verdict or NOTHING_JUDGED
-        metrics = {**scored.metrics, **gain_metrics(gains), **verdict.metrics}
         notes = [*part.notes, *(f"uplift of {action_id} is not learned: {why}" for action_id, why in served.refused.items())]
         notes += verdict.limits
         self.warnings.extend(notes)
         facts = {**part.facts, "controls": int(part.all.controls.sum()), **part.selection_facts}
         facts |= {} if terms.own is None else {"estimator": terms.own.words}
-        shape = UpliftShape.of(pairs, part.test, seed=seed)
-        plots = uplift_plots(served.bundle, shape, gains)
+        metrics, plots = {**found.metrics, **verdict.metrics}, uplift_plots(served.bundle, found.shape, found.gains)
         judged = Judged("uplift", served.bundle, part.served_as_of, part.all.data.features, facts, metrics, plots, notes)
-        judged = replace(judged, findings=verdict.findings, method="" if terms.own is None else OWN_UPLIFT_METHOD)
-        groups = uplift_by_group(tested, part.test, self.context.settings.sensitive)
-        judged = replace(judged, moments=part.all.data.rows.features_at, segments=segments_table(shape.segments), fairness=groups)
-        return [replace(judged, tables=self._held_out(propensity, tested, part, said))]
+        judged = replace(judged, findings=verdict.findings, method="" if terms.own is None else OWN_UPLIFT_METHOD, tables=found.tables)
+        segments = segments_table(found.shape.segments)
+        return [replace(judged, moments=part.all.data.rows.features_at, segments=segments, fairness=found.fairness)]
+
+    def _uplift_on_test(self, part: Interactions, propensity: PropensityBundle, tested: UpliftBundle, said: HeldOut | None) -> _OnTest:
+        catalog, seed, test = self.context.catalog, self.context.seed, part.test
+        pairs = judged_pairs(tested, test, catalog)
+        gains = policy_gains(propensity, tested, test, catalog)
+        return _OnTest(
+            metrics={**evaluate_uplift(pairs, test, seed=seed).metrics, **gain_metrics(gains)},
+            gains=gains,
+            shape=UpliftShape.of(pairs, test, seed=seed),
+            fairness=uplift_by_group(tested, test, self.context.settings.sensitive),
+            tables=self._held_out(propensity, tested, part, said),
+        )
 
     # --- CLV ------------------------------------------------------------------------------------------------------------------------
 
