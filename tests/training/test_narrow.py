@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
 from estimators.encoding import Encoded
 from estimators.propensity import FEWEST_OTHERS, ResponseModel
-from training.memory import giving_back
+from training.memory import give_back, giving_back
 from training.narrow import Narrow, SomeRows
 
 COLUMNS = {
@@ -83,3 +85,20 @@ def test_giving_memory_back_ends_with_what_it_was_for(monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match="the fit failed"):
         failing()
     assert not [thread for thread in threading.enumerate() if thread.name == "giving memory back"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system does not say how much memory a process has")
+def test_what_duckdb_read_rows_by_goes_back_while_its_connection_stays_open() -> None:
+    with duckdb.connect() as db:
+        give_back()
+        before = anonymous_mb()
+        read = db.sql("SELECT range AS a, hash(range) AS b, hash(range + 1) AS c FROM range(4_000_000) ORDER BY b").to_arrow_table()
+        assert anonymous_mb() - before > 90
+        del read
+        give_back()
+        assert anonymous_mb() - before < 40
+
+
+def anonymous_mb() -> float:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return float(status.split("RssAnon:")[1].split()[0]) / 1e3
