@@ -22,9 +22,9 @@ VIEW = "contact_features"
 _Item = TypeVar("_Item")
 
 
-Stored: TypeAlias = tuple[str, bytes, bytes | None]
-"""What is kept of a contact: its id, the packed vector, and what happened lately (None: only the vector is known). A plain tuple: Python's
-garbage collector looks at each of a million named ones again and again."""
+Stored: TypeAlias = tuple[bytes, bytes, bytes | None]
+"""What is kept of a contact: its `key_of`, the packed vector, and what happened lately (None: only the vector is known). A plain tuple:
+Python's garbage collector looks at each of a million named ones again and again."""
 
 
 class Kept(NamedTuple):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from decisioning.vocabulary import Columns
-from features.online import OnlineVectors, Stored
+from features.online import OnlineVectors, Stored, contact_of
 from features.online_events import OnlineFeatures, Windows
 from features.online_recent import Recent
 from features.packing import as_of_of
@@ -46,7 +46,7 @@ class Aging:
             Where the store cannot be read.
         """
         for page in self.vectors.pages(size):
-            yield [contact_id for contact_id, _, _ in page], self._columns(page, names, now)
+            yield [contact_of(key) for key, _, _ in page], self._columns(page, names, now)
 
     def _columns(self, page: Sequence[Stored], names: Collection[str], now: np.datetime64) -> Columns:
         vectors = fresh([vector for _, vector, _ in page], self.max_age_days, now)

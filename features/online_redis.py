@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from decisioning.errors import Conflict, Unavailable
-from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, contact_of, key_of, note_key
+from features.online import VIEW, Carried, Change, Kept, Materialised, Stored, at_most, key_of, note_key
 from features.online_redis_client import Command, Line, RedisLines
 
 ROWS_AT_ONCE = 2_000
@@ -63,7 +63,7 @@ class RedisVectors:
         Unavailable
             Where the server does not answer.
         """
-        keys = [self._key(contact_id) for contact_id in contact_ids]
+        keys = [self._key(key_of(contact_id)) for contact_id in contact_ids]
         return self._lines.run(partial(self._read, keys), doing="read")
 
     def _read(self, keys: list[bytes], line: Line) -> list[bytes | None]:
@@ -95,7 +95,7 @@ class RedisVectors:
             for some in at_most(size, [keys]):
                 yield self._page([(contact, key) for key in some if (contact := self._contact(key)) is not None])
 
-    def _page(self, keys: Sequence[tuple[str, bytes]]) -> list[Stored]:
+    def _page(self, keys: Sequence[tuple[bytes, bytes]]) -> list[Stored]:
         [version] = self._ask((b"HGET", self._about, b"version"))
         if version is None or not keys:
             return []
@@ -103,12 +103,12 @@ class RedisVectors:
         found = self._ask(*((b"HMGET", key, *names) for _, key in keys))
         return [(contact, vector, recent) for (contact, _), (vector, recent) in zip(keys, found, strict=True) if vector is not None]
 
-    def _contact(self, key: bytes) -> str | None:
+    def _contact(self, key: bytes) -> bytes | None:
         """Whose key it is; None of another project whose name ends like ours."""
         begin = len(_KEY_PREFIX) + 4
         (length,) = struct.unpack_from("<I", key, len(_KEY_PREFIX))
         contact = key[begin : begin + length]
-        return contact_of(contact) if key[begin + length :] == self._project else None
+        return contact if key[begin + length :] == self._project else None
 
     def current(self) -> Materialised | None:
         """The materialisation that is read; None where there was none."""
@@ -151,8 +151,8 @@ class RedisVectors:
         return b"%d" % number
 
     def _put(self, row: Stored, version: bytes) -> Command:
-        contact_id, vector, recent = row
-        put = (b"HSET", self._key(contact_id), _field("vector", version), vector)
+        contact, vector, recent = row
+        put = (b"HSET", self._key(contact), _field("vector", version), vector)
         return put if recent is None else (*put, _field("recent", version), recent)
 
     def _carry(self, version: bytes, done: int, carried: Carried, kept: list[bytes]) -> int:
@@ -163,10 +163,11 @@ class RedisVectors:
                 contact_id, change = step
                 kept.append(note)
                 names = (_field("vector", version), _field("recent", version))
-                [found] = self._ask((b"HMGET", self._key(contact_id), *names))
+                contact = key_of(contact_id)
+                [found] = self._ask((b"HMGET", self._key(contact), *names))
                 new = change(Kept(*found))
                 if new is not None and new.vector is not None:
-                    self._ask(self._put((contact_id, new.vector, new.recent), version))
+                    self._ask(self._put((contact, new.vector, new.recent), version))
         return len(notes)
 
     def _let_count(self, version: bytes, about: Materialised, kept: list[bytes], done: int, line: Line) -> bool:
@@ -221,7 +222,7 @@ class RedisVectors:
         if version is None:
             version = self._begin()
             self._ask(self._set_about(version, about))
-        commands = [self._put((contact_id, vector, None), version) for contact_id, vector in rows]
+        commands = [self._put((key_of(contact_id), vector, None), version) for contact_id, vector in rows]
         for start in range(0, len(commands), ROWS_AT_ONCE):
             self._ask(*commands[start : start + ROWS_AT_ONCE])
 
@@ -236,7 +237,7 @@ class RedisVectors:
             Where the server does not answer (then the change may or may not have been made), or nothing was materialised.
         """
         for _ in range(_MOST_TRIES):
-            changed = self._lines.run(partial(self._change, self._key(contact_id), change, (note, once)), doing="written")
+            changed = self._lines.run(partial(self._change, self._key(key_of(contact_id)), change, (note, once)), doing="written")
             if changed is not None:
                 return changed
         raise Unavailable("the online store cannot be written", field=contact_id, got="another change at every try")
@@ -272,7 +273,7 @@ class RedisVectors:
     def forget(self, contact_ids: Collection[str], noted: Callable[[bytes], bool]) -> int:
         """Remove contacts from every version, and the notes that `noted` tells to be theirs; returns the vectors."""
         gone = [(b"LREM", self._notes, b"0", note) for note in set(self.notes()) if noted(note)]
-        removed, *_ = self._ask((b"DEL", *(self._key(one) for one in contact_ids)), *gone)
+        removed, *_ = self._ask((b"DEL", *(self._key(key_of(one)) for one in contact_ids)), *gone)
         return int(removed)
 
     def clear(self) -> None:
@@ -286,8 +287,8 @@ class RedisVectors:
     def _ask(self, *commands: Command) -> list[Any]:
         return self._lines.run(lambda line: line.ask(*commands), doing="written")
 
-    def _key(self, contact_id: str) -> bytes:
-        return entity_key(key_of(contact_id)) + self._project
+    def _key(self, contact: bytes) -> bytes:
+        return entity_key(contact) + self._project
 
 
 def entity_key(contact: bytes) -> bytes:

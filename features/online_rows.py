@@ -133,17 +133,17 @@ class OnlineRows:
 
     def _stored(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table, place: Numbers, first_known: Numbers) -> list[Stored]:
         names = self._built.contract.names
-        contact_ids = rows.column("contact_id").to_pylist()
+        keys = rows.column("contact_id").cast(pa.large_binary()).to_pylist()  # `key_of` each
         vectors = self._features.packing.pack(rows.select(list(names)), np.full(rows.num_rows, self._built.as_of))
         if not self._features.computed:
-            return [(contact_id, vector, None) for contact_id, vector in zip(contact_ids, vectors, strict=True)]
+            return [(key, vector, None) for key, vector in zip(keys, vectors, strict=True)]
         facts = _facts_of(connection, int(place[0]), int(place[-1]))
         row = np.searchsorted(place, facts["place"])
         here = place[row] == facts["place"]
         if not here.all():
             facts, row = {name: column[here] for name, column in facts.items()}, row[here]
         chunk = _Chunk(self._features, facts, row, self._cut, _consents_of(connection, place, len(self._features.codes.purposes)))
-        return list(zip(contact_ids, vectors, chunk.kept(first_known), strict=True))
+        return list(zip(keys, vectors, chunk.kept(first_known), strict=True))
 
 
 def _facts_of(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -22,7 +22,7 @@ from decisioning.errors import DataError
 from features.build import build_offline, infer_contract
 from features.built import Built
 from features.contract import FeatureContract
-from features.online import Kept
+from features.online import Kept, contact_of
 from features.online_events import MOST_AHEAD, Noted, OnlineFeatures
 from features.online_recent import Codes, Fact, Recent
 from features.online_rows import OnlineRows
@@ -97,7 +97,7 @@ def world() -> World:
     build_offline(folder, contract, folder / "built.parquet", as_of=moment(START))
     with OnlineRows(folder, Built(contract, moment(START), 0, folder)) as rows:
         # `built.files` takes every parquet file of a folder.
-        stored = {contact_id: Kept(vector, recent) for chunk in rows.chunks() for contact_id, vector, recent in chunk}
+        stored = {contact_of(key): Kept(vector, recent) for chunk in rows.chunks() for key, vector, recent in chunk}
     return World(folder, contract, stored)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from decisioning.errors import ConfigError, Conflict, Unavailable
-from features.online import Change, Kept, Materialised, OnlineVectors, Stored
+from features.online import Change, Kept, Materialised, OnlineVectors, Stored, contact_of, key_of
 from features.online_redis_client import redis_settings
 from features.online_sqlite import SqliteVectors
 from tests.redis_server import RedisServer
@@ -44,11 +44,11 @@ def about(version: int) -> Materialised:
 def everybody(store: OnlineVectors, size: int) -> tuple[dict[str, tuple[bytes, bytes | None]], int]:
     """Everybody in pages of `size`, and how long the longest page was."""
     pages = list(store.pages(size))
-    return {contact_id: (vector, recent) for page in pages for contact_id, vector, recent in page}, max(map(len, pages), default=0)
+    return {contact_of(key): (vector, recent) for page in pages for key, vector, recent in page}, max(map(len, pages), default=0)
 
 
 def rows(text: str, contacts: int = 3) -> list[list[Stored]]:
-    return [[(f"c{number}", f"{text}{number}".encode(), b"0") for number in range(contacts)]]
+    return [[(b"c%d" % number, f"{text}{number}".encode(), b"0") for number in range(contacts)]]
 
 
 def nothing(note: bytes) -> None:
@@ -83,7 +83,7 @@ def test_contacts_come_back_in_the_order_asked_and_nobody_is_none(opened: Open) 
 def test_an_id_of_any_text_is_found_again(opened: Open) -> None:
     names = ["", "zażółć 🤝", "a\x00b", "a", "'; DROP TABLE", "*", "\ud800", "x" * 5000]
     store = opened()
-    store.replace([[(name, name.encode("utf-8", "replace") + b"!", None) for name in names]], about(1), nothing)
+    store.replace([[(key_of(name), name.encode("utf-8", "replace") + b"!", None) for name in names]], about(1), nothing)
     assert store.read(names) == [name.encode("utf-8", "replace") + b"!" for name in names]
 
 
@@ -123,7 +123,7 @@ def test_a_version_that_is_not_finished_is_never_seen_and_swept_away_by_the_next
     store.replace(rows("a"), about(1), nothing)
 
     def half() -> Iterator[list[Stored]]:
-        yield [("c0", b"half", None), ("only half", b"half", None)]
+        yield [(b"c0", b"half", None), (b"only half", b"half", None)]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -139,7 +139,7 @@ def test_of_two_who_write_a_version_the_one_that_began_last_counts(opened: Open)
     def overtaken() -> Iterator[list[Stored]]:
         yield rows("slow")[0]
         opened().replace(rows("fast"), about(2), nothing)
-        yield [("late", b"slow", None)]
+        yield [(b"late", b"slow", None)]
 
     with pytest.raises(Conflict, match="another process"):
         store.replace(overtaken(), about(1), nothing)
@@ -316,7 +316,7 @@ def test_a_forgotten_contact_is_in_no_version_and_in_no_note(opened: Open) -> No
 
 def test_a_forgotten_contact_is_not_left_in_the_file(tmp_path: Path) -> None:
     store = SqliteVectors(tmp_path / "online.db", "shop_contact_features")
-    store.replace([[("somebody", b"of somebody" * 50, None), ("else", b"x", None)]], about(1), nothing)
+    store.replace([[(b"somebody", b"of somebody" * 50, None), (b"else", b"x", None)]], about(1), nothing)
     store.forget(["somebody"], lambda note: False)
     assert not [path.name for path in tmp_path.iterdir() if b"somebody" in path.read_bytes()]
 

@@ -297,7 +297,7 @@ def test_a_materialize_that_fails_halfway_leaves_the_last_one(tmp_path: Path, mo
     door.materialize()
 
     def one_and_no_more(rows: OnlineRows) -> Iterator[list[Stored]]:
-        yield [("c0", b"half", None)]
+        yield [(b"c0", b"half", None)]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
