@@ -8,6 +8,7 @@ The door to SQLAlchemy: SQLite by default, PostgreSQL by URL. Every decision is 
 `candidates.py`         a decision's candidates as its record keeps them
 `decisions.py`          decisions with their selections, and the one decision of a `request_id` within a day
 `bulk.py`               a plan's decisions, made ready anywhere and written many at once
+`answers.py`            which selections outcomes have answered: a mark that reading the past goes by
 `outcomes.py`           what happened, once per `event_id`
 `events.py`             what contacts did, once per `event_id`, and what of it is not settled yet
 `trigger_looks.py`      who is inside the triggers that are looked at by time, since when, and what of it is not decided yet

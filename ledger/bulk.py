@@ -30,7 +30,7 @@ _CACHE_KB = 65_536
 """Of SQLite's pages while much is written: ids come in no order, so that each batch touches pages from all over the tables."""
 
 _DECISIONS = tuple(column.name for column in DECISIONS.columns)
-_SELECTIONS = tuple(column.name for column in SELECTIONS.columns)
+_SELECTIONS = tuple(column.name for column in SELECTIONS.columns if column.name != "answered")
 
 
 class Batch(NamedTuple):
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     decisions, selections : lists of tuples
-        Rows in the order of the tables' columns; a decision's own are those whose first value is its id.
+        Rows in the order of the tables' columns, without `answered`; a decision's own are those whose first value is its id.
     links : list of chain.Sealed
         One a decision, in the same order.
     contacts : mapping contact_id -> count
@@ -129,8 +129,7 @@ def _record(conn: Connection, batch: Batch, so_far: Written) -> set[str]:
     everything = len(new) == len(batch.decisions)
     selections = batch.selections if everything else [row for row in batch.selections if row[0] in new]
     if selections:
-        marks = ", ".join([_mark(conn)] * len(_SELECTIONS))
-        driver_run(conn, f"INSERT INTO selections ({_quoted(_SELECTIONS)}) VALUES ({marks})", selections, many=True).close()
+        driver_run(conn, _inserted(conn), [(*row, row[0]) for row in selections], many=True).close()
     chain.extend_sealed(conn, "decisions", batch.links if everything else [link for link in batch.links if link.key in new])
     if batch.account_of:
         _count_accounts(batch, [*selections, *(row for row in batch.selections if row[0] in twins)], so_far)
@@ -178,6 +177,13 @@ def _insert_new(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
         new.update(flattened.from_iterable(cursor.fetchall()))
         cursor.close()
     return new
+
+
+def _inserted(conn: Connection) -> str:
+    """What inserts a row of `_SELECTIONS` followed by its decision_id once more: whether outcomes of it are here already, see `answers`."""
+    marks, last = ", ".join([_mark(conn)] * len(_SELECTIONS)), _mark(conn)
+    answered = f"EXISTS (SELECT 1 FROM outcomes WHERE decision_id = {last})"
+    return f"INSERT INTO selections ({_quoted((*_SELECTIONS, 'answered'))}) VALUES ({marks}, {answered})"
 
 
 def _decision_row(item: DecisionRecord, count: dict[datetime | None, int | None]) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from ledger import codec
 from ledger.database import insert_missing, serialise, upsert
 from ledger.prepared import Prepared, named_values
 from ledger.records import Claim, DecisionRecord, Draw
-from ledger.schema import METERS, SELECTIONS
+from ledger.schema import METERS, SELECTIONS, SENT
 
 _CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
 _ROUNDING = 1e-12
@@ -152,7 +152,7 @@ def _drawn(conn: Connection, once: set[tuple[str, str, str]]) -> set[tuple[str, 
 
 def _counts(key: Any, *, everyone: bool) -> Prepared:
     which = key.is_not(None) if everyone else key.in_(bindparam("keys", expanding=True))
-    return Prepared(select(key, func.count()).where(SELECTIONS.c.direction == "outbound", which).group_by(key))
+    return Prepared(select(key, func.count()).where(SENT, which).group_by(key))
 
 
 @cache
@@ -170,7 +170,7 @@ _COUNTS_OF_CONTACTS, _COUNTS_OF_ACCOUNTS = (_counts(key, everyone=False) for key
 _COUNTS_OF_EVERYONE = tuple(_counts(key, everyone=True) for key in (SELECTIONS.c.contact_id, SELECTIONS.c.account_id))
 _METERS = Prepared(select(METERS.c.name, METERS.c.used).where(METERS.c.book == bindparam("book")))
 _DRAWN = Prepared(
-    select(SELECTIONS.c.rank)
+    select(SELECTIONS.c.treatment_id)
     .where(
         SELECTIONS.c.contact_id == bindparam("contact"),
         SELECTIONS.c.treatment_id == bindparam("treatment"),

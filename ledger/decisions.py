@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete, select
 
 from ledger import chain, codec
+from ledger.answers import NAMED_ALREADY
 from ledger.claims import keep_meters, open_grants
 from ledger.database import upsert
 from ledger.prepared import InsertNew, Prepared, named_values
@@ -138,7 +139,8 @@ def _insert(conn: Connection, records: Sequence[DecisionRecord]) -> None:
 
 @cache
 def _insert_selections(dialect: str) -> Prepared:
-    return Prepared(upsert(dialect, SELECTIONS).values(named_values(SELECTIONS)).on_conflict_do_nothing())
+    values = {**named_values(SELECTIONS), "answered": NAMED_ALREADY}
+    return Prepared(upsert(dialect, SELECTIONS).values(values).on_conflict_do_nothing())
 
 
 def _decision_row(item: DecisionRecord) -> dict[str, Any]:

@@ -49,7 +49,7 @@ _TIMES = (
     *("handed_over_at", "accepted_at", "contacted_at", "rejected_at", "won_at", "lost_at", "accept_by", "contact_by"),
 )
 _JSON = ("trace", "about", "details", "extra", "body", "features")
-_OF_THE_LEDGER = ("id", "generation", "leased_until")
+_OF_THE_LEDGER = ("id", "generation", "leased_until", "answered")
 
 
 def held(conn: Connection, contact_id: str) -> dict[str, list[dict[str, Any]]]:

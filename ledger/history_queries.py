@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, String, and_, bindparam, case, exists, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, String, bindparam, exists, literal, not_, or_, select, union_all
 
 from ledger.prepared import Prepared
-from ledger.schema import HISTORY_MEMBERS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META, OUTCOMES, SELECTIONS, SUPPRESSIONS
+from ledger.schema import HISTORY_MEMBERS, HISTORY_OUTCOMES, HISTORY_TOUCHES, META, OUTCOMES, SELECTIONS, SENT, SUPPRESSIONS
 
 TOUCH_NAMES = ("action_id", "treatment_id", "channel", "decision_id", "reserved_by")
 OUTCOME_NAMES = ("action_id", "outcome")
@@ -43,20 +43,21 @@ def _touches(key: str, *, everyone: bool) -> Any:
         .select_from(source)
         .where(past.generation == current_generation(), _span(past.at), *of_them)
     )
-    answered = exists().where(OUTCOMES.c.decision_id == ours.decision_id)
     carried_out = exists().where(_LATER.c.redeems == ours.decision_id, _LATER.c.treatment_id == ours.treatment_id)
-    reserved = and_(ours.direction == "outbound", ours.reserved_until > bindparam("now"))
     mine = ours[key]
-    own_condition = [mine.is_not(None)] if everyone else [mine.in_(bindparam("ids", expanding=True))]
-    open_for = case((answered, None), else_=ours.plan_id)
-    selected = select(mine, ours.action_id, ours.treatment_id, ours.channel, ours.decision_id, open_for, ours.decided_at).where(
-        ours.decided_at >= bindparam("since"),  # also what another clock has decided a moment from now: it has taken its slot
-        or_(ours.plan_id.is_(None), ours.plan_id.not_like(bindparam("plan"))),
-        or_(reserved, answered),
-        ~carried_out,
-        *own_condition,
-    )
-    return union_all(ingested, selected).order_by("unit", "at")
+
+    def selected(open_for: Any, *which: ColumnElement[bool]) -> Any:
+        return select(mine, ours.action_id, ours.treatment_id, ours.channel, ours.decision_id, open_for, ours.decided_at).where(
+            *which,
+            mine.is_not(None) if everyone else mine.in_(bindparam("ids", expanding=True)),
+            ours.decided_at >= bindparam("since"),  # also what another clock has decided a moment from now: it has taken its slot
+            or_(ours.plan_id.is_(None), ours.plan_id.not_like(bindparam("plan"))),
+            ~carried_out,
+        )
+
+    reserved = selected(ours.plan_id, SENT, ours.reserved_until > bindparam("now"), not_(ours.answered))
+    answered = selected(no_plan, ours.answered)
+    return union_all(ingested, reserved, answered).order_by("unit", "at")
 
 
 def _outcomes(key: str, *, everyone: bool) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from ledger import chain, codec
+from ledger import answers, chain, codec
 from ledger.prepared import InsertNew
 from ledger.schema import OUTCOMES
 
@@ -43,12 +43,14 @@ def record(conn: Connection, records: Sequence[OutcomeRecord]) -> list[Receipt]:
     """Write the outcomes whose event_id is new; one receipt a record, in order."""
     rows = [_row(item) for item in records]
     new = _INSERT.insert(conn, rows)
-    receipts, links = [], []
+    receipts, links, named = [], [], []
     for item, row in zip(records, rows, strict=True):
         receipts.append(Receipt("accepted" if item.event_id in new else "duplicate", item.late))
         if item.event_id in new:
             new.discard(item.event_id)
             links.append(chain.outcome_content(row))
+            named += [item.decision_id] if item.decision_id is not None else []
+    answers.note(conn, named)
     chain.extend(conn, "outcomes", links)
     return receipts
 

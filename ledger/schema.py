@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     ForeignKey,
@@ -19,7 +20,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    false,
     inspect,
+    literal_column,
     select,
     update,
 )
@@ -29,7 +33,7 @@ from ledger import schema_events
 from ledger.schema_base import METADATA as _METADATA
 from ledger.schema_base import SERIAL as _SERIAL
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Version of the tables below; raise it together with a migration in `_MIGRATIONS`."""
 
 META = Table(
@@ -84,11 +88,27 @@ SELECTIONS = Table(
     Column("account_id", String),
     Column("redeems", String),
     Column("book", String),
-    Index("selections_of_contact", "contact_id", "decided_at"),
-    Index("selections_of_account", "account_id", "decided_at"),
-    Index("selections_that_redeem", "redeems"),
+    Column("answered", Boolean, nullable=False, server_default=false()),
+    Index("selections_of_contact", "contact_id", "treatment_id", "book"),
 )
-"""`redeems` is the decision of the running plan that this selection carries out; `book` the period whose meters it was counted in."""
+"""`redeems` is the decision of the running plan that this selection carries out; `book` the period whose meters it was counted in;
+`answered` whether an outcome names its decision, see `answers`."""
+
+SENT = SELECTIONS.c.direction == literal_column("'outbound'")
+"""The condition on outbound selections. The value is spelled out: with a parameter no database uses an index of some rows."""
+
+
+def _index_of_some(name: str, columns: str, which: ColumnElement[bool]) -> None:
+    """An index of the selections for which `which` holds."""
+    Index(name, *(SELECTIONS.c[one] for one in columns.split()), sqlite_where=which, postgresql_where=which)
+
+
+# What was shown and nobody answered is in none of these, which is where a decision looks: a contact may be asked about often.
+_index_of_some("selections_sent_to_contact", "contact_id reserved_until direction", SENT)
+_index_of_some("selections_sent_to_account", "account_id reserved_until direction", and_(SENT, SELECTIONS.c.account_id.is_not(None)))
+_index_of_some("selections_answered_by_contact", "contact_id decided_at", and_(SELECTIONS.c.answered))
+_index_of_some("selections_answered_by_account", "account_id decided_at", and_(SELECTIONS.c.answered, SELECTIONS.c.account_id.is_not(None)))
+_index_of_some("selections_that_redeem", "redeems", SELECTIONS.c.redeems.is_not(None))
 
 OUTCOMES = Table(
     "outcomes",
@@ -329,16 +349,21 @@ _TO_VERSION_2 = (
     "ALTER TABLE selections ADD COLUMN account_id VARCHAR",
     "ALTER TABLE selections ADD COLUMN redeems VARCHAR",
     "ALTER TABLE selections ADD COLUMN book VARCHAR",
-    "CREATE INDEX selections_of_account ON selections (account_id, decided_at)",
-    "CREATE INDEX selections_that_redeem ON selections (redeems)",
 )
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: (), 7: ()}
-"""What takes a ledger of each version to the next; tables that are new there are created anyway."""
+_TO_VERSION_9 = (
+    "ALTER TABLE selections ADD COLUMN answered BOOLEAN DEFAULT false NOT NULL",
+    "UPDATE selections SET answered = true WHERE decision_id IN (SELECT decision_id FROM outcomes)",
+    "DROP INDEX IF EXISTS selections_of_contact",
+    "DROP INDEX IF EXISTS selections_of_account",
+    "DROP INDEX IF EXISTS selections_that_redeem",
+)
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: (), 7: (), 8: _TO_VERSION_9}
+"""What takes a ledger of each version to the next; tables that are new there, and indexes that are missing, are created anyway."""
 
 
 def _migrate(conn: Connection) -> None:
     """Bring an older ledger to this version, within the caller's transaction: all of it or nothing."""
-    version = conn.execute(select(META.c.schema_version).where(META.c.id == 1)).scalar_one_or_none()
+    found = version = conn.execute(select(META.c.schema_version).where(META.c.id == 1)).scalar_one_or_none()
     while version in _MIGRATIONS:
         for statement in _MIGRATIONS[version]:
             conn.exec_driver_sql(statement)
@@ -353,3 +378,8 @@ def _migrate(conn: Connection) -> None:
             allowed=f"schema version {SCHEMA_VERSION}",
             hint="run the version of Nudge that wrote it, or start a new ledger",
         )
+    if version != found:
+        for index in sorted(SELECTIONS.indexes, key=lambda one: str(one.name)):
+            index.create(conn, checkfirst=True)
+        if conn.dialect.name == "postgresql":  # it plans by what it knows of a column, and of a new one it knows nothing
+            conn.exec_driver_sql("ANALYZE selections")

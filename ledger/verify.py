@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
-from ledger import chain, chain_rows
+from ledger import answers, chain, chain_rows
 from ledger.chain import Entry, Kind
 from ledger.chain_rows import CHUNK, KEY_OF, TABLE_OF, Kept
 from ledger.schema import CHAIN_ENTRIES, CHAIN_HEADS, DEEDS
@@ -104,6 +104,7 @@ def verify(conn: Connection, known_heads: Mapping[str, Sequence[Any]] | None = N
         for kind in chain.KINDS:
             _nothing_beside(conn, kind, seen)
         _as_the_deeds_say(conn, seen)
+        _answered_as_the_outcomes_say(conn)
     except _Broken as broken:
         bad = broken.bad
     return Verdict(seen.rows, bad, {name: (seq, digest.hex()) for name, (seq, digest) in heads.items() if seq})
@@ -215,3 +216,10 @@ def _as_the_deeds_say(conn: Connection, seen: _Seen) -> None:
         found, said = seen.of_tombstone[tombstone, of], erased[tombstone, of]
         if found > said or (found < said and not removed[of]):
             raise _Broken(Bad(of, 0, tombstone, f"{found} rows are without a person, the deed says {said}"))
+
+
+def _answered_as_the_outcomes_say(conn: Connection) -> None:
+    """The mark by which caps find what was answered says what the outcomes say."""
+    unlike = answers.first_unlike(conn)
+    if unlike is not None:
+        raise _Broken(Bad("decisions", 0, unlike, "whether it was answered is not what its outcomes say"))

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from ledger.outcomes import OutcomeRecord
 from ledger.records import DecisionRecord, Selection
+from ledger.schema import SELECTIONS
 from ledger.store import Ledger
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -43,6 +44,18 @@ def sqlite_ledger(sqlite_url: str) -> Iterator[Ledger]:
 def ledger(url: str) -> Iterator[Ledger]:
     with Ledger.open(url) as opened:
         yield opened
+
+
+def made_earlier(conn: Any, version: int) -> None:
+    """Give a ledger the selections of before version 9, and say that it is of `version`; `conn` is a driver's own connection."""
+    for index in SELECTIONS.indexes:
+        conn.execute(f"DROP INDEX {index.name}")
+    conn.execute("ALTER TABLE selections DROP COLUMN answered")
+    if version == 8:
+        conn.execute("CREATE INDEX selections_of_contact ON selections (contact_id, decided_at)")
+        conn.execute("CREATE INDEX selections_of_account ON selections (account_id, decided_at)")
+        conn.execute("CREATE INDEX selections_that_redeem ON selections (redeems)")
+    conn.execute(f"UPDATE ledger_meta SET schema_version = {version}")
 
 
 def email(**changes: Any) -> Selection:

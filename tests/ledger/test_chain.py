@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from ledger import chain
 from ledger.store import Ledger
 from ledger.verify import Bad, Verdict
-from tests.ledger.conftest import DAY, NOW, banner, decision, email, outcome
+from tests.ledger.conftest import DAY, NOW, banner, decision, email, made_earlier, outcome
 
 
 def fill(ledger: Ledger, count: int = 9) -> None:
@@ -187,7 +187,7 @@ def test_the_first_bad_link_is_named(sqlite_url: str) -> None:
 
 def _another(column: str, value: object) -> object:
     """Another value that the column may hold."""
-    if column == "late":
+    if column in ("late", "answered"):
         return not value
     if isinstance(value, int | float):
         return value + 1
@@ -238,7 +238,7 @@ def test_a_ledger_of_the_second_version_becomes_evidence_when_it_is_opened(sqlit
     with sqlite3.connect(tmp_path / "ledger.db") as raw:
         for table in ("chain_entries", "chain_heads", "deeds", "identities", "erasures"):
             raw.execute(f"DROP TABLE {table}")
-        raw.execute("UPDATE ledger_meta SET schema_version = 2")
+        made_earlier(raw, 2)
     raw.close()
     with Ledger.open(sqlite_url) as ledger:
         assert ledger.decision("d-5") is not None

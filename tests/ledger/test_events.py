@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from ledger.events import EventRecord
 from ledger.outbox import Message
 from ledger.store import Ledger
-from tests.ledger.conftest import DAY, NOW
+from tests.ledger.conftest import DAY, NOW, made_earlier
 
 EVENT = EventRecord("e-1", "c-1", "cart_abandoned", NOW - DAY, NOW, 120.5, "web", "s-1", "page-7", "v-1", {"items": 3, "coupon": None})
 
@@ -111,7 +111,7 @@ def test_a_ledger_of_before_events_gets_their_tables_and_their_streams(tmp_path:
         for table in ("open_events", "events", "webhook_messages"):
             raw.execute(f"DROP TABLE {table}")
         raw.execute("DELETE FROM chain_heads WHERE stream LIKE 'events/%'")
-        raw.execute("UPDATE ledger_meta SET schema_version = 3")
+        made_earlier(raw, 3)
     raw.close()
     with Ledger.open(sqlite_url) as ledger:
         assert ledger.events.record([EVENT]) == ["accepted"]

@@ -18,7 +18,7 @@ from ledger import consents, database, decisions, history_queries
 from ledger.database import Database
 from ledger.schema import SCHEMA_VERSION, TABLES
 from ledger.store import Ledger
-from tests.ledger.conftest import NOW, decision, email
+from tests.ledger.conftest import NOW, decision, email, made_earlier
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,11 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_h
     with Ledger.open(sqlite_url) as ledger:
         ledger.record_decisions([decision("d-1", email())])
     with sqlite3.connect(tmp_path / "ledger.db") as raw:
-        for index in ("selections_of_account", "selections_that_redeem"):
-            raw.execute(f"DROP INDEX {index}")
+        made_earlier(raw, 1)
         for column in ("account_id", "redeems", "book"):
             raw.execute(f"ALTER TABLE selections DROP COLUMN {column}")
         for table in ("history_members", "suppressions", "meters", "catalogs"):
             raw.execute(f"DROP TABLE {table}")
-        raw.execute("UPDATE ledger_meta SET schema_version = 1")
     raw.close()
     with Ledger.open(sqlite_url) as ledger:
         assert ledger.decision("d-1") == decision("d-1", email())

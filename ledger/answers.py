@@ -1,0 +1,39 @@
+"""Which selections were answered: those whose decision an outcome names. A contact policy looks at these among all that was ever shown.
+
+The mark stands beside the selection and is kept up by whoever writes outcomes (`note`) and decisions (`NAMED_ALREADY`, where an outcome
+came first), so that reading a contact's past passes by what was shown and nobody answered. It follows from the outcomes, for which the
+chain vouches, and `verify` compares it with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, bindparam, exists, not_, select, update
+
+from ledger.prepared import Prepared
+from ledger.schema import OUTCOMES, SELECTIONS
+
+NAMED_ALREADY = exists().where(OUTCOMES.c.decision_id == bindparam("decision_id"))
+"""For the row that is inserted: whether outcomes of its decision are here already."""
+
+
+def note(conn: Connection, decision_ids: Iterable[str]) -> None:
+    """Outcomes of these decisions have come.
+
+    In the order of the ids: two writers with the same ones then wait for each other in PostgreSQL, never in a circle.
+    """
+    _NOTE.execute_many(conn, [{"answered_id": one} for one in sorted(set(decision_ids))])
+
+
+def first_unlike(conn: Connection) -> str | None:
+    """The first decision whose selections are marked otherwise than its outcomes say, None where all are as they say."""
+    row = SELECTIONS.c
+    named = exists().where(OUTCOMES.c.decision_id == row.decision_id)
+    unlike = select(row.decision_id).where(row.answered != named).order_by(row.decision_id).limit(1)
+    return conn.execute(unlike).scalar_one_or_none()
+
+
+_NOTE = Prepared(
+    update(SELECTIONS).where(SELECTIONS.c.decision_id == bindparam("answered_id"), not_(SELECTIONS.c.answered)).values(answered=True)
+)
