@@ -156,6 +156,7 @@ def fit_effects(
     """
     curves, rounds = Curves.of(linear), MOST_ROUNDS
     work = _Work.of(curves.design(linear), logged, curves, workers)
+    del linear  # of a sample nobody else holds it
     if start is not None and start.is_of(work):
         work = replace(work, projection=start.projection, groups=start.priors.groups)
         at, priors, rounds = start.at, start.priors, WARM_ROUNDS

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-EVERY_S = 0.5
+EVERY_S = 1.0
 """A fit of many rows works for some seconds on some hundred megabytes of its own."""
 
 
@@ -25,7 +25,7 @@ def give_back() -> None:
 
 @contextmanager
 def giving_back() -> Iterator[None]:
-    """Meanwhile the C library gives back what was freed, twice a second.
+    """Meanwhile the C library gives back what was freed, every second.
 
     It keeps the holes between what several threads hold until it is asked.
     """
