@@ -140,7 +140,9 @@ def test_at_a_desk_that_is_not_crowded_everybody_comes_in() -> None:
         assert house.came == ["/v1/decisions"]
 
 
-@pytest.mark.parametrize(("key", "status"), [("", 401), ("nudge_00_wrong", 401), (READER, 403), (SHOP, 429)])
+@pytest.mark.parametrize(
+    ("key", "status"), [("", 401), ("nudge_00_wrong", 401), (READER, 403), (SHOP, 429)], ids=["none", "unknown", "reader's", "shop's"]
+)
 def test_who_has_no_key_that_opens_it_does_not_learn_that_the_desk_is_crowded(key: str, status: int) -> None:
     with serving([SHOP_KEY, READER_KEY]) as house:
         house.crowd()
