@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, exists, not_, select, update
+from sqlalchemy import Connection, bindparam, exists, func, not_, select, update
 
+from ledger import codec
+from ledger.database import driver_run
 from ledger.prepared import Prepared
-from ledger.schema import OUTCOMES, SELECTIONS
+from ledger.schema import DECISIONS, OUTCOMES, SELECTIONS
+
+_CHUNK = 5_000  # ids in one IN list: below the parameter limits of both databases
 
 NAMED_ALREADY = exists().where(OUTCOMES.c.decision_id == bindparam("decision_id"))
 """For the row that is inserted: whether outcomes of its decision are here already."""
@@ -21,9 +25,13 @@ NAMED_ALREADY = exists().where(OUTCOMES.c.decision_id == bindparam("decision_id"
 def note(conn: Connection, decision_ids: Iterable[str]) -> None:
     """Outcomes of these decisions have come.
 
-    In the order of the ids: two writers with the same ones then wait for each other in PostgreSQL, never in a circle.
+    In the order of the ids: two writers with the same ones then wait for each other in PostgreSQL, never in a circle. There a decision may
+    also be under way, and neither writer sees the other's rows. So one that is not here yet is waited for, and the next decisions wait.
     """
-    _NOTE.execute_many(conn, [{"answered_id": one} for one in sorted(set(decision_ids))])
+    ids = sorted(set(decision_ids))
+    if conn.dialect.name == "postgresql" and any(_HERE.rows(conn, {"ids": some}) != [(len(some),)] for some in codec.chunks(ids, _CHUNK)):
+        driver_run(conn, "LOCK TABLE decisions IN SHARE MODE", ()).close()
+    _NOTE.execute_many(conn, [{"answered_id": one} for one in ids])
 
 
 def first_unlike(conn: Connection) -> str | None:
@@ -34,6 +42,7 @@ def first_unlike(conn: Connection) -> str | None:
     return conn.execute(unlike).scalar_one_or_none()
 
 
+_HERE = Prepared(select(func.count()).where(DECISIONS.c.decision_id.in_(bindparam("ids", expanding=True))))
 _NOTE = Prepared(
     update(SELECTIONS).where(SELECTIONS.c.decision_id == bindparam("answered_id"), not_(SELECTIONS.c.answered)).values(answered=True)
 )

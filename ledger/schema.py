@@ -352,10 +352,10 @@ _TO_VERSION_2 = (
 )
 _TO_VERSION_9 = (
     "ALTER TABLE selections ADD COLUMN answered BOOLEAN DEFAULT false NOT NULL",
-    "UPDATE selections SET answered = true WHERE decision_id IN (SELECT decision_id FROM outcomes)",
     "DROP INDEX IF EXISTS selections_of_contact",
     "DROP INDEX IF EXISTS selections_of_account",
     "DROP INDEX IF EXISTS selections_that_redeem",
+    "UPDATE selections SET answered = true WHERE decision_id IN (SELECT decision_id FROM outcomes)",
 )
 _MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_VERSION_2, 2: (), 3: (), 4: (), 5: (), 6: (), 7: (), 8: _TO_VERSION_9}
 """What takes a ledger of each version to the next; tables that are new there, and indexes that are missing, are created anyway."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import text
 
-from ledger import claims, history_queries
+from ledger import chain, claims, history_queries
 from ledger.bulk import Written, made_ready
 from ledger.codec import micros
 from ledger.history import Whose
@@ -161,6 +162,38 @@ def test_an_outcome_that_came_before_its_decision_answers_it(ledger: Ledger) -> 
     ledger.bulk.record(made_ready([decision("d-2", banner(), plan_id="p-1", claim=Claim("p-1", together=True))]), Written())
     assert {row[4] for row in found(ledger, "contact_id", ("c-1",))} == {"d-1", "d-2"}
     assert ledger.verify().intact
+
+
+@pytest.mark.parametrize("in_bulk", [False, True])
+def test_an_outcome_and_its_decision_that_are_written_at_the_same_time_find_each_other(
+    new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, in_bulk: bool
+) -> None:
+    chosen, end = threading.Event(), threading.Event()
+
+    def held_up(conn: Any, *rest: Any) -> None:
+        chosen.set()
+        end.wait(30)
+        extend(conn, *rest)
+
+    def decide() -> None:
+        with Ledger.open(url) as other:
+            take(other, ("plan" if in_bulk else "decide", [decision("d-1", banner())]))
+
+    url = new_postgres_database()
+    name = "extend_sealed" if in_bulk else "extend"
+    extend = getattr(chain, name)
+    with Ledger.open(url) as ledger, ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(chain, name, held_up)
+        deciding = pool.submit(decide)
+        assert chosen.wait(30)  # it is inserted, with its selection, and not committed
+        monkeypatch.setattr(chain, name, extend)
+        telling = pool.submit(ledger.record_outcomes, [outcome("e-1")])
+        wait([telling], timeout=1)
+        end.set()
+        deciding.result()
+        telling.result()
+        assert [row[4] for row in found(ledger, "contact_id", ("c-1",))] == ["d-1"]
+        assert ledger.verify().intact
 
 
 def test_a_mark_that_was_set_or_taken_away_behind_the_ledgers_back_shows(ledger: Ledger) -> None:
