@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, exists, func, not_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, not_, select, update
 
 from ledger import codec
 from ledger.database import driver_run
@@ -32,6 +32,13 @@ def note(conn: Connection, decision_ids: Iterable[str]) -> None:
     if conn.dialect.name == "postgresql" and any(_HERE.rows(conn, {"ids": some}) != [(len(some),)] for some in codec.chunks(ids, _CHUNK)):
         driver_run(conn, "LOCK TABLE decisions IN SHARE MODE", ()).close()
     _NOTE.execute_many(conn, [{"answered_id": one} for one in ids])
+
+
+def hold(conn: Connection, whose: ColumnElement[bool]) -> None:
+    """Let nobody mark these selections before the transaction ends: whoever goes on to change several takes them in the order of `note`."""
+    if conn.dialect.name == "postgresql":
+        in_order = (SELECTIONS.c.decision_id.collate("C"), SELECTIONS.c.rank)
+        conn.execute(select(SELECTIONS.c.rank).where(whose).order_by(*in_order).with_for_update(key_share=True)).close()
 
 
 def first_unlike(conn: Connection) -> str | None:

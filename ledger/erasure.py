@@ -19,7 +19,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, delete, or_, select, update
 
 from decisioning.vocabulary import Columns
-from ledger import codec, deeds
+from ledger import answers, codec, deeds
 from ledger.schema import (
     CHAIN_ENTRIES,
     DECISIONS,
@@ -139,6 +139,7 @@ def _digest(salt: bytes, contact_id: str) -> bytes:
 def _blank_decisions(conn: Connection, ids: Collection[str], tombstone: str) -> int:
     mine = select(DECISIONS.c.decision_id).where(DECISIONS.c.contact_id.in_(ids))
     conn.execute(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.decision_id.in_(mine)))
+    answers.hold(conn, SELECTIONS.c.contact_id.in_(ids))
     _blank(conn, SELECTIONS, ids, {"contact_id": tombstone, "account_id": None})
     return _blank(conn, DECISIONS, ids, {"contact_id": tombstone, "request_id": None, "trace": ERASED_TRACE})
 

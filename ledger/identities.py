@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, select, update
 
 from decisioning.errors import Conflict, RequestError
 from decisioning.vocabulary import Columns
-from ledger import codec, deeds
+from ledger import answers, codec, deeds
 from ledger.schema import (
     DECISIONS,
     DEEDS,
@@ -120,6 +120,7 @@ def renamed(columns: Columns, names: dict[str, str]) -> Columns:
 def _move_all(conn: Connection, anonymous_id: str, contact_id: str) -> tuple[int, int]:
     """Give everything of the visitor to the contact, also what came after they were joined; returns decisions and outcomes."""
     conn.execute(delete(TRIGGER_ENTRIES).where(TRIGGER_ENTRIES.c.contact_id == anonymous_id))  # the contact is looked at for itself
+    answers.hold(conn, SELECTIONS.c.contact_id == anonymous_id)
     for table in (SELECTIONS, *_OWN):
         _move(conn, table, anonymous_id, contact_id)
     return _move(conn, DECISIONS, anonymous_id, contact_id), _move(conn, OUTCOMES, anonymous_id, contact_id)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from ledger import chain, chain_rows, codec, deeds, leads
+from ledger import answers, chain, chain_rows, codec, deeds, leads
 from ledger.chain import Kind
 from ledger.schema import CHAIN_ENTRIES, DECISIONS, EVENTS, OPEN_EVENTS, OUTCOMES, REQUEST_CLAIMS, SELECTIONS, WEBHOOK_MESSAGES
 
@@ -39,6 +39,7 @@ def remove_some(conn: Connection, before: datetime, now: datetime) -> dict[str, 
         conn.execute(delete(OUTCOMES).where(o.event_id.in_(some)))
     if decisions:
         conn.execute(delete(REQUEST_CLAIMS).where(REQUEST_CLAIMS.c.decision_id.in_(decisions)))
+        answers.hold(conn, SELECTIONS.c.decision_id.in_(decisions))
         conn.execute(delete(SELECTIONS).where(SELECTIONS.c.decision_id.in_(decisions)))
         conn.execute(delete(DECISIONS).where(d.decision_id.in_(decisions)))
     counts = {"decisions": len(decisions), "outcomes": len(outcomes), "events": _remove_events(conn, cut)}

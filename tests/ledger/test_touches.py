@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import text
 
-from ledger import chain, claims, history_queries
+from ledger import answers, chain, claims, history_queries
 from ledger.bulk import Written, made_ready
 from ledger.codec import micros
 from ledger.history import Whose
@@ -193,6 +193,38 @@ def test_an_outcome_and_its_decision_that_are_written_at_the_same_time_find_each
         deciding.result()
         telling.result()
         assert [row[4] for row in found(ledger, "contact_id", ("c-1",))] == ["d-1"]
+        assert ledger.verify().intact
+
+
+@pytest.mark.parametrize("act", ["join", "erase", "retention"])
+def test_outcomes_and_whatever_changes_the_selections_that_they_answer_do_not_wait_in_a_circle(
+    new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    acts: dict[str, Callable[[Ledger], object]] = {
+        "join": lambda of: of.join_identity("c-1", "c-2", NOW),
+        "erase": lambda of: of.erase("c-1", NOW),
+        "retention": lambda of: of.remove_before(NOW + DAY, NOW),
+    }
+    half, end = threading.Event(), threading.Event()
+
+    def in_two(conn: Any, rows: Any) -> None:
+        execute_many(conn, rows[:1])
+        half.set()
+        end.wait(30)
+        execute_many(conn, rows[1:])
+
+    execute_many = answers._NOTE.execute_many
+    with Ledger.open(new_postgres_database()) as ledger, ThreadPoolExecutor(2) as pool:
+        ledger.record_decisions([decision("d-2", banner())])  # it lies before the other one
+        ledger.record_decisions([decision("d-1", banner())])
+        monkeypatch.setattr(answers._NOTE, "execute_many", in_two)
+        telling = pool.submit(ledger.record_outcomes, [outcome("e-1"), outcome("e-2", decision_id="d-2")])
+        assert half.wait(30)
+        acting = pool.submit(acts[act], ledger)
+        wait([acting], timeout=1)
+        end.set()
+        assert [one.status for one in telling.result()] == ["accepted", "accepted"]
+        acting.result()
         assert ledger.verify().intact
 
 
