@@ -22,7 +22,7 @@ from serving.http.api_keys import KeyRing
 from serving.http.body_limit import ASGIApp, BodyLimit, Receive, Scope, Send
 from serving.http.counting import Counting
 from serving.http.desk import Desk, Patience
-from serving.http.doorway import DOORKEEPER
+from serving.http.doorway import DOORKEEPER, Doorway
 from serving.http.gate import Gate
 from serving.http.hot_routes import AtTheDoor, HotRoutes
 from serving.http.openapi import with_problems
@@ -40,7 +40,7 @@ from serving.routes.reports import router as reports_router
 from serving.watching.metrics import Metrics
 
 SERVER_OPTIONS: dict[str, Any] = {
-    "http": "serving.http.doorway:Doorway",
+    "http": Doorway,
     "server_header": False,
     "access_log": False,
     "timeout_graceful_shutdown": 20,

@@ -46,6 +46,7 @@ class Doorway(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hold the request back, or hand it on."""
+        self._unset_keepalive_if_required()  # set by a refusal that came with the same bytes
         keeper: Doorkeeper | None = self.app_state.get(DOORKEEPER)
         method = self.parser.get_method()
         if keeper is not None and keeper.may_turn_away(method, self.url, self.headers) and self._plain():
@@ -94,13 +95,15 @@ class Doorway(HttpToolsProtocol):
         self.on_response_complete()
 
     def _plain(self) -> bool:
-        """Whether nothing else is under way here, the body will be small, and nobody waits for more than an answer."""
+        """Whether nothing else is under way here, the body will be small, and who asks reads answers and waits for nothing more."""
         announced = next((value for name, value in self.headers if name == b"content-length"), b"")
         return (
             announced.isdigit()
             and int(announced) <= LARGEST_BODY
             and not self.pipeline
             and getattr(self.cycle, "response_complete", True)  # there is none before the first
+            and not self.flow.write_paused
+            and self.parser.get_http_version() == "1.1"
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
             and not self.access_log

@@ -57,8 +57,8 @@ class AtTheDoor:
         return _is_json(scope) and (self._gate is None or self._gate.lets(scope))
 
     def refusal(self, body: bytes) -> tuple[bytes, bytes] | None:
-        """The refusal of a body that names no deadline."""
-        return None if _DEADLINE in body else (_CROWDED_HEAD, _CROWDED)
+        """The refusal of a body that names no deadline, if the desk is crowded still: the body may have come long after its headers."""
+        return (_CROWDED_HEAD, _CROWDED) if _DEADLINE not in body and self._desk.crowded else None
 
     def turned_away(self, seconds: float) -> None:
         """Count it as any call."""

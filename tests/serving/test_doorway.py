@@ -209,3 +209,54 @@ def test_what_is_held_when_the_server_stops_is_answered() -> None:
             wait_for(lambda: house.came == ["/v1/decisions"])
             caller.sendall(BODY[5:])
             assert answers(caller, 1)[0][0].startswith(b"HTTP/1.1 429 ")
+
+
+def request(body: bytes = BODY, *more: bytes, version: bytes = b"1.1") -> bytes:
+    return HEAD.replace(b"1.1", version) + b"".join(more) + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def test_a_connection_of_the_first_http_ends_with_the_answer() -> None:
+    with serving(timeout_keep_alive=90) as house:
+        house.crowd()
+        with house.call() as caller:
+            caller.sendall(request(BODY, b"Connection: keep-alive\r\n", version=b"1.0"))
+            ((head, _),) = answers(caller, 1)
+            assert head.startswith(b"HTTP/1.1 429 ") and b"\r\nconnection: close" in head and caller.recv(1) == b""
+
+
+def test_whose_request_is_whole_when_the_desk_is_free_again_is_decided() -> None:
+    with serving() as house:
+        house.crowd()
+        with house.call() as caller:
+            caller.sendall(request()[:-5])
+            wait_for(lambda: any(getattr(one, "_held", None) for one in house.server.server_state.connections))
+            house.desk._waiting = 0
+            caller.sendall(request()[-5:])
+            assert answers(caller, 1)[0][0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_came_after_a_refusal_keeps_his_connection_until_he_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide_many = FakeService.decide_many
+
+    def slow(service: FakeService, *args: Any, **options: Any) -> Any:
+        time.sleep(0.5)
+        return decide_many(service, *args, **options)
+
+    monkeypatch.setattr(FakeService, "decide_many", slow)
+    with serving(timeout_keep_alive=0.05) as house:
+        house.crowd()
+        with house.call() as caller:
+            caller.sendall(request() + request(b'{"contact_id": "c-1", "deadline_ms": 60000}'))
+            (first, _), (second, _) = answers(caller, 2)
+        assert first.startswith(b"HTTP/1.1 429 ") and second.startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_reads_no_answers_is_not_read_either() -> None:
+    with serving() as house:
+        house.crowd()
+        with house.call() as caller:
+            caller.settimeout(1.0)
+            with pytest.raises(TimeoutError):
+                caller.sendall(100_000 * request())
+            (waiting,) = house.server.server_state.connections
+            assert waiting.transport.get_write_buffer_size() < 1_000_000
