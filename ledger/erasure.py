@@ -68,7 +68,7 @@ class Erased:
 
 
 def erase(conn: Connection, contact_id: str, now: datetime) -> Erased:
-    """Erase a contact and the visitors that were joined to it. Doing it again erases what has come since."""
+    """Erase a contact and the visitors that were joined to it, whichever of their ids is named. Doing it again erases what has come since."""
     if conn.dialect.name == "sqlite":
         conn.exec_driver_sql("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file, too
     ids = identities_of(conn, contact_id)
@@ -88,9 +88,10 @@ def erase(conn: Connection, contact_id: str, now: datetime) -> Erased:
 
 
 def identities_of(conn: Connection, contact_id: str) -> list[str]:
-    """The contact's id, and the anonymous ids that were joined to it."""
+    """The contact's id, and the anonymous ids that were joined to it; of a joined visitor, those of the contact that it became."""
     row = IDENTITIES.c
-    return [contact_id, *conn.execute(select(row.anonymous_id).where(row.contact_id == contact_id).order_by(row.anonymous_id)).scalars()]
+    who = conn.execute(select(row.contact_id).where(row.anonymous_id == contact_id)).scalar_one_or_none() or contact_id
+    return [who, *conn.execute(select(row.anonymous_id).where(row.contact_id == who).order_by(row.anonymous_id)).scalars()]
 
 
 def erased_among(conn: Connection, contact_ids: Iterable[str]) -> dict[str, str]:

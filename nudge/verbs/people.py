@@ -18,12 +18,12 @@ LOG = logging.getLogger(__name__)
 
 
 def erase_contact(workspace: Workspace, contact_id: str, *, now: datetime | None = None) -> dict[str, Any]:
-    """Erase a contact, and the visitors that were joined to it, from every store.
+    """Erase a contact, and the visitors that were joined to it, from every store; whichever of their ids is named.
 
     Returns
     -------
     dict
-        `contact_id`; `erased`: what was removed or is nobody's now, by store; `tombstone`: what stands in the contact's place; `left`:
+        `contact_id` of the contact; `erased`: what was removed or is nobody's now, by store; `tombstone`: what stands in the contact's place; `left`:
         what Nudge cannot reach.
     """
     with workspace.open_ledger() as ledger:
@@ -31,7 +31,7 @@ def erase_contact(workspace: Workspace, contact_id: str, *, now: datetime | None
     stores: dict[str, Any] = {"ledger": {name: rows for name, rows in done.counts.items() if rows}}
     stores |= _in_files(workspace, done)
     return {
-        "contact_id": contact_id,
+        "contact_id": done.ids[0],
         "erased": {name: what for name, what in stores.items() if what},
         "tombstone": done.tombstone,
         "left": ["the sources of nudge.yaml, backups, and files that were exported outside the workspace are yours to clear"],
@@ -39,7 +39,7 @@ def erase_contact(workspace: Workspace, contact_id: str, *, now: datetime | None
 
 
 def export_contact(workspace: Workspace, contact_id: str) -> dict[str, Any]:
-    """Everything held about a contact, by store.
+    """Everything held about a contact, by store; a joined visitor is the contact that it became.
 
     Raises
     ------
@@ -50,6 +50,7 @@ def export_contact(workspace: Workspace, contact_id: str) -> dict[str, Any]:
     from serving.people.forgetting import held_in_exports
 
     with workspace.open_ledger() as ledger:
+        contact_id = ledger.identities([contact_id]).get(contact_id, contact_id)
         kept = ledger.held(contact_id)
         ids = [contact_id, *(row["anonymous_id"] for row in kept.get("identities", []))]
     found: dict[str, Any] = {

@@ -109,7 +109,7 @@ def take(ledger: Ledger, step: tuple[str, Any]) -> None:
     elif kind == "join" and what[0] != what[1] and not ledger.anybody_joined():
         ledger.join_identity(*what, NOW)
     elif kind == "erase":
-        ledger.erase(ledger.identities([what]).get(what, what), NOW)  # under the id of a joined visitor nothing is kept
+        ledger.erase(what, NOW)
 
 
 def expected(ledger: Ledger, unit: str, plan: str | None = None) -> Counter[tuple[Any, ...]]:
