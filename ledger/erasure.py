@@ -68,7 +68,7 @@ class Erased:
 
 
 def erase(conn: Connection, contact_id: str, now: datetime) -> Erased:
-    """Erase a contact and the visitors that were joined to it, whichever of their ids is named. Doing it again erases what has come since."""
+    """Erase a contact and the visitors that were joined to it, whichever is named. Doing it again erases what has come since."""
     if conn.dialect.name == "sqlite":
         conn.exec_driver_sql("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file, too
     ids = identities_of(conn, contact_id)

@@ -23,8 +23,8 @@ def erase_contact(workspace: Workspace, contact_id: str, *, now: datetime | None
     Returns
     -------
     dict
-        `contact_id` of the contact; `erased`: what was removed or is nobody's now, by store; `tombstone`: what stands in the contact's place; `left`:
-        what Nudge cannot reach.
+        `contact_id` of the contact; `erased`: what was removed or is nobody's now, by store; `tombstone`: what stands in the contact's
+        place; `left`: what Nudge cannot reach.
     """
     with workspace.open_ledger() as ledger:
         done = ledger.erase(contact_id, now or datetime.now(UTC))
