@@ -4,6 +4,7 @@
 `doorway.py`             who comes to a crowded desk is turned away by the protocol, before anything is set up for him
 `hot_routes.py`          decisions and outcomes that fit, answered before the framework's routing
 `desk.py`                where requests wait for their turn, and are worked on a batch at a time
+`lull.py`                while a batch is decided the event loop stands back, and reads in one go what comes meanwhile
 `pace.py`                how long a batch takes, for whoever asks whether his turn would come in time
 `gate.py`                whoever calls without a key that opens it is refused, before everything else
 `access.py`              who may call what: the one table from route to scope

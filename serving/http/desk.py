@@ -1,8 +1,8 @@
 """Where requests wait for their turn: what has arrived while the last batch was worked on is worked on as one batch.
 
 One thread decides: deciding is Python, of which a process runs one thread at a time anyway, and a batch reads the past once and waits for
-the disk once. The event loop only reads and writes. So requests are batched exactly as much as they crowd: before a batch begins the loop
-hands on what has already come to the socket, and alone, one goes straight through.
+the disk once. The event loop only reads and writes, and rests meanwhile (`lull.py`). So requests are batched exactly as much as they crowd:
+before a batch begins the loop hands on what has already come to the socket, and alone, one goes straight through.
 
 The queue is bounded, in requests and in time: what could not be answered in time is refused at once, while it still costs nothing.
 """
@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from decisioning.errors import NudgeError, Overloaded
+from serving.http.lull import Lull
 from serving.http.pace import Pace
 from serving.ports.verbs import Service
 from serving.schemas.hot_requests import AnyDecision, AnyOutcome
@@ -79,6 +80,7 @@ class Desk:
 
     service: Service
     patience: Patience = field(default_factory=Patience)
+    lull: Lull = field(init=False, default_factory=Lull)
     _queue: SimpleQueue[_Call | None] = field(init=False, default_factory=SimpleQueue)
     _next: _Call | None = field(init=False, default=None)
     _thread: threading.Thread | None = field(init=False, default=None)
@@ -104,7 +106,7 @@ class Desk:
         shortest = min((one.deadline_ms for one in requests if one.deadline_ms is not None), default=None)
         usual = self.patience.seconds if len(requests) == 1 else self.patience.seconds_of_many
         self._admit(len(requests), usual if shortest is None else shortest / 1e3)
-        came = perf_counter()
+        came = self.lull.came()
         if len(requests) <= MOST_AT_ONCE:
             first: list[dict[str, Any] | NudgeError] = await self._ask(self._decided, requests, came)
             return first
@@ -120,7 +122,7 @@ class Desk:
     async def record(self, outcomes: Sequence[AnyOutcome]) -> dict[str, Any]:
         """Keep outcomes, each once (`schemas.hot_answers.ReceiptAnswer`); raises as `decide`."""
         self._admit(len(outcomes), self.patience.seconds_of_many)
-        receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, perf_counter())
+        receipt: dict[str, Any] = await self._ask(self._recorded, outcomes, self.lull.came())
         return receipt
 
     def close(self) -> None:
@@ -166,6 +168,7 @@ class Desk:
         if len(items) > MOST_AT_ONCE:
             self._large.append(len(items))
         self._queue.put(call)
+        self.lull.rest(loop)
         return call.answer
 
     def _admit(self, count: int, seconds: float) -> None:
@@ -192,8 +195,10 @@ class Desk:
             calls, last = self._next_batch()
             done, begun = sum(len(call.items) for call in calls), perf_counter()
             self._in_hand = done, begun
+            self.lull.begins()
             answers = [pair for work in dict.fromkeys(call.work for call in calls) for pair in _worked(work, calls)]
             self._in_hand = 0, 0.0
+            self.lull.ends()
             if calls:
                 calls[0].loop.call_soon_threadsafe(self._deliver, answers, done, perf_counter() - begun)
 

@@ -7,6 +7,7 @@ Who is turned away is the application's to say, in the state of its lifespan; wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol, TypeAlias
@@ -37,12 +38,23 @@ class Doorkeeper(Protocol):
         """Note one that was refused, and what that took."""
         ...
 
+    def connected(self) -> None:
+        """Note that somebody has come in."""
+        ...
+
 
 class Doorway(HttpToolsProtocol):
     """Uvicorn's protocol with httptools, which holds back whoever may be turned away until all of his request is there."""
 
     _held: bytearray | None = None
     _begun = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above
+        """Take the connection."""
+        super().connection_made(transport)
+        keeper: Doorkeeper | None = self.app_state.get(DOORKEEPER)
+        if keeper is not None:
+            keeper.connected()
 
     def on_headers_complete(self) -> None:
         """Hold the request back, or hand it on."""

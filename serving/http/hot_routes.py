@@ -6,8 +6,10 @@ routes say what is wrong with it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -63,6 +65,11 @@ class AtTheDoor:
     def turned_away(self, seconds: float) -> None:
         """Count it as any call."""
         self._tally.called(Call("POST", _ONE, 429, seconds))
+        self._desk.lull.rest(asyncio.get_running_loop())
+
+    def connected(self) -> None:
+        """Others may wait behind him."""
+        self._desk.lull.somebody_new()
 
 
 class HotRoutes:
@@ -82,7 +89,7 @@ class HotRoutes:
         """Answer one request, or pass it on."""
         route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if route is None or not _is_json(scope):
-            await self.app(scope, receive, send)
+            await self._pass_on(scope, receive, send)
             return
         body, more = await self._body(receive)
         if body is None:  # the caller has gone: there is nobody to answer
@@ -90,10 +97,11 @@ class HotRoutes:
         # Refused unread: what it costs to refuse is taken from those who are decided. Who says how long he waits is asked first.
         if scope["path"] == _ONE and self._desk.crowded and _DEADLINE not in body:
             await _send(send, 429, _CROWDED, _LATER)
+            self._desk.lull.rest(asyncio.get_running_loop())
             return
         asked = None if more else route[0](body)
         if asked is None:
-            await self.app(scope, replayed(body, receive, more=more), send)
+            await self._pass_on(scope, replayed(body, receive, more=more), send)
             return
         try:
             status, answer = await route[1](asked)
@@ -101,6 +109,10 @@ class HotRoutes:
             await ProblemResponse(problem_of(error))(scope, receive, send)
             return
         await _send(send, status, encode(answer))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._desk.lull.awake() if scope["type"] == "http" else nullcontext():  # the lifespan lasts as long as the server
+            await self.app(scope, receive, send)
 
     async def _body(self, receive: Receive) -> tuple[bytes | None, bool]:
         """What was read of the body, None where the caller hung up; and whether there is more of it, because it is too large."""
