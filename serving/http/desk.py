@@ -192,8 +192,8 @@ class Desk:
     def _run(self) -> None:
         last = False
         while not last:
-            calls, last = self._next_batch()
-            done, begun = sum(len(call.items) for call in calls), perf_counter()
+            calls, last, begun = self._next_batch()
+            done = sum(len(call.items) for call in calls)
             self._in_hand = done, begun
             self.lull.begins()
             answers = [pair for work in dict.fromkeys(call.work for call in calls) for pair in _worked(work, calls)]
@@ -202,33 +202,38 @@ class Desk:
             if calls:
                 calls[0].loop.call_soon_threadsafe(self._deliver, answers, done, perf_counter() - begun)
 
-    def _next_batch(self) -> tuple[list[_Call], bool]:
-        """The calls that wait, up to a batch; and whether these are the last. A call that fits no more is the first of the next batch."""
+    def _next_batch(self) -> tuple[list[_Call], bool, float]:
+        """The calls that wait, up to a batch; whether these are the last; and since when they are on.
+
+        A call that fits no more is the first of the next batch.
+        """
         first = self._queue.get() if self._next is None else self._next
-        self._next = None
+        self._next, begun = None, perf_counter()
         if first is None:
-            return [], True
+            return [], True, begun
         self._let_in(first.loop)
         calls, size = [first], len(first.items)
         with suppress(Empty):
             while size < MOST_AT_ONCE:
                 call = self._queue.get_nowait()
                 if call is None:
-                    return calls, True
+                    return calls, True, begun
                 if size + len(call.items) > MOST_AT_ONCE:
                     self._next = call
                     break
                 calls.append(call)
                 size += len(call.items)
-        return calls, False
+        return calls, False, begun
 
     def _let_in(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the event loop hand on what has already come to the socket: those of one crowd become one batch, not several."""
-        if self._queue.qsize() < MOST_AT_ONCE:
-            gone: SimpleQueue[None] = SimpleQueue()  # its own: rounds that nobody waited for to the end must not stand for the next ones
-            with suppress(RuntimeError, Empty):  # the loop has ended; it is busy with something long
-                loop.call_soon_threadsafe(_go_round, loop, _ROUNDS, gone)
-                gone.get(timeout=_LONGEST_ROUNDS_SECONDS)
+        """Let the event loop write the last answers and hand on what has come to the socket, while nobody else wants the interpreter.
+
+        Those of one crowd become one batch, not several. In an overload the loop refuses meanwhile, and is not interrupted for it later.
+        """
+        gone: SimpleQueue[None] = SimpleQueue()  # its own: rounds that nobody waited for to the end must not stand for the next ones
+        with suppress(RuntimeError, Empty):  # the loop has ended; it is busy with something long
+            loop.call_soon_threadsafe(_go_round, loop, _ROUNDS, gone)
+            gone.get(timeout=_LONGEST_ROUNDS_SECONDS)
 
     def _decided(self, calls: list[_Call]) -> list[Any]:
         requests = [one for call in calls for one in call.items]

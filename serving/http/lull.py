@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-LONGEST_SECONDS = 0.01
-"""Of one rest: so much later than it came a refusal is read at most, and a batch may take long."""
+LONGEST_SECONDS = 0.03
+"""Of one rest: a full batch takes some twenty milliseconds, and where one takes long whoever is to be refused waits no longer than this."""
 
 _ROUNDS = 2
 """Of the event loop, after which what had come is known: a connection is taken, then its protocol hears of it; a request is read, then its
