@@ -202,7 +202,7 @@ class Reading:
     def _stretch(self, table: str, condition: str) -> Iterator[Stretch]:
         """One aggregate, which sorts nothing. The second separator nobody can have written in a value."""
         source = _SOURCES[table]
-        linked = f"chain_entries e JOIN {source.table.name} t ON t.{source.key} = e.key"
+        linked = f"chain_entries e JOIN {source.table.name} t ON t.{source.key} = e.key AND e.leaf IS NULL"
         for separator in (_SEPARATOR, uuid.uuid4().hex):
             texts = _texts(source, separator, self._conn.dialect.name)
             asked = f"SELECT count(*), {texts} FROM {linked if source.kind else source.table.name + ' t'} WHERE {condition}"

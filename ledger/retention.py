@@ -61,12 +61,12 @@ def _remove_events(conn: Connection, cut: int) -> int:
 
 
 def _hollow(conn: Connection, kind: Kind, keys: Sequence[str]) -> None:
-    """Leave of these rows' links what the chain needs: the leaf."""
+    """Leave of these rows' links what the chain needs: the leaf. An id may have been another row's before, of which no more is left."""
     entry = CHAIN_ENTRIES.c
     for some in codec.chunks(keys, AT_ONCE):
         rows = chain_rows.kept(conn, kind, some)
         links = select(entry.stream, entry.seq, entry.key, entry.personal).where(entry.stream.like(f"{kind}/%"), entry.key.in_(some))
-        for link in conn.execute(links).all():
+        for link in conn.execute(links.where(entry.leaf.is_(None))).all():
             leaf = chain.leaf_of(link.stream, link.seq, bytes(link.personal), rows[link.key].content.public)
             here = (entry.stream == link.stream, entry.seq == link.seq)
             conn.execute(update(CHAIN_ENTRIES).where(*here).values(leaf=leaf, salt=None, personal=None))

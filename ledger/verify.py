@@ -121,10 +121,11 @@ def _check_stream(conn: Connection, stream: str, head: tuple[int, bytes] | None,
         for entry in entries:
             seq += 1
             seen.rows += 1
-            wrong = _wrong(entry, seq, before, rows.get(entry.key), joined) or _not_as_known(entry, seen)
+            row = rows.get(entry.key) if entry.leaf is None else None  # what has the id now came later, and has a link of its own
+            wrong = _wrong(entry, seq, before, row, joined) or _not_as_known(entry, seen)
             if wrong is not None:
                 raise _Broken(Bad(stream, seq, entry.key, wrong))
-            _count(kind, entry, rows.get(entry.key), seen)
+            _count(kind, entry, row, seen)
             before = entry.hash
     if head != (seq, before):
         what = f"the stream ends at {seq}, its head is at {head[0]}" if head[0] != seq else "the head does not name the last link"
@@ -150,8 +151,6 @@ def _wrong(entry: Entry, seq: int, before: bytes, row: Kept | None, joined: Mapp
     if entry.seq != seq:
         return f"link {seq} is missing"
     if entry.leaf is not None:
-        if row is not None:
-            return "a row that was removed by age is there"
         return None if chain.link(before, entry.leaf) == entry.hash else "the link does not follow from the one before"
     if row is None:
         return "its row was removed"
@@ -192,8 +191,9 @@ def _nothing_beside(conn: Connection, kind: Kind, seen: _Seen) -> None:
     """No row without a link."""
     if chain_rows.count(conn, kind) == seen.parts[kind]:
         return
-    key = TABLE_OF[kind].c[KEY_OF[kind]]
-    extra = conn.execute(select(key).where(key.not_in(select(CHAIN_ENTRIES.c.key))).order_by(key).limit(1)).scalar_one_or_none()
+    key, entry = TABLE_OF[kind].c[KEY_OF[kind]], CHAIN_ENTRIES.c
+    vouched = select(entry.key).where(entry.stream.like(f"{kind}/%"), entry.leaf.is_(None))
+    extra = conn.execute(select(key).where(key.not_in(vouched)).order_by(key).limit(1)).scalar_one_or_none()
     raise _Broken(Bad(kind, 0, str(extra or ""), "a row was inserted that no link vouches for"))
 
 

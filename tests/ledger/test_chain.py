@@ -292,6 +292,30 @@ def test_what_is_old_is_gone_and_the_chain_still_holds(ledger: Ledger) -> None:
     assert ledger.verify().intact
 
 
+def test_an_id_that_comes_again_after_its_row_went_by_age_is_another_row_which_goes_too(ledger: Ledger) -> None:
+    for turn in range(3):  # a sender's retry, years late
+        ledger.record_decisions([decision("d-1", email(), contact_id=f"c-{turn}", decided_at=NOW - 9 * DAY)])
+        ledger.record_outcomes([outcome("e-1", decision_id="d-1", contact_id=f"c-{turn}", occurred_at=NOW - 9 * DAY)])
+        assert ledger.verify().intact
+        if turn < 2:
+            assert ledger.remove_before(NOW - DAY, NOW) == {"decisions": 1, "outcomes": 1, "events": 0, "leads": 0}
+            assert ledger.verify().intact
+    found = ledger.decision("d-1")
+    assert found is not None
+    assert found.contact_id == "c-2"
+    ledger.erase("c-2", NOW)
+    assert ledger.verify().intact
+
+
+def test_a_row_put_back_after_it_went_by_age_shows(sqlite_url: str) -> None:
+    with Ledger.open(sqlite_url) as ledger:
+        ledger.record_decisions([decision("d-old", decided_at=NOW - 90 * DAY), decision("d-new", contact_id="c-2")])
+        behind_its_back(sqlite_url, "CREATE TABLE kept_aside AS SELECT * FROM decisions WHERE decision_id = 'd-old'")
+        ledger.remove_before(NOW - DAY, NOW)
+        behind_its_back(sqlite_url, "INSERT INTO decisions SELECT * FROM kept_aside")
+        assert first_bad(ledger) == Bad("decisions", 0, "d-old", "a row was inserted that no link vouches for")
+
+
 def test_an_edit_beside_what_is_gone_by_age_still_shows(sqlite_url: str) -> None:
     with Ledger.open(sqlite_url) as ledger:
         fill(ledger)

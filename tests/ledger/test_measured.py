@@ -92,3 +92,12 @@ def test_deeds_that_change_rows_are_noticed_and_the_links_named(url: str) -> Non
     with LedgerReader(url) as reader, reader.reading() as found:
         assert found.changed(before, found.heads())
         assert sorted(removed for stream, _, removed in found.emptied() if stream.startswith("decisions/")) == [True, True, True]
+
+
+def test_a_row_whose_id_was_another_ones_before_is_read_once(url: str) -> None:
+    with Ledger.open(url) as ledger:
+        for contact in ("c-1", "c-2"):
+            ledger.record_decisions([decision("d-1", email(), contact_id=contact, decided_at=NOW - timedelta(days=9))])
+            if contact == "c-1":
+                ledger.remove_before(NOW, NOW)
+    assert [one["contact_id"] for one in rows(url, "decisions")] == ["c-2"]
