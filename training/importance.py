@@ -16,6 +16,7 @@ from estimators.clv_heads import BuyingHistory, OwnClvHead, TreeClvHead
 from estimators.encoding import Encoded, FeatureEncoder
 from estimators.own_score import OwnEffect, OwnMoney, OwnScore
 from estimators.scores import ChannelContrast, CurvedScore, LinearScore, Score, TreeScore
+from training.narrow import SomeRows
 
 Moment: TypeAlias = np.datetime64 | npt.NDArray[np.datetime64]
 """One for all rows, or one a row."""
@@ -43,7 +44,7 @@ def feature_importance(bundle: Bundle, columns: Columns, as_of: Moment, *, seed:
     moment = as_of[rows] if isinstance(as_of, np.ndarray) and as_of.ndim else as_of
     if not length:
         return {}
-    some = {name: column[rows] for name, column in columns.items()}
+    some = dict(SomeRows(columns, rows))
     total: dict[str, float] = {}
     for weight, found in _parts(bundle, some, bundle.encode(some, moment), moment):
         scale = sum(found.values())

@@ -17,11 +17,15 @@ from training.headline import headline
 from training.importance import feature_importance
 from training.model_card import CardFacts, model_card
 from training.model_run import Arm, Bundle, ModelRun
+from training.narrow import SomeRows
 from training.pictures import importance_plot
 
 EXAMPLE_ROWS = 5
 SHARED_BY = 20
 """A text of an example is that of so many contacts."""
+
+_LOOKED_THROUGH = 10_000
+"""Rows at once, for those who share a text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +128,23 @@ def shuffled_rows(columns: Columns, *, seed: int) -> Columns:
     rng = np.random.default_rng([seed, 0xE8A])
     length = len(next(iter(columns.values()), ()))
     rows = min(length, EXAMPLE_ROWS)
-    return {name: _common(column, rng.integers(0, length, rows)) for name, column in columns.items()}
+    return {name: _common(columns, name, rng.integers(0, length, rows)) for name in columns}
 
 
-def _common(column: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+def _common(columns: Columns, name: str, rows: IntArray) -> npt.NDArray[Any]:
     """Some rows of a column without the texts that name few: who is erased must not live on in an example."""
-    some = column[rows]
-    for place, one in enumerate(some.tolist() if column.dtype == object else ()):
-        if np.count_nonzero(column == one) < SHARED_BY:
+    some = SomeRows(columns, rows)[name]
+    for place, one in enumerate(some.tolist() if some.dtype == object else ()):
+        if not _shared(columns[name], one):
             some[place] = None
     return some
+
+
+def _shared(column: npt.NDArray[Any], value: object) -> bool:
+    """Whether at least `SHARED_BY` rows have this value; most are found among the first."""
+    found = 0
+    for begin in range(0, len(column), _LOOKED_THROUGH):
+        found += int(np.count_nonzero(column[begin : begin + _LOOKED_THROUGH] == value))
+        if found >= SHARED_BY:
+            return True
+    return False

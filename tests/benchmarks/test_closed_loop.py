@@ -56,7 +56,7 @@ def test_days_are_read_among_other_lines() -> None:
 def test_from_nothing_the_loop_decides_hears_learns_and_asks_the_gate(tmp_path: Path) -> None:
     seen: list[Day] = []
 
-    loop(World.drawn(1, contacts=400), 1, tmp_path / "shop", WINDOW_DAYS + 2, seen.append, visitors=100)
+    loop(World.drawn(1, contacts=400), 1, tmp_path / "shop", WINDOW_DAYS + 2, seen.append, visitors=200)
 
     nights = [day.night for day in seen]
     assert all("no interaction of a catalogue's action has a known outcome yet" in night[0]["refused"] for night in nights[:WINDOW_DAYS])
@@ -68,7 +68,7 @@ def test_from_nothing_the_loop_decides_hears_learns_and_asks_the_gate(tmp_path: 
         decisions = [one for page in ledger.decision_pages(1_000) for one in page]
         outcomes = [one for page in ledger.outcome_pages(1_000) for one in page]
         assert ledger.verify().intact
-    assert len(decisions) == 100 * len(seen)
+    assert len(decisions) == 200 * len(seen)
     assert outcomes and {one.decision_id for one in outcomes} < {one.decision_id for one in decisions}
     served = [one.trace["response"]["versions"]["models"] for one in sorted(decisions, key=lambda one: one.decided_at)]
     assert (served[0], served[-1]) == ({}, {"propensity": 1})  # what the fourth night learned decides on the fifth day
