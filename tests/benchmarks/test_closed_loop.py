@@ -71,4 +71,4 @@ def test_from_nothing_the_loop_decides_hears_learns_and_asks_the_gate(tmp_path: 
     assert len(decisions) == 200 * len(seen)
     assert outcomes and {one.decision_id for one in outcomes} < {one.decision_id for one in decisions}
     served = [one.trace["response"]["versions"]["models"] for one in sorted(decisions, key=lambda one: one.decided_at)]
-    assert (served[0], served[-1]) == ({}, {"propensity": 1})  # what the fourth night learned decides on the fifth day
+    assert (served[0], served[-1]["propensity"]) == ({}, 1)  # what the fourth night learned decides on the fifth day
