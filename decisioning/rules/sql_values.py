@@ -96,14 +96,14 @@ def round_half_away(a: Array, digits: int = 0) -> Array:
 
     Examples
     --------
-    >>> round_half_away(np.array([2.5, -2.5])), round_half_away(np.array([1250.0]), -2)
-    (array([ 3., -3.]), array([1300.]))
+    >>> round_half_away(np.array([2.5, -2.5, np.inf])), round_half_away(np.array([1250.0]), -2)
+    (array([ 3., -3., inf]), array([1300.]))
     """
     factor = 10.0 ** abs(digits)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite has no part after the point, and stays as it is
         scaled = a * factor if digits > 0 else a / factor
-    whole = np.trunc(scaled)
-    rounded = whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0.0)
+        whole = np.trunc(scaled)
+        rounded = whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0.0)
     return np.where(np.isfinite(scaled), rounded / factor if digits > 0 else rounded * factor, a)
 
 

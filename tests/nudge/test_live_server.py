@@ -126,6 +126,7 @@ def test_a_new_catalogue_and_new_prices_are_swapped_in_without_one_failed_reques
     catalog_file = ready_shop.folder / "catalog.yaml"
     with serving(ready_shop.folder) as (address, _):
         callers, pool, running = _calling(address)
+        _await_version(callers, f"{CATALOG['version']}#")
         for version in ("2", "3", "4"):
             temporary = catalog_file.with_suffix(".new")
             temporary.write_text(yaml.safe_dump({**CATALOG, "version": version}))
